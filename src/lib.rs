@@ -1,0 +1,10 @@
+//! guestnet runs WebAssembly guests, each on an IP stack of its own.
+#![forbid(unsafe_code)]
+
+pub mod capture;
+pub mod network;
+pub mod node;
+pub mod protocol;
+pub mod rng;
+pub mod scenario;
+pub mod time;

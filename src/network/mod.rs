@@ -1,0 +1,44 @@
+//! The network between nodes: what a frame meets after it left a stack.
+//!
+//! ```text
+//! port --> link --> port      link.rs    delay, rate, loss: Deliver(at) or Drop(reason)
+//!           switch            switch.rs  learns and forwards Ethernet addresses
+//!           router            router/    forwards IPv4 and IPv6 between subnets
+//! ```
+//!
+//! Everything here is sans-IO: a frame goes in with the current time, frames come out of an
+//! [`Egress`]. This folder knows nothing of guests, protocol objects, stacks or drivers.
+
+use std::net::IpAddr;
+
+use smoltcp::wire::{EthernetAddress, IpCidr};
+
+mod frame;
+pub mod link;
+pub mod router;
+pub mod switch;
+
+pub use frame::{Checksums, Frame, PacketId};
+
+/// Frames on their way out of a device, each with the index of the device's own port, in order.
+pub type Egress = Vec<(usize, Frame)>;
+
+/// An interface of a guest or a router.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InterfaceConfig {
+    /// `eth0` ...
+    pub name: String,
+    pub mac: EthernetAddress,
+    pub addresses: Vec<IpCidr>,
+    /// Largest IP packet in bytes, without the Ethernet header.
+    pub mtu: usize,
+}
+
+/// A static route of a guest or a router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// `0.0.0.0/0` and `::/0` are the default routes.
+    pub prefix: IpCidr,
+    /// The next hop, on a subnet of one of the interfaces.
+    pub via: IpAddr,
+}

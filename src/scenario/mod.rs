@@ -1,0 +1,3 @@
+//! Scenario files: TOML in, a [`plan::Plan`] out.
+
+pub mod plan;

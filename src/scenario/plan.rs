@@ -1,0 +1,154 @@
+//! A scenario resolved: every name looked up, every default filled in, nothing left to go wrong
+//! but the machine. Plans are plain data; the world is built from one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::network::link::LinkParameters;
+use crate::network::{InterfaceConfig, Route};
+use crate::node::SocketKind;
+use crate::protocol::ProtocolKind;
+use crate::protocol::policy::Policy;
+
+/// A whole lab.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Shown in reports; the file's stem unless the scenario names itself.
+    pub name: String,
+    /// The seed the scenario asks for, if it does.
+    pub seed: Option<u64>,
+    /// SHA-256 of the scenario file, in lower-case hexadecimal; of nothing for a lab made in code.
+    pub digest: String,
+    /// When the lab is stopped, if it does not end by itself.
+    pub duration: Option<Duration>,
+    /// Wall-clock time of virtual instant 0, since the Unix epoch (`sim` alone; `live` takes the clock).
+    pub epoch: Duration,
+    pub guests: Vec<GuestPlan>,
+    pub switches: Vec<SwitchPlan>,
+    pub routers: Vec<RouterPlan>,
+    pub taps: Vec<TapPlan>,
+    pub links: Vec<LinkPlan>,
+}
+
+/// 2020-01-01T00:00:00Z: where virtual time begins unless a scenario says otherwise.
+pub const DEFAULT_EPOCH: Duration = Duration::from_secs(1_577_836_800);
+
+/// A device that ports belong to, by its place in the plan's list of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceRef {
+    Guest(usize),
+    Switch(usize),
+    Router(usize),
+    Tap(usize),
+}
+
+/// One end of a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRef {
+    pub device: DeviceRef,
+    /// Guests and routers: index of the interface. Switches: the switch's own ports, counted from 0 in
+    /// the order of [`Plan::links`]. TAPs: 0.
+    pub index: usize,
+    /// As captures and reports name it: `client`, `client.eth1`, `lan.0`, `tap0`.
+    pub name: String,
+}
+
+/// A cable between two ports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinkPlan {
+    /// Labels its random streams: `link:NAME:0` for the first direction, `link:NAME:1` for the second.
+    pub name: String,
+    pub ends: [PortRef; 2],
+    /// `[0]`: from `ends[0]` to `ends[1]`; `[1]`: back.
+    pub directions: [LinkParameters; 2],
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SwitchPlan {
+    pub name: String,
+    pub ports: usize,
+    /// How long a learned address is kept without traffic (300 s, IEEE 802.1Q 8.8.3).
+    pub ageing: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouterPlan {
+    pub name: String,
+    pub interfaces: Vec<InterfaceConfig>,
+    pub routes: Vec<Route>,
+}
+
+/// A TAP device of the machine, for the live driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TapPlan {
+    pub name: String,
+    /// Kernel interface name, such as `gn0`.
+    pub device: String,
+    /// Name of the network namespace (`ip netns`) that it is opened in; `None`: the current one.
+    pub netns: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct GuestPlan {
+    pub name: String,
+    /// A `.wasm` or `.wat` file.
+    pub module: PathBuf,
+    /// Arguments after the program's name.
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    pub stdin: StdinPlan,
+    pub directories: Vec<DirectoryPlan>,
+    pub interfaces: Vec<InterfaceConfig>,
+    pub routes: Vec<Route>,
+    /// Controls handed over listening already, from descriptor 3 on.
+    pub listeners: Vec<ListenerPlan>,
+    pub protocols: Vec<ProtocolPlan>,
+    /// Linear memory limit in bytes.
+    pub memory_bytes_max: u64,
+    /// Fuel limit (about one unit an instruction); `None`: no limit.
+    pub fuel_max: Option<u64>,
+    /// Objects a guest may hold open at once.
+    pub descriptors_max: usize,
+    /// How long its stack may live on after it exited to have written bytes acknowledged.
+    pub linger: Duration,
+    /// When it starts, after the lab began.
+    pub start: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StdinPlan {
+    /// End of file at once.
+    Empty,
+    Text(String),
+    File(PathBuf),
+    /// The terminal's or pipe's own (one guest, live driver).
+    Inherit,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryPlan {
+    /// As the guest sees it.
+    pub guest: String,
+    pub host: PathBuf,
+    pub writable: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenerPlan {
+    pub name: String,
+    /// Name of the guest's protocol object that it is opened from.
+    pub protocol: String,
+    /// As `open` takes it: `0.0.0.0:80`.
+    pub bind: String,
+    pub kind: SocketKind,
+    pub backlog: usize,
+}
+
+/// A protocol object granted to a guest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProtocolPlan {
+    /// As `NETWORKING_FDS` and `fd_prestat_dir_name` tell it; the kind's name unless the scenario names it.
+    pub name: String,
+    pub kind: ProtocolKind,
+    pub policy: Policy,
+}
