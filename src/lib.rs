@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod error;
+pub mod event;
 pub mod network;
 pub mod node;
 pub mod protocol;

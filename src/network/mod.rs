@@ -17,6 +17,7 @@ mod frame;
 pub mod link;
 pub mod router;
 pub mod switch;
+pub mod verify;
 
 pub use frame::{Checksums, Frame, PacketId};
 

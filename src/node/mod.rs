@@ -1,8 +1,230 @@
 //! A node: a guest's place in the network.
+//!
+//! ```text
+//! guest call --> Node --> object (object.rs, by its traits) --> Stack (stack/) --> egress
+//! frame -------> Node ----------------------------------------> Stack --> woken
+//! ```
+//!
+//! A node is shared between the world, which moves frames and time, and its guest's calls; it is locked for
+//! one call or one turn, never across a wait. It knows nothing of WebAssembly, descriptors or drivers.
+
+pub mod object;
+pub mod slab;
+pub mod stack;
+mod stdio;
+
+pub use object::{Object, ObjectId, SocketOption};
+pub use stack::{Interest, Readiness, Stack};
+pub use stdio::{Output, OutputStream, Stdio};
+
+use crate::error::{Error, Result};
+use crate::network::{Frame, InterfaceConfig, Route};
+use crate::protocol::Grant;
+use crate::rng::Rng;
+use crate::time::Instant;
+use object::{Context, Read};
+use slab::Slab;
 
 /// What `open` is asked for (`filetype` 6 and 5 of the guest ABI).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketKind {
     Stream,
     Datagram,
+}
+
+pub struct Node {
+    /// The instant of the turn under way.
+    pub now: Instant,
+    pub stdio: Stdio,
+    stack: Stack,
+    objects: Slab<Object>,
+    /// For `random_get` and whatever else a guest draws.
+    rng: Rng,
+    /// When the guest is to run again whatever happens.
+    deadline: Option<Instant>,
+    woken: bool,
+}
+
+impl Node {
+    pub fn new(interfaces: &[InterfaceConfig], routes: &[Route], stack_rng: Rng, guest_rng: Rng) -> Self {
+        Self {
+            now: Instant::START,
+            stdio: Stdio::default(),
+            stack: Stack::new(interfaces, routes, stack_rng, Instant::START),
+            objects: Slab::default(),
+            rng: guest_rng,
+            deadline: None,
+            woken: false,
+        }
+    }
+
+    // What the world calls.
+
+    pub fn ingest(&mut self, now: Instant, interface: usize, frame: Frame) {
+        self.now = now;
+        self.stack.ingest(now, interface, frame);
+    }
+
+    /// Does what is due; true if there is more to do at this instant.
+    pub fn poll(&mut self, now: Instant) -> bool {
+        self.now = now;
+        self.stack.poll(now)
+    }
+
+    pub fn poll_at(&self) -> Option<Instant> {
+        self.stack.poll_at()
+    }
+
+    pub fn has_work(&self) -> bool {
+        self.stack.has_work()
+    }
+
+    pub fn take_egress(&mut self, into: &mut Vec<(usize, Frame)>) {
+        self.stack.take_egress(into);
+    }
+
+    pub fn set_eager(&mut self, interface: usize, eager: bool) {
+        self.stack.set_eager(interface, eager);
+    }
+
+    /// True if the guest has something to wake up for.
+    pub fn take_woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken) | self.stack.take_woken() | self.stdio.take_woken()
+    }
+
+    pub fn take_deadline(&mut self) -> Option<Instant> {
+        self.deadline.take()
+    }
+
+    /// Closes every object (the guest is gone); the stack lives on until it is drained.
+    pub fn close_all(&mut self) {
+        for id in self.objects.ids().collect::<Vec<_>>() {
+            self.close(id);
+        }
+    }
+
+    /// True if nothing is left that was written and not acknowledged.
+    pub fn is_drained(&self) -> bool {
+        self.stack.is_drained()
+    }
+
+    /// Resets what is left after lingering.
+    pub fn abort_all(&mut self) {
+        self.stack.tcp_abort_all();
+    }
+
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    // What guest calls use.
+
+    pub fn grant(&mut self, grant: Grant) -> ObjectId {
+        self.objects.insert(Object::Protocol(grant.into_protocol()))
+    }
+
+    /// Objects open.
+    pub fn object_count(&self) -> usize {
+        self.objects.len()
+    }
+
+    pub fn random(&mut self, buffer: &mut [u8]) {
+        self.rng.fill(buffer);
+    }
+
+    /// Wakes the guest at `at` if nothing does before.
+    pub fn wake_at(&mut self, at: Instant) {
+        self.deadline = Some(self.deadline.map_or(at, |other| other.min(at)));
+    }
+
+    fn with<T>(
+        &mut self,
+        id: ObjectId,
+        operation: impl FnOnce(&mut Object, &mut Context) -> Result<T>,
+    ) -> Result<T> {
+        let object = self.objects.get_mut(id).ok_or(Error::BadDescriptor)?;
+        let mut cx = Context { now: self.now, stack: &mut self.stack, rng: &mut self.rng };
+        operation(object, &mut cx)
+    }
+
+    pub fn open(&mut self, protocol: ObjectId, bind: &str, kind: SocketKind) -> Result<ObjectId> {
+        let control = self.with(protocol, |object, cx| object.protocol()?.open(cx, bind, kind))?;
+        Ok(self.objects.insert(Object::Control(control)))
+    }
+
+    pub fn listen(&mut self, control: ObjectId, backlog: usize) -> Result<()> {
+        self.with(control, |object, cx| object.control()?.listen(cx, backlog))
+    }
+
+    pub fn accept(&mut self, control: ObjectId) -> Result<ObjectId> {
+        let connection = self.with(control, |object, cx| object.control()?.accept(cx))?;
+        Ok(self.objects.insert(Object::Connection(connection)))
+    }
+
+    pub fn connect(&mut self, control: ObjectId, address: &str) -> Result<ObjectId> {
+        let connection = self.with(control, |object, cx| object.control()?.connect(cx, address))?;
+        Ok(self.objects.insert(Object::Connection(connection)))
+    }
+
+    pub fn stream_create(&mut self, connection: ObjectId) -> Result<ObjectId> {
+        let stream = self.with(connection, |object, cx| object.connection()?.stream_create(cx))?;
+        Ok(self.objects.insert(Object::Stream(stream)))
+    }
+
+    pub fn stream_accept(&mut self, connection: ObjectId) -> Result<ObjectId> {
+        let stream = self.with(connection, |object, cx| object.connection()?.stream_accept(cx))?;
+        Ok(self.objects.insert(Object::Stream(stream)))
+    }
+
+    pub fn read(&mut self, stream: ObjectId, buffer: &mut [u8], peek: bool) -> Result<Read> {
+        self.with(stream, |object, cx| object.stream()?.read(cx, buffer, peek))
+    }
+
+    pub fn write(&mut self, stream: ObjectId, bytes: &[u8]) -> Result<usize> {
+        self.with(stream, |object, cx| object.stream()?.write(cx, bytes))
+    }
+
+    pub fn shutdown(&mut self, stream: ObjectId, read: bool, write: bool) -> Result<()> {
+        self.with(stream, |object, cx| object.stream()?.shutdown(cx, read, write))
+    }
+
+    pub fn close(&mut self, id: ObjectId) {
+        let Some(mut object) = self.objects.remove(id) else { return };
+        let mut cx = Context { now: self.now, stack: &mut self.stack, rng: &mut self.rng };
+        if let Ok(endpoint) = object.endpoint() {
+            endpoint.close(&mut cx);
+        }
+    }
+
+    pub fn readiness(&mut self, id: ObjectId) -> Result<Readiness> {
+        self.with(id, |object, cx| Ok(object.endpoint()?.readiness(cx.stack)))
+    }
+
+    pub fn watch(&mut self, id: ObjectId, interest: Interest) {
+        // An object that is gone wakes nobody.
+        let _ = self.with(id, |object, cx| {
+            object.endpoint()?.watch(cx.stack, interest);
+            Ok(())
+        });
+    }
+
+    pub fn kind(&mut self, id: ObjectId) -> Result<SocketKind> {
+        self.with(id, |object, _| Ok(object.endpoint()?.kind()))
+    }
+
+    pub fn local_address(&mut self, id: ObjectId) -> Result<String> {
+        self.with(id, |object, cx| object.endpoint()?.local_address(cx.stack))
+    }
+
+    pub fn peer_address(&mut self, id: ObjectId) -> Result<String> {
+        self.with(id, |object, cx| object.endpoint()?.peer_address(cx.stack))
+    }
+
+    pub fn option(&mut self, id: ObjectId, option: SocketOption) -> Result<u64> {
+        self.with(id, |object, cx| object.endpoint()?.option(cx.stack, option))
+    }
+
+    pub fn set_option(&mut self, id: ObjectId, option: SocketOption, value: u64) -> Result<()> {
+        self.with(id, |object, cx| object.endpoint()?.set_option(cx, option, value))
+    }
 }

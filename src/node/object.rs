@@ -1,0 +1,132 @@
+//! What a node hands out: protocols, controls, connections and streams, known by their traits alone.
+//!
+//! Every operation answers at once, with [`Error::WouldBlock`] where it cannot; whoever wants to wait
+//! registers an interest with `watch` and runs the operation again when the node was woken.
+//! The kinds live in `protocol/`; stacking them is composition.
+
+use super::SocketKind;
+use super::slab::Id;
+use super::stack::{Interest, Readiness, Stack};
+use crate::error::{Error, Result};
+use crate::rng::Rng;
+use crate::time::Instant;
+
+/// What an operation may use: the time, the node's stack and its randomness.
+pub struct Context<'a> {
+    pub now: Instant,
+    pub stack: &'a mut Stack,
+    pub rng: &'a mut Rng,
+}
+
+/// The settings of `option_get` and `option_set`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketOption {
+    /// 0 or 1.
+    NoDelay,
+    /// Seconds between probes; 0 is off.
+    KeepAlive,
+    /// 1 to 255.
+    HopLimit,
+    /// Bytes.
+    ReceiveBuffer,
+    /// Bytes.
+    SendBuffer,
+    /// Milliseconds; 0 resets on close.
+    Linger,
+}
+
+/// What all but protocols have.
+pub trait Endpoint: Send {
+    fn readiness(&self, stack: &Stack) -> Readiness;
+    /// Wakes the node's guest once when `interest` is met.
+    fn watch(&mut self, stack: &mut Stack, interest: Interest);
+    fn close(&mut self, cx: &mut Context);
+    /// As `open` takes it.
+    fn local_address(&self, stack: &Stack) -> Result<String>;
+    /// As `connect` takes it.
+    fn peer_address(&self, stack: &Stack) -> Result<String>;
+    fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64>;
+    fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()>;
+    fn kind(&self) -> SocketKind;
+}
+
+/// A factory of connections and a sandbox at once.
+pub trait Protocol: Send {
+    fn open(&mut self, cx: &mut Context, bind: &str, kind: SocketKind) -> Result<Box<dyn Control>>;
+}
+
+pub trait Control: Endpoint {
+    fn listen(&mut self, cx: &mut Context, backlog: usize) -> Result<()>;
+    fn accept(&mut self, cx: &mut Context) -> Result<Box<dyn Connection>>;
+    /// The first call to an address starts the connection and answers `InProgress`; called again with the same
+    /// address it answers the connection, an error, or `InProgress` still.
+    fn connect(&mut self, cx: &mut Context, address: &str) -> Result<Box<dyn Connection>>;
+}
+
+pub trait Connection: Endpoint {
+    fn stream_create(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>>;
+    fn stream_accept(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>>;
+}
+
+/// Bytes read, and whether the rest of a datagram was cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    pub count: usize,
+    pub truncated: bool,
+}
+
+pub trait Stream: Endpoint {
+    fn read(&mut self, cx: &mut Context, buffer: &mut [u8], peek: bool) -> Result<Read>;
+    /// Stream: takes as much as fits. Datagram: all or nothing.
+    fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize>;
+    fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()>;
+}
+
+pub enum Object {
+    Protocol(Box<dyn Protocol>),
+    Control(Box<dyn Control>),
+    Connection(Box<dyn Connection>),
+    Stream(Box<dyn Stream>),
+}
+
+pub type ObjectId = Id<Object>;
+
+impl Object {
+    pub fn protocol(&mut self) -> Result<&mut dyn Protocol> {
+        match self {
+            Object::Protocol(protocol) => Ok(&mut **protocol),
+            Object::Control(_) | Object::Connection(_) | Object::Stream(_) => Err(Error::Invalid),
+        }
+    }
+
+    pub fn control(&mut self) -> Result<&mut dyn Control> {
+        match self {
+            Object::Control(control) => Ok(&mut **control),
+            Object::Protocol(_) | Object::Connection(_) | Object::Stream(_) => Err(Error::Invalid),
+        }
+    }
+
+    pub fn connection(&mut self) -> Result<&mut dyn Connection> {
+        match self {
+            Object::Connection(connection) => Ok(&mut **connection),
+            Object::Protocol(_) | Object::Control(_) | Object::Stream(_) => Err(Error::Invalid),
+        }
+    }
+
+    pub fn stream(&mut self) -> Result<&mut dyn Stream> {
+        match self {
+            Object::Stream(stream) => Ok(&mut **stream),
+            Object::Protocol(_) | Object::Control(_) | Object::Connection(_) => Err(Error::Invalid),
+        }
+    }
+
+    /// A protocol is no endpoint.
+    pub fn endpoint(&mut self) -> Result<&mut dyn Endpoint> {
+        match self {
+            Object::Protocol(_) => Err(Error::Invalid),
+            Object::Control(control) => Ok(&mut **control),
+            Object::Connection(connection) => Ok(&mut **connection),
+            Object::Stream(stream) => Ok(&mut **stream),
+        }
+    }
+}

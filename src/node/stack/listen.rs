@@ -1,0 +1,140 @@
+//! Listening: a SYN makes a connection of its own, up to the backlog.
+//!
+//! A smoltcp socket that listens turns into the connection, and the next SYN would be reset. So a listener
+//! is no socket at all: each SYN gets a fresh listening socket that only it will ever reach.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use super::demux::Tuple;
+use super::tcp::{HALF_OPEN, Phase, Tcp, TcpOptions};
+use super::{Interest, Readiness, Stack};
+use crate::error::{Error, Result};
+use crate::node::slab::Id;
+use crate::time::Instant;
+
+/// Linux's net.core.somaxconn.
+const BACKLOG_MAX: usize = 4096;
+
+pub struct Listener {
+    local: SocketAddr,
+    backlog: usize,
+    half_open: usize,
+    queue: VecDeque<Id<Tcp>>,
+    waiting: Interest,
+    options: TcpOptions,
+}
+
+impl Stack {
+    pub fn listen(&mut self, local: SocketAddr, backlog: usize, options: TcpOptions) -> Id<Listener> {
+        let id = self.listeners.insert(Listener {
+            local,
+            backlog: backlog.clamp(1, BACKLOG_MAX),
+            half_open: 0,
+            queue: VecDeque::new(),
+            waiting: Interest::default(),
+            options,
+        });
+        self.listening.entry(local.port()).or_default().push(id);
+        id
+    }
+
+    pub fn set_backlog(&mut self, id: Id<Listener>, backlog: usize) {
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.backlog = backlog.clamp(1, BACKLOG_MAX);
+        }
+    }
+
+    pub fn accept(&mut self, id: Id<Listener>) -> Result<Id<Tcp>> {
+        let listener = self.listeners.get_mut(id).ok_or(Error::BadDescriptor)?;
+        let connection = listener.queue.pop_front().ok_or(Error::WouldBlock)?;
+        if let Some(connection) = self.connections.get_mut(connection) {
+            connection.phase = Phase::Open;
+        }
+        self.tcp_hold(connection);
+        Ok(connection)
+    }
+
+    pub fn listener_readiness(&self, id: Id<Listener>) -> Readiness {
+        let waiting = self.listeners.get(id).map_or(0, |listener| listener.queue.len());
+        Readiness { read: waiting > 0, read_bytes: waiting, ..Default::default() }
+    }
+
+    pub fn listener_watch(&mut self, id: Id<Listener>, interest: Interest) {
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.waiting.join(interest);
+        }
+    }
+
+    /// Stops listening; who waited in the queue is reset, as Linux does.
+    pub fn unlisten(&mut self, now: Instant, id: Id<Listener>) {
+        let Some(listener) = self.listeners.remove(id) else { return };
+        if let Some(list) = self.listening.get_mut(&listener.local.port()) {
+            list.retain(|&other| other != id);
+            if list.is_empty() {
+                self.listening.remove(&listener.local.port());
+            }
+        }
+        let left = self.connections.ids().filter(|&connection| {
+            self.connections.get(connection).is_some_and(
+                |connection| matches!(connection.phase, Phase::HalfOpen(of) | Phase::Queued(of) if of == id),
+            )
+        });
+        for connection in left.collect::<Vec<_>>() {
+            self.tcp_hold(connection);
+            if let Some(connection) = self.connections.get_mut(connection) {
+                // Released as one that was being made: with a reset.
+                connection.phase = Phase::Connecting;
+            }
+            self.tcp_release(now, connection, true);
+        }
+    }
+
+    /// The connection that a SYN to `tuple.local` makes. `None`: nobody listens. `Some(None)`: no room.
+    pub(super) fn passive_open(&mut self, now: Instant, nic: usize, tuple: Tuple) -> Option<Option<Id<Tcp>>> {
+        let id = self.listener_for(tuple.local)?;
+        let listener = self.listeners.get_mut(id)?;
+        if listener.half_open + listener.queue.len() >= listener.backlog {
+            self.statistics.backlog_full += 1;
+            return Some(None);
+        }
+        listener.half_open += 1;
+        let options = listener.options;
+        let socket = self.make_socket(nic, &options);
+        let connection = self.insert(nic, tuple, socket, Phase::HalfOpen(id), options);
+        let deadline = now + HALF_OPEN;
+        self.listen_socket(connection, tuple.local, deadline);
+        Some(Some(connection))
+    }
+
+    /// The most specific listener: an address before the wildcard.
+    fn listener_for(&self, local: SocketAddr) -> Option<Id<Listener>> {
+        let list = self.listening.get(&local.port())?;
+        let find =
+            |ip| list.iter().copied().find(|&id| self.listeners.get(id).is_some_and(|l| l.local.ip() == ip));
+        find(local.ip()).or_else(|| find(super::ports::wildcard(local.ip())))
+    }
+
+    pub(super) fn enqueue(&mut self, connection: Id<Tcp>, id: Id<Listener>) {
+        let Some(listener) = self.listeners.get_mut(id) else { return };
+        listener.half_open -= 1;
+        listener.queue.push_back(connection);
+        let readiness = Readiness { read: true, ..Default::default() };
+        if listener.waiting.fire(readiness) {
+            self.woken = true;
+        }
+    }
+
+    pub(super) fn unqueue(&mut self, connection: Id<Tcp>, id: Id<Listener>) {
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.queue.retain(|&queued| queued != connection);
+        }
+    }
+
+    pub(super) fn discard_half_open(&mut self, connection: Id<Tcp>, id: Id<Listener>) {
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.half_open -= 1;
+        }
+        self.remove(connection);
+    }
+}

@@ -1,0 +1,412 @@
+//! A node's IP stack: smoltcp interfaces with a demultiplexer of our own in front.
+//!
+//! ```text
+//! ingest(port, frame) --> demux --> connection's own SocketSet --> smoltcp Interface --> egress
+//!                           |-----> listener: a SYN makes a connection (listen.rs)
+//!                           |-----> TIME-WAIT table (time_wait.rs)
+//!                           |-----> UDP flow (udp.rs)
+//!                           '-----> empty set: smoltcp answers ARP, NDP, echo, RST, unreachable
+//! ```
+//!
+//! smoltcp scans its SocketSet for each packet, so each connection has a set of its own, and only what
+//! changed ("dirty") or is due ("timers") is polled. The loopback interface carries IP packets in a queue
+//! here, and is made when it is first needed.
+//!
+//! This folder is the only one that knows smoltcp's `iface`, `socket` and `phy`. It knows nothing of
+//! guests, descriptors or protocol objects: whoever holds an id is counted, not known.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use smoltcp::iface::SocketSet;
+use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpCidr};
+
+mod demux;
+mod listen;
+mod nic;
+mod ports;
+mod reply;
+mod tcp;
+mod time_wait;
+mod udp;
+
+pub use listen::Listener;
+pub use tcp::{Tcp, TcpOptions};
+pub use udp::{Flow, Udp};
+
+use crate::error::{Error, Result};
+use crate::event::Queue;
+use crate::network::{Frame, InterfaceConfig, Route};
+use crate::node::slab::{Id, Slab};
+use crate::rng::Rng;
+use crate::time::Instant;
+use demux::{Class, Keyed, Quoted, Table, Tuple};
+use nic::Nic;
+use ports::Ports;
+use time_wait::TimeWait;
+
+/// Packets that one connection may send before the others of its node have their turn.
+const BURST_PACKETS_MAX: usize = 64;
+/// Loopback packets waiting in one node; one more is dropped, and TCP sends it again.
+const LOOPBACK_PACKETS_MAX: usize = 4096;
+
+/// What can have work to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Tcp(Id<Tcp>),
+    Udp(Id<Udp>),
+}
+
+/// What a waiter waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    pub read: bool,
+    pub write: bool,
+}
+
+impl Interest {
+    pub const READ: Interest = Interest { read: true, write: false };
+    pub const WRITE: Interest = Interest { read: false, write: true };
+
+    fn join(&mut self, other: Interest) {
+        self.read |= other.read;
+        self.write |= other.write;
+    }
+
+    /// Takes what `readiness` satisfies; true if that is anything.
+    fn fire(&mut self, readiness: Readiness) -> bool {
+        let fired = (self.read && readiness.read) || (self.write && readiness.write);
+        if fired {
+            *self = Interest::default();
+        }
+        fired
+    }
+}
+
+/// What an operation would meet now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// A read or accept would not block.
+    pub read: bool,
+    /// A write or pending connect would not block.
+    pub write: bool,
+    /// Bytes that a read would find; connections or flows for an accept.
+    pub read_bytes: usize,
+    /// Bytes that a write would take.
+    pub write_bytes: usize,
+    /// The peer sends no more.
+    pub hangup: bool,
+}
+
+/// Counters of what was dropped here and why; a capture shows the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Frames whose checksums did not hold.
+    pub bad_checksum: u64,
+    /// SYNs past a listener's backlog.
+    pub backlog_full: u64,
+    /// Datagrams past a flow's buffer or a listener's backlog.
+    pub datagrams_dropped: u64,
+    /// Loopback packets past the queue.
+    pub loopback_dropped: u64,
+}
+
+pub struct Stack {
+    nics: Vec<Nic>,
+    /// Index of the loopback interface, once there is one.
+    loopback: Option<usize>,
+    interfaces: Vec<InterfaceConfig>,
+    routes: Vec<Route>,
+    connections: Slab<Tcp>,
+    flows_by_tuple: Table<Id<Tcp>>,
+    listeners: Slab<Listener>,
+    listening: BTreeMap<u16, Vec<Id<Listener>>>,
+    udp: udp::Sockets,
+    tcp_ports: Ports,
+    time_wait: TimeWait,
+    /// Sockets of closed connections, kept for their buffers.
+    spare: Vec<tcp::Spare>,
+    /// Connections that may wait for a neighbour's address.
+    unresolved: Vec<Id<Tcp>>,
+    dirty: VecDeque<Work>,
+    timers: Queue<(Id<Tcp>, Instant)>,
+    /// Holds no socket: what is fed to it is answered by the interface itself.
+    nobody: SocketSet<'static>,
+    loopback_queue: VecDeque<Bytes>,
+    egress: Vec<(usize, Frame)>,
+    rng: Rng,
+    /// Somebody's interest was met since this was last taken.
+    woken: bool,
+    statistics: Statistics,
+}
+
+impl Stack {
+    pub fn new(interfaces: &[InterfaceConfig], routes: &[Route], mut rng: Rng, now: Instant) -> Self {
+        let nics = interfaces
+            .iter()
+            .map(|config| Nic::ethernet(config, routes, rng.next_u64(), now))
+            .collect::<Vec<_>>();
+        let hash = Keyed(rng.next_u64());
+        Self {
+            nics,
+            loopback: None,
+            interfaces: interfaces.to_vec(),
+            routes: routes.to_vec(),
+            connections: Slab::default(),
+            flows_by_tuple: Table::with_hasher(hash.clone()),
+            listeners: Slab::default(),
+            listening: BTreeMap::new(),
+            udp: udp::Sockets::new(hash.clone()),
+            tcp_ports: Ports::default(),
+            time_wait: TimeWait::new(hash),
+            spare: Vec::new(),
+            unresolved: Vec::new(),
+            dirty: VecDeque::new(),
+            timers: Queue::default(),
+            nobody: SocketSet::new(vec![]),
+            loopback_queue: VecDeque::new(),
+            egress: Vec::new(),
+            rng,
+            woken: false,
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// Polls connections over interface `index` for each packet: what is plugged in there is impaired.
+    pub fn set_eager(&mut self, index: usize, eager: bool) {
+        self.nics[index].eager = eager;
+    }
+
+    /// A frame arrived at interface `index`.
+    pub fn ingest(&mut self, now: Instant, index: usize, frame: Frame) {
+        if frame.checksums == crate::network::Checksums::Unverified
+            && !crate::network::verify::holds(&frame.bytes)
+        {
+            self.statistics.bad_checksum += 1;
+            return;
+        }
+        self.receive(now, index, frame.bytes);
+    }
+
+    fn receive(&mut self, now: Instant, index: usize, packet: Bytes) {
+        let nic = &self.nics[index];
+        let ethernet = nic.is_ethernet();
+        let class = if ethernet && !self.is_for_us(index, &packet) {
+            Class::Other
+        } else {
+            demux::classify(&packet, ethernet)
+        };
+        match class {
+            Class::Tcp(tuple, segment) => self.receive_segment(now, index, tuple, segment, packet),
+            Class::Udp(tuple, payload) => self.receive_datagram(now, index, tuple, payload, packet),
+            Class::Unreachable(Quoted::Tcp, tuple, reason) => self.tcp_unreachable(now, tuple, reason),
+            Class::Unreachable(Quoted::Udp, tuple, reason) => self.udp_unreachable(tuple, reason),
+            Class::Neighbour => {
+                self.receive_for_nobody(now, index, packet);
+                for id in std::mem::take(&mut self.unresolved) {
+                    if let Some(connection) = self.connections.get_mut(id) {
+                        connection.unresolved = false;
+                        self.mark_dirty(id);
+                    }
+                }
+                self.udp_neighbour();
+            }
+            Class::Other => self.receive_for_nobody(now, index, packet),
+        }
+    }
+
+    /// smoltcp's interface answers what needs no socket, and resets what has none.
+    fn receive_for_nobody(&mut self, now: Instant, index: usize, packet: Bytes) {
+        self.nics[index].receive(now, packet, &mut self.nobody);
+        self.flush(now, index);
+    }
+
+    /// True if a frame is sent to this interface alone: connections speak unicast.
+    fn is_for_us(&self, index: usize, packet: &Bytes) -> bool {
+        EthernetFrame::new_checked(packet).is_ok_and(|frame| {
+            frame.dst_addr() == self.interfaces[index].mac || !frame.dst_addr().is_unicast()
+        })
+    }
+
+    /// Hands what interface `index` sent to the network, or to the loopback queue.
+    fn flush(&mut self, now: Instant, index: usize) {
+        let nic = &mut self.nics[index];
+        if nic.wire.sent.is_empty() {
+            return;
+        }
+        if Some(index) == self.loopback {
+            for packet in nic.wire.sent.drain(..) {
+                if self.loopback_queue.len() < LOOPBACK_PACKETS_MAX {
+                    self.loopback_queue.push_back(packet);
+                } else {
+                    self.statistics.loopback_dropped += 1;
+                }
+            }
+            return;
+        }
+        for bytes in nic.wire.sent.drain(..) {
+            if is_neighbour_request(&bytes) {
+                nic.asked_at = Some(now);
+            }
+            self.egress.push((index, Frame::new(bytes)));
+        }
+    }
+
+    /// Does what is due. True if there is more to do at this instant.
+    pub fn poll(&mut self, now: Instant) -> bool {
+        while let Some((id, at)) = self.timers.pop_due(now) {
+            if self.connections.get(id).is_some_and(|connection| connection.timer == Some(at)) {
+                self.mark_dirty(id);
+            }
+        }
+        self.udp_due(now);
+        for _ in 0..self.dirty.len() {
+            match self.dirty.pop_front() {
+                Some(Work::Tcp(id)) => self.pump(now, id),
+                Some(Work::Udp(id)) => self.pump_udp(now, id),
+                None => break,
+            }
+        }
+        for _ in 0..self.loopback_queue.len() {
+            if let (Some(index), Some(packet)) = (self.loopback, self.loopback_queue.pop_front()) {
+                self.receive(now, index, packet);
+            }
+        }
+        self.has_work()
+    }
+
+    /// True if something waits to be polled at this instant.
+    pub fn has_work(&self) -> bool {
+        !self.dirty.is_empty() || !self.loopback_queue.is_empty()
+    }
+
+    /// When [`Stack::poll`] is next due, if nothing arrives before.
+    pub fn poll_at(&self) -> Option<Instant> {
+        [self.timers.next_at(), self.udp.poll_at()].into_iter().flatten().min()
+    }
+
+    /// Frames that left, with the index of their interface, in order.
+    pub fn take_egress(&mut self, into: &mut Vec<(usize, Frame)>) {
+        into.append(&mut self.egress);
+    }
+
+    /// True if a waiter's interest was met since the last call.
+    pub fn take_woken(&mut self) -> bool {
+        std::mem::take(&mut self.woken)
+    }
+
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    /// Connections that still have something to send or to have acknowledged, with nobody holding them.
+    pub fn is_drained(&self) -> bool {
+        self.connections.is_empty() && !self.has_work() && self.udp.is_drained()
+    }
+
+    /// The addresses of the node's own interfaces.
+    pub fn addresses(&self) -> impl Iterator<Item = IpCidr> + '_ {
+        self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied())
+    }
+
+    pub fn is_own(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || self.addresses().any(|cidr| IpAddr::from(cidr.address()) == ip)
+    }
+
+    /// The interface and next hop towards `remote`: loopback, then the longest prefix on link or routed.
+    fn route(&mut self, now: Instant, remote: IpAddr) -> Result<usize> {
+        if self.is_own(remote) {
+            return Ok(self.loopback_interface(now));
+        }
+        let multicast = match remote {
+            IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+            IpAddr::V6(v6) => v6.is_multicast(),
+        };
+        if multicast {
+            return if self.interfaces.is_empty() { Err(Error::NetworkUnreachable) } else { Ok(0) };
+        }
+        let mut best: Option<(u8, usize)> = None;
+        let mut offer = |prefix: u8, index: usize| {
+            if best.is_none_or(|(longest, _)| prefix > longest) {
+                best = Some((prefix, index));
+            }
+        };
+        for (index, interface) in self.interfaces.iter().enumerate() {
+            for cidr in &interface.addresses {
+                if cidr.contains_addr(&remote.into()) {
+                    offer(cidr.prefix_len(), index);
+                }
+            }
+        }
+        for route in self.routes.iter().filter(|route| route.prefix.contains_addr(&remote.into())) {
+            let via = |interface: &InterfaceConfig| {
+                interface.addresses.iter().any(|cidr| cidr.contains_addr(&route.via.into()))
+            };
+            if let Some(index) = self.interfaces.iter().position(via) {
+                offer(route.prefix.prefix_len(), index);
+            }
+        }
+        best.map(|(_, index)| index).ok_or(Error::NetworkUnreachable)
+    }
+
+    fn loopback_interface(&mut self, now: Instant) -> usize {
+        *self.loopback.get_or_insert_with(|| {
+            let own: Vec<IpCidr> =
+                self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied()).collect();
+            self.nics.push(Nic::loopback(&own, self.rng.next_u64(), now));
+            self.nics.len() - 1
+        })
+    }
+
+    /// The local address for a flow to `remote` over interface `index` (RFC 6724).
+    fn source_address(&self, index: usize, remote: IpAddr) -> Result<IpAddr> {
+        // A packet to one of our own addresses leaves from that address, as Linux does.
+        if Some(index) == self.loopback {
+            return Ok(remote);
+        }
+        let interface = &self.nics[index].interface;
+        match remote {
+            IpAddr::V4(v4) => interface.get_source_address_ipv4(&v4).map(IpAddr::V4),
+            IpAddr::V6(v6) => {
+                let source = interface.get_source_address_ipv6(&v6);
+                (!source.is_loopback() && !source.is_unspecified()).then_some(IpAddr::V6(source))
+            }
+        }
+        .ok_or(Error::AddressNotAvailable)
+    }
+
+    fn mark_dirty(&mut self, id: Id<Tcp>) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && !connection.dirty
+        {
+            connection.dirty = true;
+            self.dirty.push_back(Work::Tcp(id));
+        }
+    }
+
+    /// Checks that `address` may be bound here: a wildcard, or one of the node's own.
+    fn bindable(&self, address: SocketAddr) -> Result<()> {
+        let ip = address.ip();
+        if ip.is_unspecified() || self.is_own(ip) { Ok(()) } else { Err(Error::AddressNotAvailable) }
+    }
+}
+
+/// An ARP request, or a neighbour solicitation.
+fn is_neighbour_request(bytes: &Bytes) -> bool {
+    let Ok(frame) = EthernetFrame::new_checked(bytes) else { return false };
+    match frame.ethertype() {
+        EthernetProtocol::Arp => true,
+        // ICMPv6 type 135 right behind the fixed header.
+        EthernetProtocol::Ipv6 => {
+            let payload = &bytes[ETHERNET_HEADER_LEN..];
+            payload.len() > 40 && payload[6] == 58 && payload[40] == 135
+        }
+        _ => false,
+    }
+}
+
+/// A tuple's own port towards `remote`.
+fn tuple(local: IpAddr, port: u16, remote: SocketAddr) -> Tuple {
+    Tuple { local: SocketAddr::new(local, port), remote }
+}

@@ -1,0 +1,623 @@
+//! TCP connections: smoltcp sockets, each in a set of its own, from SYN to TIME-WAIT.
+//!
+//! ```text
+//!  connect --> Connecting ----.
+//!  SYN --> HalfOpen --> Queued --> Open --(last holder lets go)--> orphan --> TIME-WAIT table
+//! ```
+//!
+//! An orphan goes on until what was written is acknowledged, or [`ORPHAN`] has passed.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{self, CongestionControl, State};
+
+use super::demux::{Segment, Tuple, Unreachable};
+use super::listen::Listener;
+use super::time_wait::Answer;
+use super::{BURST_PACKETS_MAX, Interest, Readiness, Stack, Work, ports, reply};
+use crate::error::{Error, Result};
+use crate::node::slab::Id;
+use crate::time::Instant;
+
+/// A SYN that is never answered: as long as Linux's six retries take.
+const CONNECT: Duration = Duration::from_secs(127);
+/// A half-open connection, and a closed one that the peer never lets go (tcp_fin_timeout).
+pub(super) const HALF_OPEN: Duration = Duration::from_secs(60);
+const ORPHAN: Duration = Duration::from_secs(60);
+/// Data that the peer never acknowledges.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+/// Sockets kept for their buffers.
+const SPARE_MAX: usize = 16;
+/// Connections of one node, whoever holds them; one more is refused.
+const CONNECTIONS_MAX: usize = 65_536;
+
+/// What can be set before a connection is made; the rest applies at any time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// Bytes.
+    pub receive_buffer: usize,
+    /// Bytes.
+    pub send_buffer: usize,
+    /// Switches Nagle's algorithm (RFC 896) off.
+    pub no_delay: bool,
+    pub keep_alive: Option<Duration>,
+    pub hop_limit: Option<u8>,
+    /// Zero: closing resets.
+    pub linger: Option<Duration>,
+}
+
+impl TcpOptions {
+    pub const BUFFER_BYTES: usize = 64 * 1024;
+}
+
+impl Default for TcpOptions {
+    fn default() -> Self {
+        Self {
+            receive_buffer: Self::BUFFER_BYTES,
+            send_buffer: Self::BUFFER_BYTES,
+            no_delay: false,
+            keep_alive: None,
+            hop_limit: None,
+            linger: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Connecting,
+    HalfOpen(Id<Listener>),
+    Queued(Id<Listener>),
+    Open,
+}
+
+/// A socket in a set of its own.
+pub(super) struct Spare {
+    set: SocketSet<'static>,
+    handle: SocketHandle,
+}
+
+/// A TCP connection of this node.
+pub struct Tcp {
+    pub(super) nic: usize,
+    pub(super) tuple: Tuple,
+    socket: Spare,
+    pub(super) phase: Phase,
+    /// Descriptors that hold it; at 0 it is an orphan.
+    holders: u8,
+    waiting: Interest,
+    pub(super) dirty: bool,
+    pub(super) unresolved: bool,
+    pub(super) timer: Option<Instant>,
+    deadline: Option<Instant>,
+    error: Option<Error>,
+    /// The peer's sequence number after its FIN.
+    peer_next: u32,
+    read_shut: bool,
+    options: TcpOptions,
+}
+
+impl Tcp {
+    fn socket(&self) -> &tcp::Socket<'static> {
+        self.socket.set.get(self.socket.handle)
+    }
+
+    fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
+        self.socket.set.get_mut(self.socket.handle)
+    }
+
+    fn readiness(&self) -> Readiness {
+        let socket = self.socket();
+        let over = self.error.is_some() || self.phase == Phase::Open && socket.state() == State::Closed;
+        let hangup = over || self.read_shut || !(socket.may_recv() || self.phase == Phase::Connecting);
+        let read_bytes = socket.recv_queue();
+        let write_bytes = if socket.may_send() { socket.send_capacity() - socket.send_queue() } else { 0 };
+        Readiness {
+            read: read_bytes > 0 || hangup,
+            write: over || write_bytes > 0 || (self.phase == Phase::Open && !socket.may_send()),
+            read_bytes,
+            write_bytes,
+            hangup,
+        }
+    }
+}
+
+impl Stack {
+    /// Starts a connection from `local` (port 0: an ephemeral one).
+    pub fn tcp_connect(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        options: &TcpOptions,
+    ) -> Result<Id<Tcp>> {
+        // Linux reads the unspecified address as this host.
+        let remote = match remote.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new([127, 0, 0, 1].into(), remote.port()),
+            IpAddr::V6(ip) if ip.is_unspecified() => {
+                SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), remote.port())
+            }
+            _ => remote,
+        };
+        if remote.port() == 0 || remote.ip().is_multicast() || remote.ip() == IpAddr::from([255; 4]) {
+            return Err(Error::NetworkUnreachable);
+        }
+        if self.connections.len() >= CONNECTIONS_MAX {
+            return Err(Error::NoBuffers);
+        }
+        let nic = self.route(now, remote.ip())?;
+        let ip =
+            if local.ip().is_unspecified() { self.source_address(nic, remote.ip())? } else { local.ip() };
+        if local.port() == 0 {
+            return Err(Error::Invalid);
+        }
+        let tuple = super::tuple(ip, local.port(), remote);
+        if self.in_use(now, &tuple) {
+            return Err(Error::AddressInUse);
+        }
+        let mut socket = self.make_socket(nic, options);
+        let smoltcp = socket.set.get_mut::<tcp::Socket>(socket.handle);
+        smoltcp
+            .connect(self.nics[nic].interface.context(), (remote.ip(), remote.port()), (ip, local.port()))
+            .map_err(|_| Error::AddressNotAvailable)?;
+        let id = self.insert(nic, tuple, socket, Phase::Connecting, *options);
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.deadline = Some(now + CONNECT);
+            connection.holders = 1;
+        }
+        self.mark_dirty(id);
+        Ok(id)
+    }
+
+    /// A port for one more connection of a control that left the choice to us.
+    pub fn tcp_ephemeral(&mut self, now: Instant, ip: IpAddr, remote: SocketAddr) -> Result<SocketAddr> {
+        let nic = self.route(now, remote.ip())?;
+        let source = if ip.is_unspecified() { self.source_address(nic, remote.ip())? } else { ip };
+        let Stack { tcp_ports, rng, flows_by_tuple, .. } = self;
+        let free = |port| !flows_by_tuple.contains_key(&super::tuple(source, port, remote));
+        let port = tcp_ports.ephemeral(rng, free).ok_or(Error::AddressInUse)?;
+        Ok(SocketAddr::new(ip, port))
+    }
+
+    pub(super) fn in_use(&mut self, now: Instant, tuple: &Tuple) -> bool {
+        self.flows_by_tuple.contains_key(tuple) || self.time_wait.contains(now, tuple)
+    }
+
+    /// `Ok(true)` once established; an error once it cannot be.
+    pub fn tcp_connected(&self, id: Id<Tcp>) -> Result<bool> {
+        let connection = self.connections.get(id).ok_or(Error::BadDescriptor)?;
+        match connection.error {
+            Some(error) => Err(error),
+            None => Ok(connection.phase == Phase::Open),
+        }
+    }
+
+    pub fn tcp_read(&mut self, id: Id<Tcp>, buffer: &mut [u8], peek: bool) -> Result<usize> {
+        let connection = self.connections.get_mut(id).ok_or(Error::BadDescriptor)?;
+        if connection.read_shut {
+            return Ok(0);
+        }
+        let error = connection.error;
+        let socket = connection.socket_mut();
+        let result = if peek { socket.peek_slice(buffer) } else { socket.recv_slice(buffer) };
+        match result {
+            Ok(0) if buffer.is_empty() => Ok(0),
+            Ok(0) => Err(Error::WouldBlock),
+            Ok(count) => {
+                if !peek {
+                    self.mark_dirty(id);
+                }
+                Ok(count)
+            }
+            Err(tcp::RecvError::Finished) => Ok(0),
+            Err(tcp::RecvError::InvalidState) => error.map_or(Ok(0), Err),
+        }
+    }
+
+    pub fn tcp_write(&mut self, id: Id<Tcp>, bytes: &[u8]) -> Result<usize> {
+        let connection = self.connections.get_mut(id).ok_or(Error::BadDescriptor)?;
+        let socket = connection.socket_mut();
+        match socket.send_slice(bytes) {
+            Ok(0) if bytes.is_empty() => Ok(0),
+            Ok(0) => Err(Error::WouldBlock),
+            Ok(count) => {
+                // Only unacknowledged data may time out: an idle connection lives for ever.
+                socket.set_timeout(Some(to_smoltcp(UNACKNOWLEDGED)));
+                self.mark_dirty(id);
+                Ok(count)
+            }
+            Err(tcp::SendError::InvalidState) => match connection.error {
+                Some(Error::TimedOut) => Err(Error::TimedOut),
+                _ => Err(Error::Pipe),
+            },
+        }
+    }
+
+    pub fn tcp_shutdown(&mut self, id: Id<Tcp>, read: bool, write: bool) -> Result<()> {
+        let connection = self.connections.get_mut(id).ok_or(Error::BadDescriptor)?;
+        connection.read_shut |= read;
+        if write {
+            connection.socket_mut().close();
+        }
+        self.mark_dirty(id);
+        Ok(())
+    }
+
+    pub fn tcp_readiness(&self, id: Id<Tcp>) -> Readiness {
+        match self.connections.get(id) {
+            Some(connection) => connection.readiness(),
+            None => Readiness { read: true, write: true, hangup: true, ..Default::default() },
+        }
+    }
+
+    /// Wakes once when `interest` is met.
+    pub fn tcp_watch(&mut self, id: Id<Tcp>, interest: Interest) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.waiting.join(interest);
+        }
+    }
+
+    pub fn tcp_addresses(&self, id: Id<Tcp>) -> Option<(SocketAddr, SocketAddr)> {
+        self.connections.get(id).map(|connection| (connection.tuple.local, connection.tuple.remote))
+    }
+
+    pub fn tcp_options(&self, id: Id<Tcp>) -> Option<TcpOptions> {
+        self.connections.get(id).map(|connection| connection.options)
+    }
+
+    /// Buffer sizes stay as they were when the connection was made.
+    pub fn tcp_set_options(&mut self, id: Id<Tcp>, options: TcpOptions) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            let TcpOptions { receive_buffer, send_buffer, .. } = connection.options;
+            connection.options = TcpOptions { receive_buffer, send_buffer, ..options };
+            configure(connection.socket_mut(), &options);
+            self.mark_dirty(id);
+        }
+    }
+
+    /// One more descriptor holds the connection.
+    pub fn tcp_hold(&mut self, id: Id<Tcp>) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.holders += 1;
+        }
+    }
+
+    /// A descriptor lets go; `stream` if it was the one that reads and writes. Sends the end of stream, or
+    /// a reset if there was data that nobody read (RFC 2525, 2.17).
+    pub fn tcp_release(&mut self, now: Instant, id: Id<Tcp>, stream: bool) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.holders -= 1;
+        let last = connection.holders == 0;
+        if stream || last {
+            let abort = connection.options.linger == Some(Duration::ZERO)
+                || (connection.socket().recv_queue() > 0 && !connection.read_shut)
+                || connection.phase == Phase::Connecting;
+            let socket = connection.socket_mut();
+            if abort {
+                socket.abort();
+            } else {
+                socket.close();
+            }
+        }
+        if last {
+            connection.phase = Phase::Open;
+            connection.waiting = Interest::default();
+            connection.deadline = Some(now + ORPHAN);
+        }
+        self.mark_dirty(id);
+    }
+
+    /// Resets every connection that is left (the node's lingering is over).
+    pub fn tcp_abort_all(&mut self) {
+        for id in self.connections.ids().collect::<Vec<_>>() {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.socket_mut().abort();
+            }
+            self.mark_dirty(id);
+        }
+    }
+
+    /// A segment for this node, in `packet`.
+    pub(super) fn receive_segment(
+        &mut self,
+        now: Instant,
+        nic: usize,
+        tuple: Tuple,
+        segment: Segment,
+        packet: Bytes,
+    ) {
+        let id = match self.flows_by_tuple.get(&tuple) {
+            Some(&id) => id,
+            None => match self.time_wait.segment(now, &tuple, &segment) {
+                Answer::Ignore => return,
+                Answer::Acknowledge => {
+                    if let Some(answer) = reply::acknowledge(&packet, self.nics[nic].is_ethernet()) {
+                        self.nics[nic].wire.sent.push(answer);
+                        self.flush(now, nic);
+                    }
+                    return;
+                }
+                Answer::GiveWay | Answer::Unknown => {
+                    if !segment.syn || segment.ack || segment.rst {
+                        return self.receive_for_nobody(now, nic, packet);
+                    }
+                    match self.passive_open(now, nic, tuple) {
+                        Some(Some(id)) => id,
+                        // Past the backlog: dropped, so that the peer tries again.
+                        Some(None) => return,
+                        None => return self.receive_for_nobody(now, nic, packet),
+                    }
+                }
+            },
+        };
+        let Stack { nics, connections, .. } = self;
+        let Some(connection) = connections.get_mut(id) else { return };
+        if segment.fin {
+            connection.peer_next = segment.sequence.wrapping_add(segment.payload_len as u32).wrapping_add(1);
+        }
+        let before = connection.socket().state();
+        nics[nic].receive(now, packet, &mut connection.socket.set);
+        let after = connection.socket().state();
+        if segment.rst && before != State::Closed && after == State::Closed {
+            let refused = connection.phase == Phase::Connecting;
+            connection.error = Some(if refused { Error::ConnectionRefused } else { Error::ConnectionReset });
+        }
+        let eager = nics[nic].eager;
+        self.flush(now, nic);
+        if eager {
+            self.pump(now, id);
+        } else {
+            // What became readable can be read at once; what is to be sent waits for the turn's end.
+            self.settle(now, id);
+            self.mark_dirty(id);
+        }
+    }
+
+    /// An ICMP error quotes a connection of ours. RFC 1122, 4.2.3.9: it ends one that is being made, and
+    /// leaves an established one alone.
+    pub(super) fn tcp_unreachable(&mut self, now: Instant, tuple: Tuple, reason: Unreachable) {
+        let Some(&id) = self.flows_by_tuple.get(&tuple) else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.phase != Phase::Connecting {
+            return;
+        }
+        connection.error = Some(match reason {
+            Unreachable::Network => Error::NetworkUnreachable,
+            Unreachable::Host | Unreachable::Prohibited => Error::HostUnreachable,
+            Unreachable::Port => Error::ConnectionRefused,
+            Unreachable::TooBig => return,
+        });
+        connection.socket_mut().abort();
+        self.settle(now, id);
+    }
+
+    /// Sends what a connection has to send, within its burst, and looks at what became of it.
+    pub(super) fn pump(&mut self, now: Instant, id: Id<Tcp>) {
+        let Stack { nics, connections, .. } = self;
+        let Some(connection) = connections.get_mut(id) else { return };
+        connection.dirty = false;
+        let nic = connection.nic;
+        if connection.deadline.is_some_and(|deadline| deadline <= now) {
+            connection.deadline = None;
+            if connection.error.is_none() {
+                connection.error = Some(Error::TimedOut);
+            }
+            connection.socket_mut().abort();
+        }
+        let expired =
+            connection.holders == 0 && connection.phase == Phase::Open && connection.deadline.is_none();
+        let was_open = connection.socket().state() != State::Closed;
+        let mut sent = 0;
+        while sent < BURST_PACKETS_MAX && nics[nic].transmit(now, &mut connection.socket.set) {
+            sent += 1;
+        }
+        if was_open && connection.socket().state() == State::Closed && connection.error.is_none() {
+            // smoltcp gave up on unacknowledged data.
+            connection.error = Some(Error::TimedOut);
+        }
+        self.flush(now, nic);
+        if expired {
+            // The reset was sent, or cannot be.
+            return self.remove(id);
+        }
+        if sent == BURST_PACKETS_MAX {
+            self.mark_dirty(id);
+        }
+        self.settle(now, id);
+    }
+
+    /// Follows a connection's state: queues it for `accept`, wakes who waits, schedules or ends it.
+    fn settle(&mut self, now: Instant, id: Id<Tcp>) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let state = connection.socket().state();
+        match connection.phase {
+            Phase::Connecting => match state {
+                State::SynSent | State::SynReceived => {}
+                State::Closed => {}
+                _ => {
+                    connection.phase = Phase::Open;
+                    connection.deadline = None;
+                }
+            },
+            Phase::HalfOpen(listener) => match state {
+                State::SynReceived => {}
+                State::Closed | State::Listen => return self.discard_half_open(id, listener),
+                _ => {
+                    connection.phase = Phase::Queued(listener);
+                    connection.deadline = None;
+                    self.enqueue(id, listener);
+                }
+            },
+            Phase::Queued(listener) => {
+                if state == State::Closed {
+                    self.unqueue(id, listener);
+                    return self.remove(id);
+                }
+            }
+            Phase::Open => {}
+        }
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if connection.holders == 0 && connection.phase == Phase::Open {
+            match connection.socket().state() {
+                State::Closed if connection.socket().remote_endpoint().is_none() => return self.remove(id),
+                State::TimeWait if !connection.dirty => {
+                    let (tuple, peer_next) = (connection.tuple, connection.peer_next);
+                    self.remove(id);
+                    return self.time_wait.insert(now, tuple, peer_next);
+                }
+                _ => {}
+            }
+        }
+        let readiness = connection.readiness();
+        if connection.socket().send_queue() == 0 && connection.socket().timeout().is_some() {
+            connection.socket_mut().set_timeout(None);
+        }
+        if connection.waiting.fire(readiness) {
+            self.woken = true;
+        }
+        self.schedule(now, id);
+    }
+
+    fn schedule(&mut self, now: Instant, id: Id<Tcp>) {
+        let Stack { nics, connections, timers, unresolved, .. } = self;
+        let Some(connection) = connections.get_mut(id) else { return };
+        if connection.dirty {
+            return;
+        }
+        let polled = nics[connection.nic].poll_at(now, &connection.socket.set);
+        // A second from now is what smoltcp answers while it waits for a neighbour's address (and for a first
+        // retransmission, where one more poll does no harm).
+        let second = Duration::from_secs(1);
+        if polled.is_some_and(|at| at > now && at <= now + second) && !connection.unresolved {
+            if nics[connection.nic].is_ethernet() && connection.socket().state() != State::Established {
+                connection.unresolved = true;
+                unresolved.push(id);
+            }
+        }
+        let at = match (polled, connection.deadline) {
+            (Some(polled), Some(deadline)) => Some(polled.min(deadline)),
+            (polled, deadline) => polled.or(deadline),
+        };
+        let Some(at) = at else {
+            connection.timer = None;
+            return;
+        };
+        if at <= now {
+            connection.dirty = true;
+            self.dirty.push_back(Work::Tcp(id));
+        } else if connection.timer.is_none_or(|timer| timer > at || timer <= now) {
+            // A timer that fires early is looked at again then; one that is due later is set anew.
+            connection.timer = Some(at);
+            timers.push(at, (id, at));
+        }
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        nic: usize,
+        tuple: Tuple,
+        socket: Spare,
+        phase: Phase,
+        options: TcpOptions,
+    ) -> Id<Tcp> {
+        let id = self.connections.insert(Tcp {
+            nic,
+            tuple,
+            socket,
+            phase,
+            holders: 0,
+            waiting: Interest::default(),
+            dirty: false,
+            unresolved: false,
+            timer: None,
+            deadline: None,
+            error: None,
+            peer_next: 0,
+            read_shut: false,
+            options,
+        });
+        self.flows_by_tuple.insert(tuple, id);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: Id<Tcp>) {
+        let Some(connection) = self.connections.remove(id) else { return };
+        self.flows_by_tuple.remove(&connection.tuple);
+        let defaults = TcpOptions::default();
+        let usual = connection.options.receive_buffer == defaults.receive_buffer
+            && connection.options.send_buffer == defaults.send_buffer;
+        if usual && self.spare.len() < SPARE_MAX {
+            self.spare.push(connection.socket);
+        }
+    }
+
+    /// A socket, from the spare ones if it has the usual buffers: touching fresh pages costs more than the
+    /// whole handshake.
+    pub(super) fn make_socket(&mut self, nic: usize, options: &TcpOptions) -> Spare {
+        let defaults = TcpOptions::default();
+        let usual =
+            options.receive_buffer == defaults.receive_buffer && options.send_buffer == defaults.send_buffer;
+        let mut socket = match self.spare.pop().filter(|_| usual) {
+            Some(spare) => spare,
+            None => {
+                let receive = tcp::SocketBuffer::new(vec![0; options.receive_buffer]);
+                let send = tcp::SocketBuffer::new(vec![0; options.send_buffer]);
+                let mut set = SocketSet::new(Vec::with_capacity(1));
+                let handle = set.add(tcp::Socket::new(receive, send));
+                Spare { set, handle }
+            }
+        };
+        let eager = self.nics[nic].eager;
+        let smoltcp = socket.socket_mut();
+        // A spare socket may have been left with an unsent reset.
+        if smoltcp.is_open() {
+            smoltcp.abort();
+        }
+        smoltcp.set_congestion_control(CongestionControl::Cubic);
+        smoltcp.set_timeout(None);
+        // Each acknowledgement lets a lossy path recover; on an ideal one they are only work.
+        smoltcp.set_ack_delay((!eager).then(|| smoltcp::time::Duration::from_millis(10)));
+        configure(smoltcp, options);
+        socket
+    }
+
+    /// Gives a half-open connection's set a listening socket on `local`.
+    pub(super) fn listen_socket(&mut self, id: Id<Tcp>, local: SocketAddr, deadline: Instant) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        connection.deadline = Some(deadline);
+        connection.socket_mut().listen((local.ip(), local.port())).is_ok()
+    }
+
+    /// A bound port for `address` (port 0: an ephemeral one).
+    pub fn tcp_bind(&mut self, address: SocketAddr) -> Result<SocketAddr> {
+        self.bindable(address)?;
+        self.tcp_ports.bind(address, &mut self.rng)
+    }
+
+    pub fn tcp_unbind(&mut self, address: SocketAddr) {
+        self.tcp_ports.release(address);
+    }
+
+    pub fn wildcard_of(ip: IpAddr) -> IpAddr {
+        ports::wildcard(ip)
+    }
+}
+
+impl Spare {
+    fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
+        self.set.get_mut(self.handle)
+    }
+}
+
+fn configure(socket: &mut tcp::Socket<'static>, options: &TcpOptions) {
+    socket.set_nagle_enabled(!options.no_delay);
+    socket.set_keep_alive(options.keep_alive.map(to_smoltcp));
+    socket.set_hop_limit(options.hop_limit.filter(|&limit| limit > 0));
+}
+
+fn to_smoltcp(duration: Duration) -> smoltcp::time::Duration {
+    smoltcp::time::Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,137 @@
+//! TIME-WAIT without a socket: what is left of a connection that this side closed first.
+//!
+//! smoltcp keeps a whole socket with both buffers for ten seconds. What TIME-WAIT needs is less
+//! (RFC 9293, 3.10.7.4): know the pair of addresses, acknowledge the peer's repeated FIN, and give way to
+//! a SYN that is newer than anything the old connection saw.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::demux::{Keyed, Segment, Table, Tuple};
+use crate::time::Instant;
+
+/// As smoltcp's own CLOSE_DELAY; Linux waits 60 s.
+const TIME_WAIT: Duration = Duration::from_secs(10);
+/// The oldest gives way to one more.
+const ENTRIES_MAX: usize = 16_384;
+
+#[derive(Debug)]
+pub struct TimeWait {
+    /// The peer's sequence number after its FIN, and when the entry ends.
+    entries: Table<(u32, Instant)>,
+    order: VecDeque<(Instant, Tuple)>,
+}
+
+/// What to do with a segment for a connection in TIME-WAIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Not in TIME-WAIT: judge the segment as any other.
+    Unknown,
+    /// A new connection may take the pair over.
+    GiveWay,
+    /// Acknowledge it again.
+    Acknowledge,
+    Ignore,
+}
+
+impl TimeWait {
+    pub fn new(hash: Keyed) -> Self {
+        Self { entries: Table::with_hasher(hash), order: VecDeque::new() }
+    }
+
+    /// `peer_next`: the peer's sequence number after its FIN, if it was seen.
+    pub fn insert(&mut self, now: Instant, tuple: Tuple, peer_next: u32) {
+        self.expire(now);
+        while self.order.len() >= ENTRIES_MAX {
+            self.drop_first();
+        }
+        let until = now + TIME_WAIT;
+        self.entries.insert(tuple, (peer_next, until));
+        self.order.push_back((until, tuple));
+    }
+
+    pub fn contains(&mut self, now: Instant, tuple: &Tuple) -> bool {
+        self.expire(now);
+        self.entries.contains_key(tuple)
+    }
+
+    pub fn segment(&mut self, now: Instant, tuple: &Tuple, segment: &Segment) -> Answer {
+        self.expire(now);
+        let Some(&(peer_next, _)) = self.entries.get(tuple) else { return Answer::Unknown };
+        // RFC 1122, 4.2.2.13: a SYN past the old connection's last sequence number opens it anew.
+        let newer = segment.sequence.wrapping_sub(peer_next) as i32 >= 0;
+        match segment {
+            // RFC 1337: a reset must not cut TIME-WAIT short.
+            Segment { rst: true, .. } => Answer::Ignore,
+            Segment { syn: true, ack: false, .. } if newer => {
+                self.entries.remove(tuple);
+                Answer::GiveWay
+            }
+            Segment { syn: true, .. } | Segment { fin: true, .. } => Answer::Acknowledge,
+            Segment { payload_len, .. } if *payload_len > 0 => Answer::Acknowledge,
+            _ => Answer::Ignore,
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while self.order.front().is_some_and(|&(until, _)| until <= now) {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some((until, tuple)) = self.order.pop_front()
+            && self.entries.get(&tuple).is_some_and(|&(_, at)| at == until)
+        {
+            self.entries.remove(&tuple);
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(sequence: u32) -> Segment {
+        Segment {
+            syn: false,
+            ack: true,
+            fin: false,
+            rst: false,
+            sequence,
+            acknowledgement: 0,
+            payload_len: 0,
+        }
+    }
+
+    #[test]
+    fn a_repeated_fin_is_acknowledged_and_a_newer_syn_takes_over() {
+        let tuple = Tuple { local: "10.0.0.1:80".parse().unwrap(), remote: "10.0.0.2:9".parse().unwrap() };
+        let mut table = TimeWait::new(Keyed(1));
+        table.insert(Instant::START, tuple, 1000);
+        let now = Instant::START + Duration::from_secs(5);
+        assert_eq!(table.segment(now, &tuple, &Segment { fin: true, ..segment(999) }), Answer::Acknowledge);
+        assert_eq!(table.segment(now, &tuple, &Segment { rst: true, ..segment(1000) }), Answer::Ignore);
+        let syn = |sequence| Segment { syn: true, ack: false, ..segment(sequence) };
+        assert_eq!(table.segment(now, &tuple, &syn(900)), Answer::Acknowledge);
+        assert_eq!(table.segment(now, &tuple, &syn(1001)), Answer::GiveWay);
+        assert_eq!(table.segment(now, &tuple, &syn(1001)), Answer::Unknown);
+    }
+
+    #[test]
+    fn entries_end_and_are_bounded() {
+        let mut table = TimeWait::new(Keyed(1));
+        for port in 0..20_000u16 {
+            let remote = std::net::SocketAddr::new([10, 0, 0, 2].into(), port);
+            table.insert(Instant::START, Tuple { local: "10.0.0.1:80".parse().unwrap(), remote }, 0);
+        }
+        assert_eq!(table.len(), ENTRIES_MAX);
+        table.expire(Instant::START + TIME_WAIT);
+        assert_eq!(table.len(), 0);
+    }
+}

@@ -1,0 +1,208 @@
+//! UDP as controls, flows and their one stream of datagrams.
+
+use std::net::SocketAddr;
+
+use super::Scope;
+use crate::error::{Error, Result};
+use crate::node::SocketKind;
+use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOption, Stream};
+use crate::node::slab::Id;
+use crate::node::stack::{Flow, Interest, Readiness, Stack, Udp};
+
+pub struct UdpControl {
+    udp: Id<Udp>,
+    local: SocketAddr,
+    scope: Scope,
+    connected: bool,
+}
+
+impl UdpControl {
+    pub fn open(cx: &mut Context, bind: SocketAddr, scope: Scope) -> Result<Self> {
+        let udp = cx.stack.udp_bind(bind)?;
+        let local = cx.stack.udp_local(udp).ok_or(Error::BadDescriptor)?;
+        Ok(Self { udp, local, scope, connected: false })
+    }
+}
+
+impl Control for UdpControl {
+    fn listen(&mut self, cx: &mut Context, backlog: usize) -> Result<()> {
+        if self.connected {
+            return Err(Error::IsConnected);
+        }
+        cx.stack.udp_listen(self.udp, backlog)
+    }
+
+    fn accept(&mut self, cx: &mut Context) -> Result<Box<dyn Connection>> {
+        let flow = cx.stack.udp_accept(self.udp)?;
+        Ok(Box::new(UdpConnection { flow, udp: self.udp, stream_taken: false }))
+    }
+
+    fn connect(&mut self, cx: &mut Context, address: &str) -> Result<Box<dyn Connection>> {
+        let peer = self.scope.peer(address)?;
+        let flow = cx.stack.udp_connect(cx.now, self.udp, peer)?;
+        self.connected = true;
+        Ok(Box::new(UdpConnection { flow, udp: self.udp, stream_taken: false }))
+    }
+}
+
+impl Endpoint for UdpControl {
+    fn readiness(&self, stack: &Stack) -> Readiness {
+        stack.udp_readiness(self.udp)
+    }
+
+    fn watch(&mut self, stack: &mut Stack, interest: Interest) {
+        stack.udp_watch(self.udp, interest);
+    }
+
+    fn close(&mut self, cx: &mut Context) {
+        cx.stack.udp_release(self.udp);
+    }
+
+    fn local_address(&self, _: &Stack) -> Result<String> {
+        Ok(self.local.to_string())
+    }
+
+    fn peer_address(&self, _: &Stack) -> Result<String> {
+        Err(Error::NotSupported)
+    }
+
+    fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64> {
+        get(stack, self.udp, option)
+    }
+
+    fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
+        set(cx, self.udp, option, value)
+    }
+
+    fn kind(&self) -> SocketKind {
+        SocketKind::Datagram
+    }
+}
+
+fn get(stack: &Stack, udp: Id<Udp>, option: SocketOption) -> Result<u64> {
+    match option {
+        SocketOption::HopLimit => Ok(u64::from(stack.udp_hop_limit(udp).unwrap_or(64))),
+        SocketOption::NoDelay
+        | SocketOption::KeepAlive
+        | SocketOption::ReceiveBuffer
+        | SocketOption::SendBuffer
+        | SocketOption::Linger => Err(Error::NotSupported),
+    }
+}
+
+fn set(cx: &mut Context, udp: Id<Udp>, option: SocketOption, value: u64) -> Result<()> {
+    match option {
+        SocketOption::HopLimit if (1..=255).contains(&value) => {
+            cx.stack.udp_set_hop_limit(udp, Some(value as u8));
+            Ok(())
+        }
+        SocketOption::HopLimit => Err(Error::Invalid),
+        SocketOption::NoDelay
+        | SocketOption::KeepAlive
+        | SocketOption::ReceiveBuffer
+        | SocketOption::SendBuffer
+        | SocketOption::Linger => Err(Error::NotSupported),
+    }
+}
+
+pub struct UdpConnection {
+    flow: Id<Flow>,
+    udp: Id<Udp>,
+    /// A flow has exactly one stream.
+    stream_taken: bool,
+}
+
+impl UdpConnection {
+    fn stream(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>> {
+        if self.stream_taken {
+            return Err(Error::NotSupported);
+        }
+        self.stream_taken = true;
+        cx.stack.flow_hold(self.flow);
+        Ok(Box::new(UdpStream { flow: self.flow, udp: self.udp }))
+    }
+}
+
+impl Connection for UdpConnection {
+    fn stream_create(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>> {
+        self.stream(cx)
+    }
+
+    fn stream_accept(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>> {
+        self.stream(cx)
+    }
+}
+
+pub struct UdpStream {
+    flow: Id<Flow>,
+    udp: Id<Udp>,
+}
+
+impl Stream for UdpStream {
+    fn read(&mut self, cx: &mut Context, buffer: &mut [u8], peek: bool) -> Result<Read> {
+        let (count, length) = cx.stack.flow_read(self.flow, buffer, peek)?;
+        Ok(Read { count, truncated: count < length })
+    }
+
+    fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize> {
+        cx.stack.flow_write(self.flow, bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn shutdown(&mut self, cx: &mut Context, read: bool, _write: bool) -> Result<()> {
+        if read {
+            cx.stack.flow_shutdown(self.flow);
+        }
+        Ok(())
+    }
+}
+
+/// A flow and its stream differ only in what waiting means.
+macro_rules! endpoint {
+    ($type:ty, |$endpoint:ident, $stack:ident| $readiness:expr) => {
+        impl Endpoint for $type {
+            fn readiness(&self, $stack: &Stack) -> Readiness {
+                let $endpoint = self;
+                $readiness
+            }
+
+            fn watch(&mut self, stack: &mut Stack, interest: Interest) {
+                stack.flow_watch(self.flow, interest);
+            }
+
+            fn close(&mut self, cx: &mut Context) {
+                cx.stack.flow_release(self.flow);
+            }
+
+            fn local_address(&self, stack: &Stack) -> Result<String> {
+                let addresses = stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
+                Ok(addresses.0.to_string())
+            }
+
+            fn peer_address(&self, stack: &Stack) -> Result<String> {
+                let addresses = stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
+                Ok(addresses.1.to_string())
+            }
+
+            fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64> {
+                get(stack, self.udp, option)
+            }
+
+            fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
+                set(cx, self.udp, option, value)
+            }
+
+            fn kind(&self) -> SocketKind {
+                SocketKind::Datagram
+            }
+        }
+    };
+}
+
+// `stream_accept` answers at once, whether with the stream or with an error.
+endpoint!(UdpConnection, |connection, stack| Readiness {
+    read: true,
+    hangup: stack.flow_readiness(connection.flow).hangup,
+    ..Default::default()
+});
+endpoint!(UdpStream, |stream, stack| stack.flow_readiness(stream.flow));
