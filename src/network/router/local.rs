@@ -19,6 +19,8 @@ const ICMPV6_NEIGHBOUR_SOLICITATION: u8 = 135;
 const ICMPV6_NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const ICMP_BYTES_MIN: usize = 8;
 const UDP_BYTES_MIN: usize = 8;
+/// The two bits of the service byte that are not the differentiated service (RFC 3168 5).
+const EXPLICIT_CONGESTION: u8 = 3;
 /// "Behind this header comes nothing" (RFC 8200 4.7).
 const NO_NEXT_HEADER: IpProtocol = IpProtocol::Ipv6NoNxt;
 
@@ -54,7 +56,7 @@ impl Router {
                 reply[2..4].fill(0);
                 let sum = !checksum::data(&reply);
                 reply[2..4].copy_from_slice(&sum.to_be_bytes());
-                let service = ip[1];
+                let service = ip[1] & !EXPLICIT_CONGESTION;
                 self.originate_ipv4(now, destination, source, IpProtocol::Icmp, service, &reply, out);
             }
             IpProtocol::Udp => self.refuse_udp(now, port, ip, payload, out)?,

@@ -8,15 +8,48 @@ fn error(router: &mut Router, frame: Frame) -> String {
 #[test]
 fn ipv4_errors() {
     let mut router = router_with_neighbours();
-    insta::assert_snapshot!(error(&mut router, udp4(B4, 1, 10)), @"");
-    insta::assert_snapshot!(error(&mut router, udp4(Ipv4Addr::new(172, 16, 0, 1), 64, 10)), @"");
-    insta::assert_snapshot!(error(&mut router, udp4(ROUTER4[1], 64, 10)), @"");
-    insta::assert_snapshot!(error(&mut router, ip4(A4, ROUTER4[0], IpProtocol::Igmp, 1, &[0; 8])), @"");
+    insta::assert_snapshot!(error(&mut router, udp4(B4, 1, 10)), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv4
+    \ IPv4 src=10.0.1.1 dst=10.0.1.2 proto=ICMP
+     \ ICMPv4 time exceeded (time-to-live exceeded in transit)
+      \ IPv4 src=10.0.1.2 dst=10.0.2.2 proto=UDP
+       \ UDP src=4660 dst=53 len=10
+      (TTL 64, DSCP 48)
+    "#);
+    insta::assert_snapshot!(error(&mut router, udp4(Ipv4Addr::new(172, 16, 0, 1), 64, 10)), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv4
+    \ IPv4 src=10.0.1.1 dst=10.0.1.2 proto=ICMP
+     \ ICMPv4 destination unreachable (destination network unreachable)
+      \ IPv4 src=10.0.1.2 dst=172.16.0.1 proto=UDP
+       \ UDP src=4660 dst=53 len=10
+      (TTL 64, DSCP 48)
+    "#);
+    insta::assert_snapshot!(error(&mut router, udp4(ROUTER4[1], 64, 10)), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv4
+    \ IPv4 src=10.0.1.1 dst=10.0.1.2 proto=ICMP
+     \ ICMPv4 destination unreachable (destination port unreachable)
+      \ IPv4 src=10.0.1.2 dst=10.0.2.1 proto=UDP
+       \ UDP src=4660 dst=53 len=10
+      (TTL 64, DSCP 48)
+    "#);
+    insta::assert_snapshot!(error(&mut router, ip4(A4, ROUTER4[0], IpProtocol::Igmp, 1, &[0; 8])), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv4
+    \ IPv4 src=10.0.1.1 dst=10.0.1.2 proto=ICMP
+     \ ICMPv4 destination unreachable (destination protocol unreachable)
+      \ IPv4 src=10.0.1.2 dst=10.0.1.1 proto=IGMP
+      (TTL 64, DSCP 48)
+    "#);
     let whole = change(udp4(B4, 64, 1400), |bytes| {
         bytes[20] = 0x40;
         fill_ipv4_checksum(&mut bytes[14..]);
     });
-    insta::assert_snapshot!(error(&mut router, whole), @"");
+    insta::assert_snapshot!(error(&mut router, whole.clone()), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv4
+    \ IPv4 src=10.0.1.1 dst=10.0.1.2 proto=ICMP
+     \ ICMPv4 (wire::Error) type=DstUnreachable code=FragRequired
+      \ (wire::Error)
+      (TTL 64, DSCP 48)
+    "#);
     let expected = Statistics {
         received: 5,
         delivered: 2,
@@ -28,6 +61,9 @@ fn ipv4_errors() {
         ..Default::default()
     };
     assert_eq!(router.statistics(), expected);
+    let mut out = Egress::new();
+    router.ingest(at(1), 0, whole, &mut out);
+    assert_eq!(out[0].1.bytes[38..42], [0, 0, 5, 0], "the next link's MTU, 1280");
 }
 
 #[test]
@@ -45,10 +81,26 @@ fn an_error_is_at_most_576_bytes_and_quotes_what_came_in() {
 #[test]
 fn ipv6_errors() {
     let mut router = router_with_neighbours();
-    insta::assert_snapshot!(error(&mut router, udp6(B6, 1, 10)), @"");
-    insta::assert_snapshot!(error(&mut router, udp6("2001:db8:9::1".parse().unwrap(), 64, 10)), @"");
-    insta::assert_snapshot!(error(&mut router, udp6(ROUTER6, 64, 10)), @"");
-    insta::assert_snapshot!(error(&mut router, ip6(A6, ROUTER6, IpProtocol::from(253), 1, &[0; 8])), @"");
+    insta::assert_snapshot!(error(&mut router, udp6(B6, 1, 10)), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv6
+    \ IPv6 src=2001:db8:1::1 dst=2001:db8:1::2 nxt_hdr=ICMPv6 hop_limit=64
+      (ICMPv6 type 3, code 0: 00000000600000000012110120010db8 00010000000000000000000220010db8 00020000000000000000000212340035 0012e73d55555555555555555555)
+    "#);
+    insta::assert_snapshot!(error(&mut router, udp6("2001:db8:9::1".parse().unwrap(), 64, 10)), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv6
+    \ IPv6 src=2001:db8:1::1 dst=2001:db8:1::2 nxt_hdr=ICMPv6 hop_limit=64
+      (ICMPv6 type 1, code 0: 00000000600000000012114020010db8 00010000000000000000000220010db8 00090000000000000000000112340035 0012e73755555555555555555555)
+    "#);
+    insta::assert_snapshot!(error(&mut router, udp6(ROUTER6, 64, 10)), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv6
+    \ IPv6 src=2001:db8:1::1 dst=2001:db8:1::2 nxt_hdr=ICMPv6 hop_limit=64
+      (ICMPv6 type 1, code 4: 00000000600000000012114020010db8 00010000000000000000000220010db8 00010000000000000000000112340035 0012e73f55555555555555555555)
+    "#);
+    insta::assert_snapshot!(error(&mut router, ip6(A6, ROUTER6, IpProtocol::from(253), 1, &[0; 8])), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv6
+    \ IPv6 src=2001:db8:1::1 dst=2001:db8:1::2 nxt_hdr=ICMPv6 hop_limit=64
+      (ICMPv6 type 4, code 1: 00000006600000000008fd0120010db8 00010000000000000000000220010db8 00010000000000000000000100000000 00000000)
+    "#);
     let mut out = Egress::new();
     let frame = udp6(B6, 64, 1400);
     router.ingest(at(1), 0, frame.clone(), &mut out);
@@ -66,7 +118,12 @@ fn a_segment_to_the_router_is_reset() {
     let mut segment = vec![0xC0, 0x00, 0, 80, 0, 0, 0, 9, 0, 0, 0, 0, 0x50, 0x02, 0x10, 0, 0, 0, 0, 0];
     let sum = !transport_sum(A4.into(), ROUTER4[0].into(), IpProtocol::Tcp, &segment);
     segment[16..18].copy_from_slice(&sum.to_be_bytes());
-    insta::assert_snapshot!(error(&mut router, ip4(A4, ROUTER4[0], IpProtocol::Tcp, 64, &segment)), @"");
+    insta::assert_snapshot!(error(&mut router, ip4(A4, ROUTER4[0], IpProtocol::Tcp, 64, &segment)), @r#"
+    port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv4
+    \ IPv4 src=10.0.1.1 dst=10.0.1.2 proto=TCP
+     \ TCP src=80 dst=49152 rst seq=0 ack=10 win=0 len=0
+      (TTL 64, DSCP 0)
+    "#);
     let mut reset = segment.clone();
     reset[13] = 0x04;
     assert_eq!(error(&mut router, ip4(A4, ROUTER4[0], IpProtocol::Tcp, 64, &reset)), "");

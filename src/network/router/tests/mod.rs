@@ -92,14 +92,32 @@ fn describe(out: &Egress) -> String {
     for (port, frame) in out {
         assert_well_formed(frame);
         let decoded = PrettyPrinter::<EthernetFrame<&'static [u8]>>::new("", &&frame.bytes[..]).to_string();
-        // IPv4 knows its identification and fragment fields; the printer leaves them out.
-        let ip = Ipv4Packet::new_checked(&frame.bytes[14..]).ok().filter(|ip| ip.version() == 4);
-        let more = ip
-            .filter(|ip| ip.more_frags() || ip.frag_offset() != 0)
-            .map(|ip| format!("\n   fragment at {}, more to come: {}", ip.frag_offset(), ip.more_frags()));
-        writeln!(text, "port {port}, packet {}: {decoded}{}", frame.id.0, more.unwrap_or_default()).unwrap();
+        writeln!(text, "port {port}, packet {}: {decoded}{}", frame.id.0, what_the_printer_omits(frame))
+            .unwrap();
     }
     text
+}
+
+fn what_the_printer_omits(frame: &Frame) -> String {
+    let ip = &frame.bytes[14..];
+    match (frame.bytes[12], ip[0] >> 4) {
+        (0x08, 4) => {
+            let ip = Ipv4Packet::new_unchecked(ip);
+            let fragment = if ip.more_frags() || ip.frag_offset() != 0 {
+                format!(", fragment at {} of {}, more: {}", ip.frag_offset(), ip.ident(), ip.more_frags())
+            } else {
+                String::new()
+            };
+            format!("\n  (TTL {}, DSCP {}{fragment})", ip.hop_limit(), ip.dscp())
+        }
+        (0x86, 6) if ip[6] == 58 => {
+            let hexadecimal =
+                |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+            let rest: Vec<_> = ip[44..].chunks(16).map(hexadecimal).collect();
+            format!("\n  (ICMPv6 type {}, code {}: {})", ip[40], ip[41], rest.join(" "))
+        }
+        _ => String::new(),
+    }
 }
 
 /// What leaves must have right lengths and checksums, whatever came in with `Checksums::Valid`.
@@ -114,6 +132,10 @@ fn assert_well_formed(frame: &Frame) {
         0x86DD => {
             let ip = Ipv6Packet::new_checked(&bytes[14..]).unwrap();
             assert_eq!(ip.total_len(), bytes.len() - 14, "no padding");
+            if ip.next_header() == IpProtocol::Icmpv6 {
+                let (source, destination) = (ip.src_addr().into(), ip.dst_addr().into());
+                assert_eq!(transport_sum(source, destination, IpProtocol::Icmpv6, ip.payload()), 0xFFFF);
+            }
         }
         0x0806 => assert!(ArpPacket::new_checked(&bytes[14..]).is_ok()),
         other => panic!("EtherType {other:#06x}"),
