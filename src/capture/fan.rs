@@ -55,18 +55,24 @@ impl<W: Write> Fan<W> {
 /// One capture's error does not keep the others from going on; the first is returned.
 impl<W: Write + Send> Sink for Fan<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
-        let mut result = Ok(());
-        for &(writer, port) in self.targets.get(record.port as usize).into_iter().flatten() {
-            result = result.and(self.writers[writer].record_as(port, record));
-        }
-        result
+        let targets = self.targets.get(record.port as usize).into_iter().flatten();
+        first_error(targets.map(|&(writer, port)| self.writers[writer].record_as(port, record)))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writers.iter_mut().fold(Ok(()), |result, writer| result.and(writer.flush()))
+        first_error(self.writers.iter_mut().map(Writer::flush))
     }
 
     fn close(&mut self, at: Instant) -> io::Result<()> {
-        self.writers.iter_mut().fold(Ok(()), |result, writer| result.and(Sink::close(writer, at)))
+        first_error(self.writers.iter_mut().map(|writer| writer.close(at)))
     }
+}
+
+/// Goes through all results, whatever they are.
+fn first_error(results: impl Iterator<Item = io::Result<()>>) -> io::Result<()> {
+    let mut first = Ok(());
+    for result in results {
+        first = first.and(result);
+    }
+    first
 }

@@ -19,6 +19,8 @@ use crate::time::Instant;
 
 mod fan;
 mod pcapng;
+#[cfg(test)]
+mod tests;
 
 pub use fan::{Fan, Group};
 pub use pcapng::Writer;
