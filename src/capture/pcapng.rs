@@ -2,7 +2,7 @@
 //! (draft-ietf-opsawg-pcapng, little-endian whatever the machine).
 //!
 //! pcap-file encodes every block but the Enhanced Packet Block: that one is written for each frame, and
-//! by hand it takes half the time (33 against 78 ns) and no allocation.
+//! by hand it takes half the time (about 40 against 80 ns for 1,500 bytes) and no allocation.
 
 use std::borrow::Cow;
 use std::io::{self, Write};

@@ -213,6 +213,13 @@ fn an_unfinished_capture_keeps_its_frames() {
 }
 
 #[test]
+fn records_and_sinks_may_move_to_another_thread() {
+    fn assert_send<T: Send>() {}
+    assert_send::<Record>();
+    assert_send::<Box<dyn Sink>>();
+}
+
+#[test]
 fn texts_of_any_length_fit() {
     let long = "ü".repeat(100_000);
     let ports = vec![PortInfo { name: long.clone(), description: long.clone() }];

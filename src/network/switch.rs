@@ -208,6 +208,7 @@ mod tests {
     use super::*;
     use crate::network::PacketId;
     use bytes::Bytes;
+    use proptest::prelude::*;
 
     const AGEING: Duration = Duration::from_secs(300);
     const BROADCAST: [u8; 6] = [0xFF; 6];
@@ -321,5 +322,29 @@ mod tests {
         let found = (0..1000)
             .filter(|&host| switch.port_of(at(1), EthernetAddress(mac(host))) == Some(host as usize));
         assert_eq!(found.count(), 1000);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_in_never_goes_back_and_every_frame_is_counted(
+            frames in proptest::collection::vec(
+                (0usize..5, proptest::collection::vec(0u8..4, 0..20), 0u64..400), 0..200,
+            ),
+        ) {
+            let mut switch = Switch::new(4, AGEING);
+            let received = frames.len() as u64;
+            let mut now = 0;
+            for (port, bytes, later) in frames {
+                now += later;
+                let mut out = Egress::new();
+                switch.ingest(at(now), port, Frame::new(Bytes::from(bytes)), &mut out);
+                prop_assert!(out.is_sorted_by(|(one, _), (other, _)| one < other), "port order, each once");
+                prop_assert!(out.iter().all(|&(to, _)| to != port && to < 4));
+            }
+            let Statistics { forwarded, flooded, filtered, runts, oversize, reserved, bad_port, .. } =
+                switch.statistics();
+            prop_assert_eq!(switch.statistics().received, received);
+            prop_assert_eq!(forwarded + flooded + filtered + runts + oversize + reserved + bad_port, received);
+        }
     }
 }
