@@ -1,1 +1,124 @@
-//! Capture.
+//! Capture: every frame, written as pcapng to any [`Write`](std::io::Write).
+//!
+//! ```text
+//! world --> Record --> Sink --> Writer     pcapng.rs  one file with all ports
+//!                          \--> Fan        fan.rs     one Writer for each guest
+//! ```
+//!
+//! A record is made before the link's verdict and carries the verdict too, so what was lost can be read
+//! beside what arrived. The same records give the same bytes. This folder opens no files, starts no
+//! threads and knows nothing of the world that makes the records; the live driver puts a thread between.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::network::Frame;
+use crate::network::link::DropReason;
+use crate::time::Instant;
+
+mod fan;
+mod pcapng;
+#[cfg(test)]
+mod tests;
+
+pub use fan::{Fan, Group};
+pub use pcapng::Writer;
+
+/// What a capture says about itself: enough to run the lab again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The lab's name.
+    pub name: String,
+    pub seed: u64,
+    /// SHA-256 of the scenario file, in hexadecimal.
+    pub digest: String,
+    /// Wall-clock time of [`Instant::START`], since the Unix epoch.
+    pub epoch: Duration,
+    /// The ports, each an interface of the capture; [`Record::port`] counts them from 0.
+    pub ports: Vec<PortInfo>,
+    /// Names that a reader may show for addresses.
+    pub names: Vec<(IpAddr, String)>,
+}
+
+/// A port as the capture names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortInfo {
+    /// `client`, `client.eth1`, `lan.0` ...
+    pub name: String,
+    /// What it is and what it is plugged into; may be empty.
+    pub description: String,
+}
+
+/// Which way a frame crossed a port, as the port's own device sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Came from the link.
+    Inbound,
+    /// Left towards the link.
+    Outbound,
+}
+
+/// A frame that crossed a port. Cloning shares the frame's bytes.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub at: Instant,
+    /// Index into [`Session::ports`].
+    pub port: u32,
+    pub way: Way,
+    pub frame: Frame,
+    /// Why the link dropped it, if it did.
+    pub dropped: Option<DropReason>,
+}
+
+/// Where records go.
+pub trait Sink: Send {
+    /// Takes a record. An I/O error is returned once, by the call that met it; the sink is dead from
+    /// then on, takes further records without a word and says so again in [`Sink::close`].
+    fn record(&mut self, record: &Record) -> io::Result<()>;
+
+    /// Hands everything taken so far to the underlying writer and flushes that. Errors as in
+    /// [`Sink::record`].
+    fn flush(&mut self) -> io::Result<()>;
+
+    /// Ends the capture at `at` with its statistics, and flushes. Fails if any call before did.
+    /// What comes after is ignored.
+    fn close(&mut self, at: Instant) -> io::Result<()>;
+}
+
+/// Keeps nothing: for a lab that is not captured.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Discard;
+
+impl Sink for Discard {
+    fn record(&mut self, _record: &Record) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn close(&mut self, _at: Instant) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Keeps the records themselves, for tests and for programs that look at frames.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(pub Vec<Record>);
+
+impl Sink for Memory {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        self.0.push(record.clone());
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn close(&mut self, _at: Instant) -> io::Result<()> {
+        Ok(())
+    }
+}

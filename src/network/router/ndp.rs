@@ -1,0 +1,184 @@
+//! Neighbour discovery for IPv6 (RFC 4861 7).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpProtocol};
+
+use super::ipv6::{ALL_NODES, solicited_node};
+use super::packet::{ipv6, transport_sum};
+use super::{Discard, Router};
+use crate::network::Egress;
+use crate::time::Instant;
+
+/// Not routed, or it would be less (RFC 4861 7.1).
+const HOP_LIMIT_OF_NEIGHBOURS: u8 = 255;
+/// Header, flags or reserved word, target address.
+const MESSAGE_BYTES_MIN: usize = 24;
+const OPTION_SOURCE_ADDRESS: u8 = 1;
+const OPTION_TARGET_ADDRESS: u8 = 2;
+const FLAG_ROUTER: u8 = 0x80;
+const FLAG_SOLICITED: u8 = 0x40;
+const FLAG_OVERRIDE: u8 = 0x20;
+
+impl Router {
+    /// Answers a solicitation for one of this interface's addresses (7.2.3, 7.2.4). The checksum was
+    /// verified.
+    pub(super) fn ingest_solicitation(
+        &mut self,
+        now: Instant,
+        port: usize,
+        (source, destination): (Ipv6Addr, Ipv6Addr),
+        hop_limit: u8,
+        message: &[u8],
+        out: &mut Egress,
+    ) -> Result<(), Discard> {
+        let (target, sender_mac) = parse(hop_limit, message, OPTION_SOURCE_ADDRESS)?;
+        let is_probe = source.is_unspecified();
+        // 7.1.1: somebody who has no address yet asks a group, and cannot be answered directly.
+        if is_probe && (sender_mac.is_some() || destination != solicited_node(target)) {
+            return Err(Discard::Malformed);
+        }
+        if !self.interfaces[port].has(target.into()) {
+            return Err(Discard::Ignored);
+        }
+        if is_probe {
+            let reply = self.advertisement(port, target, FLAG_ROUTER | FLAG_OVERRIDE);
+            self.transmit_ndp(port, target, ALL_NODES, group_mac(ALL_NODES), reply, out);
+            return Ok(());
+        }
+        let is_neighbour = self.interfaces[port].ipv6.iter().any(|cidr| cidr.contains_addr(&source));
+        let reply = self.advertisement(port, target, FLAG_ROUTER | FLAG_SOLICITED | FLAG_OVERRIDE);
+        match sender_mac {
+            Some(mac) => {
+                self.transmit_ndp(port, target, source, mac, reply, out);
+                if is_neighbour {
+                    let neighbours = &mut self.interfaces[port].neighbours;
+                    let waited = neighbours.learn(now, IpAddr::V6(source), mac);
+                    self.release(port, mac, waited, out);
+                }
+            }
+            // A unicast question need not say where it comes from.
+            None if is_neighbour => self.advertise_by_cache(now, port, target, source, reply, out),
+            None => return Err(Discard::Ignored),
+        }
+        Ok(())
+    }
+
+    /// Takes the answer to a solicitation of ours (7.2.5). Learns from no other: an advertisement that
+    /// nobody asked for could redirect another guest's traffic.
+    pub(super) fn ingest_advertisement(
+        &mut self,
+        now: Instant,
+        port: usize,
+        destination: Ipv6Addr,
+        hop_limit: u8,
+        message: &[u8],
+        out: &mut Egress,
+    ) -> Result<(), Discard> {
+        let (target, mac) = parse(hop_limit, message, OPTION_TARGET_ADDRESS)?;
+        let is_solicited = message[4] & FLAG_SOLICITED != 0;
+        if is_solicited && destination.is_multicast() {
+            return Err(Discard::Malformed);
+        }
+        let (true, Some(mac)) = (is_solicited, mac) else {
+            return Err(Discard::Ignored);
+        };
+        let waited = self.interfaces[port].neighbours.answered(now, IpAddr::V6(target), mac);
+        self.release(port, mac, waited.into_iter().flatten(), out);
+        Ok(())
+    }
+
+    /// Asks the link who has `target` (7.2.2).
+    ///
+    /// Also when an entry is only to be confirmed, where 7.3.3 sends the question to the neighbour alone:
+    /// smoltcp, which the guests run, answers nothing but the solicited-node group.
+    pub(super) fn solicit(&mut self, port: usize, target: Ipv6Addr, out: &mut Egress) {
+        let interface = &self.interfaces[port];
+        let Some(source) = interface.ipv6_towards(target) else {
+            return;
+        };
+        let message = message(135, 0, target, OPTION_SOURCE_ADDRESS, interface.mac);
+        let group = solicited_node(target);
+        self.transmit_ndp(port, source, group, group_mac(group), message, out);
+    }
+
+    fn advertisement(&self, port: usize, target: Ipv6Addr, flags: u8) -> Vec<u8> {
+        message(136, flags, target, OPTION_TARGET_ADDRESS, self.interfaces[port].mac)
+    }
+
+    /// Sends an advertisement to a neighbour whose Ethernet address has to be looked up.
+    fn advertise_by_cache(
+        &mut self,
+        now: Instant,
+        port: usize,
+        source: Ipv6Addr,
+        destination: Ipv6Addr,
+        message: Vec<u8>,
+        out: &mut Egress,
+    ) {
+        let ip = finish(source, destination, message);
+        let packet = super::packet::Packet::made(super::output::with_room(&ip));
+        self.output(now, port, IpAddr::V6(destination), packet, out);
+    }
+
+    fn transmit_ndp(
+        &mut self,
+        port: usize,
+        source: Ipv6Addr,
+        destination: Ipv6Addr,
+        mac: EthernetAddress,
+        message: Vec<u8>,
+        out: &mut Egress,
+    ) {
+        let ip = finish(source, destination, message);
+        self.transmit_made(port, mac, EthernetProtocol::Ipv6, &ip, out);
+    }
+}
+
+/// Checks a solicitation or advertisement (7.1) and returns its target and the Ethernet address in the
+/// option `wanted`.
+fn parse(hop_limit: u8, message: &[u8], wanted: u8) -> Result<(Ipv6Addr, Option<EthernetAddress>), Discard> {
+    let fixed = message.first_chunk::<MESSAGE_BYTES_MIN>().ok_or(Discard::Malformed)?;
+    let code = fixed[1];
+    let target: [u8; 16] = fixed[8..24].try_into().map_err(|_| Discard::Malformed)?;
+    let target = Ipv6Addr::from(target);
+    if hop_limit != HOP_LIMIT_OF_NEIGHBOURS || code != 0 || target.is_multicast() {
+        return Err(Discard::Malformed);
+    }
+    let mut found = None;
+    let mut options = &message[MESSAGE_BYTES_MIN..];
+    while let [kind, eights, ..] = options {
+        let len = usize::from(*eights) * 8;
+        let option = options.get(..len).filter(|option| !option.is_empty()).ok_or(Discard::Malformed)?;
+        if *kind == wanted && len == 8 {
+            found = Some(EthernetAddress::from_bytes(&option[2..8]));
+        }
+        options = &options[len..];
+    }
+    if !options.is_empty() || found.is_some_and(|mac| !mac.is_unicast()) {
+        return Err(Discard::Malformed);
+    }
+    Ok((target, found))
+}
+
+/// A message with one option, its checksum zero.
+fn message(kind: u8, flags: u8, target: Ipv6Addr, option: u8, mac: EthernetAddress) -> Vec<u8> {
+    let mut message = vec![kind, 0, 0, 0, flags, 0, 0, 0];
+    message.extend_from_slice(&target.octets());
+    message.extend_from_slice(&[option, 1]);
+    message.extend_from_slice(mac.as_bytes());
+    message
+}
+
+/// The IPv6 packet of a message, its checksum filled in.
+fn finish(source: Ipv6Addr, destination: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
+    let sum = !transport_sum(source.into(), destination.into(), IpProtocol::Icmpv6, &message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    ipv6(source, destination, IpProtocol::Icmpv6, HOP_LIMIT_OF_NEIGHBOURS, &message)
+}
+
+/// The Ethernet address of an IPv6 group (RFC 2464 7).
+fn group_mac(group: Ipv6Addr) -> EthernetAddress {
+    let [.., a, b, c, d] = group.octets();
+    EthernetAddress([0x33, 0x33, a, b, c, d])
+}

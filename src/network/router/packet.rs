@@ -1,0 +1,156 @@
+//! An IP packet inside the router, and the arithmetic of its headers.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bytes::{Bytes, BytesMut};
+use smoltcp::wire::{IpProtocol, checksum};
+
+use crate::network::{Checksums, Frame, PacketId};
+
+pub(super) const ETHERNET_HEADER_BYTES: usize = 14;
+pub(super) const IPV4_HEADER_BYTES: usize = 20;
+pub(super) const IPV6_HEADER_BYTES: usize = 40;
+/// TTL and hop limit of what the router itself sends.
+pub(super) const HOP_LIMIT: u8 = 64;
+
+/// An IP packet on its way out. The header is complete; the Ethernet addresses are still missing.
+#[derive(Clone, Debug)]
+pub(super) struct Packet {
+    /// Room for the Ethernet header, then the IP packet without padding.
+    pub(super) bytes: BytesMut,
+    pub(super) id: PacketId,
+    pub(super) checksums: Checksums,
+    /// The port that a forwarded packet came in by; `None` for a packet that the router made.
+    pub(super) from: Option<usize>,
+}
+
+impl Packet {
+    /// A packet made by the router.
+    pub(super) fn made(bytes: BytesMut) -> Self {
+        Self { bytes, id: PacketId::NONE, checksums: Checksums::Valid, from: None }
+    }
+
+    /// A packet to be forwarded: `ip_bytes` long, with TTL or hop limit taken down by one.
+    pub(super) fn forwarded(frame: Frame, ip_bytes: usize, from: usize) -> Self {
+        let Frame { id, mut bytes, checksums } = frame;
+        bytes.truncate(ETHERNET_HEADER_BYTES + ip_bytes);
+        // Nobody else holds the bytes: change them in place. A capture does: copy them.
+        let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+        change_hops(&mut bytes[ETHERNET_HEADER_BYTES..], u8::wrapping_sub);
+        Self { bytes, id, checksums, from: Some(from) }
+    }
+
+    pub(super) fn ip(&self) -> &[u8] {
+        &self.bytes[ETHERNET_HEADER_BYTES..]
+    }
+
+    /// The IP packet of a forwarded one as it came in: errors quote that (RFC 1812 4.3.2.2).
+    pub(super) fn as_received(&self) -> Bytes {
+        let mut bytes = BytesMut::from(self.ip());
+        change_hops(&mut bytes, u8::wrapping_add);
+        bytes.freeze()
+    }
+}
+
+/// Changes TTL or hop limit by one and keeps an IPv4 header checksum right (RFC 1624 equation 3). A
+/// checksum that was wrong stays wrong by the same amount.
+fn change_hops(ip: &mut [u8], change: fn(u8, u8) -> u8) {
+    if ip[0] >> 4 == 6 {
+        ip[7] = change(ip[7], 1);
+        return;
+    }
+    let before = u16::from_be_bytes([ip[8], ip[9]]);
+    ip[8] = change(ip[8], 1);
+    let after = u16::from_be_bytes([ip[8], ip[9]]);
+    let old = u16::from_be_bytes([ip[10], ip[11]]);
+    let new = !checksum::combine(&[!old, !before, after]);
+    ip[10..12].copy_from_slice(&new.to_be_bytes());
+}
+
+/// An IPv4 packet with room for the Ethernet header in front, without options. At most 65,515 bytes of
+/// payload.
+pub(super) fn ipv4(
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    protocol: IpProtocol,
+    service: u8,
+    identification: u16,
+    payload: &[u8],
+) -> BytesMut {
+    let total = IPV4_HEADER_BYTES + payload.len();
+    let mut bytes = BytesMut::with_capacity(ETHERNET_HEADER_BYTES + total);
+    bytes.resize(ETHERNET_HEADER_BYTES, 0);
+    bytes.extend_from_slice(&[0x45, service]);
+    bytes.extend_from_slice(&(total as u16).to_be_bytes());
+    bytes.extend_from_slice(&identification.to_be_bytes());
+    bytes.extend_from_slice(&[0, 0, HOP_LIMIT, protocol.into(), 0, 0]);
+    bytes.extend_from_slice(&source.octets());
+    bytes.extend_from_slice(&destination.octets());
+    fill_ipv4_checksum(&mut bytes[ETHERNET_HEADER_BYTES..]);
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// An IPv6 packet without the Ethernet header. At most 65,535 bytes of payload.
+pub(super) fn ipv6(
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    next_header: IpProtocol,
+    hop_limit: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(IPV6_HEADER_BYTES + payload.len());
+    bytes.extend_from_slice(&[0x60, 0, 0, 0]);
+    bytes.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(&[next_header.into(), hop_limit]);
+    bytes.extend_from_slice(&source.octets());
+    bytes.extend_from_slice(&destination.octets());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// Sum over `payload` and the pseudo-header: 0xFFFF if the checksum inside is right, and the complement of
+/// the checksum to write if that field is zero.
+pub(super) fn transport_sum(
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: IpProtocol,
+    payload: &[u8],
+) -> u16 {
+    let length = payload.len() as u32;
+    let pseudo = checksum::pseudo_header(&source.into(), &destination.into(), protocol, length);
+    checksum::combine(&[pseudo, checksum::data(payload)])
+}
+
+/// Writes the header checksum of an IPv4 packet.
+pub(super) fn fill_ipv4_checksum(ip: &mut [u8]) {
+    let header = usize::from(ip[0] & 0xF) * 4;
+    ip[10..12].fill(0);
+    let sum = !checksum::data(&ip[..header]);
+    ip[10..12].copy_from_slice(&sum.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_incremental_checksum_is_the_recomputed_one(
+            words in proptest::collection::vec(any::<u8>(), 20), ttl in 1u8..,
+        ) {
+            let mut ip = words;
+            ip[0] = 0x45;
+            ip[8] = ttl;
+            fill_ipv4_checksum(&mut ip);
+            let original = ip.clone();
+            change_hops(&mut ip, u8::wrapping_sub);
+            prop_assert_eq!(ip[8], ttl - 1);
+            prop_assert_eq!(checksum::data(&ip), 0xFFFF);
+            change_hops(&mut ip, u8::wrapping_add);
+            prop_assert_eq!(&ip[..10], &original[..10]);
+            prop_assert_eq!(checksum::data(&ip), 0xFFFF);
+        }
+    }
+}
