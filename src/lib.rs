@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod docs;
 pub mod network;
 pub mod node;
 pub mod protocol;
