@@ -49,7 +49,13 @@ fn function(page: &mut String, func: &InterfaceFunc) {
     );
     page.push_str("| parameter | type | |\n| --- | --- | --- |\n");
     for param in &func.params {
-        let _ = writeln!(page, "| `{}` | {} | {} |", param.name.as_str(), link(&param.tref), one_line(&param.docs));
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} |",
+            param.name.as_str(),
+            link(&param.tref),
+            one_line(&param.docs)
+        );
     }
     if let Some(stored) = stored_result(func) {
         let docs = func.results.first().map(|result| one_line(&result.docs)).unwrap_or_default();
@@ -92,7 +98,9 @@ fn link(tref: &TypeRef) -> String {
             Type::Builtin(builtin) => format!("`{}`", number(*builtin)),
             Type::Pointer(target) => format!("pointer to {}", link(target)),
             Type::ConstPointer(target) => format!("pointer to constant {}", link(target)),
-            Type::List(element) if matches!(&**element.type_(), Type::Builtin(BuiltinType::Char)) => "string".into(),
+            Type::List(element) if matches!(&**element.type_(), Type::Builtin(BuiltinType::Char)) => {
+                "string".into()
+            }
             Type::List(element) => format!("list of {}", link(element)),
             Type::Record(_) | Type::Variant(_) | Type::Handle(_) => value.kind().to_owned(),
         },

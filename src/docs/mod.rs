@@ -23,7 +23,8 @@ const USE: &str = "(use \"typenames.witx\")";
 /// The embedded witx, types first.
 fn document() -> Document {
     let source = format!("{TYPENAMES}\n{}", NETWORKING.replace(USE, ""));
-    witx::parse(&source).unwrap_or_else(|error| panic!("the embedded witx does not parse: {}", error.report()))
+    witx::parse(&source)
+        .unwrap_or_else(|error| panic!("the embedded witx does not parse: {}", error.report()))
 }
 
 /// The one module of the document.
@@ -143,9 +144,12 @@ mod tests {
     fn rights_have_the_sketch_layout() {
         let document = document();
         let rights = document.typename(&"rights".into()).expect("rights");
-        let Shape::Flags(flags, witx::IntRepr::U64) = Shape::of(&rights) else { panic!("rights are 64 flags") };
+        let Shape::Flags(flags, witx::IntRepr::U64) = Shape::of(&rights) else {
+            panic!("rights are 64 flags")
+        };
         let bit = |name: &str| flags.members.iter().position(|member| member.name == name);
-        let asked = ["fd_read", "fd_write", "path_permissions_set", "fd_permissions_set", "poll_fd_readwrite"];
+        let asked =
+            ["fd_read", "fd_write", "path_permissions_set", "fd_permissions_set", "poll_fd_readwrite"];
         assert_eq!(asked.map(bit), [1, 6, 21, 25, 29].map(Some));
         assert_eq!((bit("sock_shutdown"), flags.members.len()), (Some(30), 31));
     }
