@@ -371,7 +371,7 @@ int32_t networking_import_open(int32_t, int32_t, int32_t, int32_t, int64_t, int6
  *
  * type: Whether connections carry streams of bytes or datagrams.
  *
- * rights_base: The rights of the control itself. Those that mean nothing on a control are dropped without an error.
+ * rights_base: The rights of the control itself. `poll_oneoff` on it needs `poll_fd_readwrite`.
  *
  * rights_inheriting: The rights of its connections, and the most that their streams can get.
  *
