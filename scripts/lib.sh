@@ -58,7 +58,7 @@ need_pip() {
     need_apt python3 python3
     python3 -m pip --version >/dev/null 2>&1 || need_apt python3-pip pip3
     say "\`$file\` is missing: installing the Python package $package into $folder"
-    python3 -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$folder" "$package" >&2 ||
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$folder" "$package" >&2 ||
         die "the Python package $package could not be installed"
     [ -e "$folder/$file" ] || die "the Python package $package has no $file"
 }
