@@ -19,7 +19,11 @@ fn built(groups: &[&str]) -> Vec<PathBuf> {
     let names = String::from_utf8(list.stdout).expect("names are UTF-8");
     let file = |name: &str| {
         let path = root.join("target/guests").join(name);
-        if path.with_extension("wat").exists() { path.with_extension("wat") } else { path.with_extension("wasm") }
+        if path.with_extension("wat").exists() {
+            path.with_extension("wat")
+        } else {
+            path.with_extension("wasm")
+        }
     };
     names.lines().map(file).collect()
 }
@@ -44,7 +48,9 @@ fn linker(engine: &Engine) -> Linker<WasiP1Ctx> {
         let (params, results) = func.wasm_signature();
         let kind = FuncType::new(engine, params.iter().map(core_type), results.iter().map(core_type));
         linker
-            .func_new(module.name.as_str(), func.name.as_str(), kind, |_, _, _| wasmtime::bail!("not to be called"))
+            .func_new(module.name.as_str(), func.name.as_str(), kind, |_, _, _| {
+                wasmtime::bail!("not to be called")
+            })
             .expect("names are unique");
     }
     linker
