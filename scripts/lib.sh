@@ -11,15 +11,15 @@ die() {
     exit 1
 }
 
+# Can this person run something as root, without being asked in the midst of a pipeline?
+may_be_root() {
+    [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }
+}
+
 # Runs a command as root, through sudo where that is needed and there.
 as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-        sudo "$@"
-    else
-        die "this needs root, and sudo cannot be used here; run as root: $*"
-    fi
+    may_be_root || die "this needs root, and sudo cannot be used here; run as root: $*"
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # Is a command there, or, for a name with a slash, a file?
@@ -33,21 +33,21 @@ have() {
 # need_apt PACKAGE COMMAND [PACKAGE...]: sees to it that the command (or file) is there, and installs the
 # Debian package, and any more that are named, when it is not.
 need_apt() {
-    local package=$1 wanted=$2
-    shift 2
+    local packages=("$1" "${@:3}") wanted=$2
     have "$wanted" && return
     command -v apt-get >/dev/null ||
-        die "\`$wanted\` is missing and this is no Debian; install what Debian has as: $package $*"
-    say "\`$wanted\` is missing: installing the Debian packages $package $*"
+        die "\`$wanted\` is missing and this is no Debian; install what Debian has as: ${packages[*]}"
+    may_be_root || die "\`$wanted\` is missing; as root: apt-get install ${packages[*]}"
+    say "\`$wanted\` is missing: installing the Debian packages ${packages[*]}"
     local quiet=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600)
     if [ -z "${apt_is_fresh:-}" ]; then
-        as_root "${quiet[@]}" update >&2 || say "the package lists could not be brought up to date; going on with the old ones"
+        as_root "${quiet[@]}" update >&2 || say "the package lists could not be renewed; going on with the old ones"
         apt_is_fresh=yes
     fi
-    as_root "${quiet[@]}" install -y --no-install-recommends "$package" "$@" >&2 ||
-        die "the Debian packages $package $* could not be installed; \`$wanted\` is still missing"
+    as_root "${quiet[@]}" install -y --no-install-recommends "${packages[@]}" >&2 ||
+        die "the Debian packages ${packages[*]} could not be installed; \`$wanted\` is still missing"
     hash -r
-    have "$wanted" || die "the Debian package $package is installed, but \`$wanted\` is not there"
+    have "$wanted" || die "the Debian packages ${packages[*]} are installed, but \`$wanted\` is not there"
 }
 
 # need_pip PACKAGE FOLDER FILE: sees to it that FOLDER/FILE is there, which the Python package has when installed

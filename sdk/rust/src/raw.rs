@@ -8,15 +8,26 @@ use crate::errno::{Errno, Result};
 mod networking {
     #[link(wasm_import_module = "networking")]
     extern "C" {
-        #[rustfmt::skip]
         pub fn open(
-            protocol: i32, address: *const u8, len: usize, kind: i32, base: i64, inheriting: i64, flags: i32,
+            protocol: i32,
+            address: *const u8,
+            len: usize,
+            kind: i32,
+            base: i64,
+            inheriting: i64,
+            flags: i32,
             result: *mut u32,
         ) -> i32;
         pub fn listen(control: i32, backlog: i32) -> i32;
         pub fn accept(control: i32, result: *mut u32) -> i32;
         pub fn connect(control: i32, address: *const u8, len: usize, result: *mut u32) -> i32;
-        pub fn stream_create(connection: i32, rights: i64, inheriting: i64, flags: i32, result: *mut u32) -> i32;
+        pub fn stream_create(
+            connection: i32,
+            rights: i64,
+            inheriting: i64,
+            flags: i32,
+            result: *mut u32,
+        ) -> i32;
         pub fn stream_accept(connection: i32, result: *mut u32) -> i32;
         pub fn local_address(fd: i32, buf: *mut u8, len: usize, result: *mut u32) -> i32;
         pub fn peer_address(fd: i32, buf: *mut u8, len: usize, result: *mut u32) -> i32;
