@@ -30,20 +30,22 @@ extern \"C\" {
 const BOTTOM: &str = "
 /*
  * The descriptor that the host named so, from the list `name=fd,name=fd` in the environment variable
- * NETWORKING_FDS. A null name finds the first of the list. -1 when there is none.
+ * NETWORKING_FDS. A null name finds the last of the list, which is a protocol object wherever there is one,
+ * since those come after controls and connections. -1 when there is none.
  */
 static inline int networking_find(const char *name)
 {
     const char *item = getenv(\"NETWORKING_FDS\");
     size_t wanted_len = name ? strlen(name) : 0;
+    int found = -1;
     while (item && *item) {
         size_t item_len = strcspn(item, \",\");
         size_t name_len = strcspn(item, \"=,\");
         if (name_len < item_len && (!name || (name_len == wanted_len && !memcmp(item, name, name_len))))
-            return atoi(item + name_len + 1);
+            found = atoi(item + name_len + 1);
         item += item_len + (item[item_len] == ',');
     }
-    return -1;
+    return found;
 }
 
 #ifdef __cplusplus

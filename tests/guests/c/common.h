@@ -3,8 +3,8 @@
  *
  * A guest whose first argument has neither `:` nor `/` takes it for the name of the protocol object to use;
  * without one the address decides: `[` means "ipv6", `/` means "unix", anything else "ipv4". Where the host
- * granted none of that name, the first protocol object is used. An address to listen on may also be `fd:3` or
- * `fd:NAME`, a control that the host preopened.
+ * granted none of that name, the last of its list is used. An address may also be `fd:3` or `fd:NAME`: the control to
+ * listen on, or the connection to the peer, that the host preopened.
  */
 #ifndef COMMON_H
 #define COMMON_H
@@ -86,14 +86,20 @@ static int protocol_for(const char *address)
     return fd;
 }
 
+/* The preopened descriptor of `fd:3` or `fd:NAME`; -1 for any other address. */
+static int preopened(const char *address)
+{
+    if (strncmp(address, "fd:", 3))
+        return -1;
+    int fd = networking_find(address + 3);
+    return fd < 0 ? atoi(address + 3) : fd;
+}
+
 /* A listening control: one of our own, or the preopened one of `fd:3` or `fd:NAME`. */
 static int listen_on(const char *address, networking_filetype_t type, int backlog, networking_fdflags_t flags)
 {
-    int control = -1;
-    if (!strncmp(address, "fd:", 3)) {
-        control = networking_find(address + 3);
-        if (control < 0)
-            control = atoi(address + 3);
+    int control = preopened(address);
+    if (control >= 0) {
         if (flags && fcntl(control, F_SETFL, O_NONBLOCK) < 0)
             die(address, errno);
         return control;
@@ -123,18 +129,28 @@ static int open_towards(const char *address, networking_filetype_t type, network
     return control;
 }
 
-/* The one stream of a new connection to a peer. Its control and connection are closed: the stream goes on. */
-static int dial(const char *address, networking_filetype_t type)
+/* A connection to a peer: a new one, or the preopened one of `fd:3` or `fd:NAME`. */
+static int connection_to(const char *address, networking_filetype_t type)
 {
-    int control = open_towards(address, type, 0), connection, stream;
+    int connection = preopened(address);
+    if (connection >= 0)
+        return connection;
+    int control = open_towards(address, type, 0);
     int error = networking_connect(control, address, &connection);
     if (error)
         die(address, error);
-    error = networking_stream_create(connection, RIGHTS, 0, 0, &stream);
+    close(control);
+    return connection;
+}
+
+/* The one stream of a connection to a peer. The connection is closed: its stream goes on. */
+static int dial(const char *address, networking_filetype_t type)
+{
+    int connection = connection_to(address, type), stream;
+    int error = networking_stream_create(connection, RIGHTS, 0, 0, &stream);
     if (error)
         die("stream_create", error);
     close(connection);
-    close(control);
     return stream;
 }
 
