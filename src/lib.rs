@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod docs;
 pub mod error;
 pub mod event;
 pub mod network;

@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# What the scripts here share. To be sourced, after `set -euo pipefail`.
+#
+# Tools that are already on the machine are taken as they are; what is missing is installed, and said so.
+
+# A line for the person at the terminal; what a script prints for other programs goes to standard output.
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+die() {
+    say "error: $*"
+    exit 1
+}
+
+# Can this person run something as root, without being asked in the midst of a pipeline?
+may_be_root() {
+    [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }
+}
+
+# Runs a command as root, through sudo where that is needed and there.
+as_root() {
+    may_be_root || die "this needs root, and sudo cannot be used here; run as root: $*"
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Is a command there, or, for a name with a slash, a file?
+have() {
+    case $1 in
+        */*) [ -e "$1" ] ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+# need_apt PACKAGE COMMAND [PACKAGE...]: sees to it that the command (or file) is there, and installs the
+# Debian package, and any more that are named, when it is not.
+need_apt() {
+    local packages=("$1" "${@:3}") wanted=$2
+    have "$wanted" && return
+    command -v apt-get >/dev/null ||
+        die "\`$wanted\` is missing and this is no Debian; install what Debian has as: ${packages[*]}"
+    may_be_root || die "\`$wanted\` is missing; as root: apt-get install ${packages[*]}"
+    say "\`$wanted\` is missing: installing the Debian packages ${packages[*]}"
+    local quiet=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600)
+    if [ -z "${apt_is_fresh:-}" ]; then
+        as_root "${quiet[@]}" update >&2 || say "the package lists could not be renewed; going on with the old ones"
+        apt_is_fresh=yes
+    fi
+    as_root "${quiet[@]}" install -y --no-install-recommends "${packages[@]}" >&2 ||
+        die "the Debian packages ${packages[*]} could not be installed; \`$wanted\` is still missing"
+    hash -r
+    have "$wanted" || die "the Debian packages ${packages[*]} are installed, but \`$wanted\` is not there"
+}
+
+# need_pip PACKAGE FOLDER FILE: sees to it that FOLDER/FILE is there, which the Python package has when installed
+# into that folder. Nothing outside the folder changes.
+need_pip() {
+    local package=$1 folder=$2 file=$3
+    [ -e "$folder/$file" ] && return
+    need_apt python3 python3
+    python3 -m pip --version >/dev/null 2>&1 || need_apt python3-pip pip3
+    say "\`$file\` is missing: installing the Python package $package into $folder"
+    PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target "$folder" "$package" >&2 ||
+        die "the Python package $package could not be installed"
+    [ -e "$folder/$file" ] || die "the Python package $package has no $file"
+}

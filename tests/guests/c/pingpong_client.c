@@ -1,0 +1,23 @@
+/* One byte there and back, again and again on one connection. */
+#include "common.h"
+
+int main(int argc, char **argv)
+{
+    take_names(&argc, &argv);
+    if (argc < 3)
+        usage("ADDRESS COUNT");
+    long count = atol(argv[2]);
+    int fd = dial(argv[1], STREAM);
+    uint64_t start = now_ns();
+    for (long i = 0; i < count; i++) {
+        char sent = (char)i, got;
+        write_all(fd, &sent, 1);
+        if (read_full(fd, &got, 1) != 1 || got != sent) {
+            fprintf(stderr, "%s: byte %ld did not come back\n", guest_name, i);
+            return 1;
+        }
+    }
+    uint64_t elapsed = now_ns() - start;
+    printf("%ld round trips: %.1f ns each\n", count, count > 0 ? (double)elapsed / (double)count : 0);
+    return 0;
+}

@@ -1,0 +1,3 @@
+module guestnet.test/guests
+
+go 1.21
