@@ -28,6 +28,12 @@ pub enum Error {
     BadDescriptor,
     #[error("not a network descriptor")]
     NotSocket,
+    #[error("not connected")]
+    NotConnected,
+    #[error("option not supported by the protocol")]
+    NoOption,
+    #[error("not capable")]
+    NotCapable,
     #[error("not supported")]
     NotSupported,
     #[error("already connected")]

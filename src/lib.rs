@@ -1,10 +1,12 @@
 //! guestnet runs WebAssembly guests, each on an IP stack of its own.
 #![forbid(unsafe_code)]
 
+pub mod abi;
 pub mod capture;
 pub mod docs;
 pub mod error;
 pub mod event;
+pub mod guest;
 pub mod network;
 pub mod node;
 pub mod protocol;

@@ -13,6 +13,8 @@ pub const INPUT_BYTES_MAX: usize = 256 * 1024;
 pub enum OutputStream {
     Stdout,
     Stderr,
+    /// A line about one of its calls.
+    Trace,
 }
 
 /// What a guest wrote.
@@ -83,6 +85,12 @@ impl Stdio {
             _ => self.output.push(Output { stream, bytes: bytes.to_vec() }),
         }
         Ok(bytes.len())
+    }
+
+    /// A line of the call trace. Never waits: a call is a line, and each call gives the driver its turn in the end.
+    pub fn trace(&mut self, line: String) {
+        self.output_bytes = (self.output_bytes + line.len()).min(OUTPUT_BYTES_MAX);
+        self.output.push(Output { stream: OutputStream::Trace, bytes: line.into_bytes() });
     }
 
     pub fn watch_output(&mut self) {

@@ -134,7 +134,7 @@ impl Endpoint for TcpControl {
     }
 
     fn peer_address(&self, _: &Stack) -> Result<String> {
-        Err(Error::NotSupported)
+        Err(Error::NotConnected)
     }
 
     fn option(&self, _: &Stack, option: SocketOption) -> Result<u64> {
@@ -185,7 +185,7 @@ fn set(mut options: TcpOptions, option: SocketOption, value: u64) -> Result<TcpO
         SocketOption::Linger => {
             options.linger = (value != u64::MAX).then(|| Duration::from_millis(value));
         }
-        SocketOption::ReceiveBuffer | SocketOption::SendBuffer => return Err(Error::NotSupported),
+        SocketOption::ReceiveBuffer | SocketOption::SendBuffer => return Err(Error::NoOption),
         SocketOption::NoDelay | SocketOption::KeepAlive | SocketOption::HopLimit => {
             return Err(Error::Invalid);
         }

@@ -63,7 +63,7 @@ impl Endpoint for UdpControl {
     }
 
     fn peer_address(&self, _: &Stack) -> Result<String> {
-        Err(Error::NotSupported)
+        Err(Error::NotConnected)
     }
 
     fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64> {
@@ -86,7 +86,7 @@ fn get(stack: &Stack, udp: Id<Udp>, option: SocketOption) -> Result<u64> {
         | SocketOption::KeepAlive
         | SocketOption::ReceiveBuffer
         | SocketOption::SendBuffer
-        | SocketOption::Linger => Err(Error::NotSupported),
+        | SocketOption::Linger => Err(Error::NoOption),
     }
 }
 
@@ -101,7 +101,7 @@ fn set(cx: &mut Context, udp: Id<Udp>, option: SocketOption, value: u64) -> Resu
         | SocketOption::KeepAlive
         | SocketOption::ReceiveBuffer
         | SocketOption::SendBuffer
-        | SocketOption::Linger => Err(Error::NotSupported),
+        | SocketOption::Linger => Err(Error::NoOption),
     }
 }
 

@@ -1,0 +1,117 @@
+//! The guest ABI: modules `networking` and `wasi_snapshot_preview1` over one descriptor table.
+//!
+//! ```text
+//! link.rs         every import, wired by hand: result pointers are checked before anything happens
+//! networking.rs   the trait that witx/networking.witx generates
+//! wasip1.rs       the trait that wasmtime-wasi generates; files go on to its own implementation
+//! sockets.rs      reading and writing streams, and preview 1's `sock_*`
+//! poll.rs         `poll_oneoff` over clocks, files and network objects
+//! table.rs rights.rs errno.rs trace.rs
+//! ```
+//!
+//! An import locks the node for one operation; where that would block it registers an interest, lets
+//! the fiber be suspended and runs the operation again ([`block`]). Nothing here knows how the world moves.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use wasmtime::StoreLimits;
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p1::types::{Errno, Fd};
+
+pub mod errno;
+mod link;
+mod networking;
+mod poll;
+mod preopens;
+pub mod rights;
+mod sockets;
+pub mod table;
+mod trace;
+mod wasip1;
+
+pub use link::add_to_linker;
+pub use preopens::Setup;
+
+use crate::error::{Error, Result};
+use crate::node::{Interest, Node, ObjectId};
+use table::{Descriptor, Network, NetworkKind, Table};
+
+/// A node, shared by the world and its guest's calls.
+pub type SharedNode = Arc<Mutex<Node>>;
+
+/// What an import finds in the store: the guest's node, its descriptors and what stands behind files.
+pub struct Context {
+    node: SharedNode,
+    table: Table,
+    wasi: WasiP1Ctx,
+    /// Wall-clock time of the world's first instant, since the Unix epoch.
+    epoch: Duration,
+    trace: bool,
+    pub limits: StoreLimits,
+}
+
+/// A guest ended itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("exit with {0}")]
+pub struct ProcExit(pub u32);
+
+impl Context {
+    /// Locks the node. Never held across an await.
+    fn node(&self) -> MutexGuard<'_, Node> {
+        lock(&self.node)
+    }
+
+    fn insert(&mut self, network: Network) -> Result<Fd, Errno> {
+        let (id, carrier) = (network.id, network.carrier);
+        self.table.insert(Descriptor::Network(network)).inspect_err(|_| {
+            let mut node = lock(&self.node);
+            node.close(id);
+            if let Some(carrier) = carrier {
+                node.close(carrier);
+            }
+        })
+    }
+
+    fn network(&self, fd: Fd, kind: NetworkKind) -> Result<Network, Errno> {
+        self.table.network(fd, kind).cloned()
+    }
+}
+
+/// A panic elsewhere must not take this guest along: what is behind the lock is still whole.
+pub fn lock(node: &SharedNode) -> MutexGuard<'_, Node> {
+    node.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Runs `operation` until it does not block; the only place where a guest waits for an object.
+async fn block<T>(
+    node: &SharedNode,
+    id: ObjectId,
+    interest: Interest,
+    nonblock: bool,
+    mut operation: impl FnMut(&mut Node) -> Result<T>,
+) -> Result<T> {
+    loop {
+        {
+            let mut node = lock(node);
+            match operation(&mut node) {
+                Err(Error::WouldBlock) if !nonblock => node.watch(id, interest),
+                other => return other,
+            }
+        }
+        suspend().await;
+    }
+}
+
+/// Gives the fiber up once. Whoever runs guests resumes it when its node was woken.
+async fn suspend() {
+    let mut suspended = false;
+    std::future::poll_fn(|_| {
+        if std::mem::replace(&mut suspended, true) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}

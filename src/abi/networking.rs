@@ -1,0 +1,274 @@
+//! Module `networking`: the trait that the witx generates, on the descriptor table and the node.
+
+use wasmtime_wasi::p1::types::{Errno, Fd};
+use wiggle::{GuestMemory, GuestPtr};
+
+use super::errno::errno;
+use super::rights::Rights;
+use super::table::{Network, NetworkKind};
+use super::{Context, block};
+use crate::error::Error;
+use crate::node::{Interest, Node, SocketKind, SocketOption};
+
+wiggle::from_witx!({
+    witx: ["witx/networking.witx"],
+    async: { networking::{accept, connect, stream_accept} },
+    errors: { errno => trappable Failure },
+});
+
+pub use networking as module;
+use types::Failure;
+
+impl wiggle::GuestErrorType for types::Errno {
+    fn success() -> Self {
+        Self::Success
+    }
+}
+
+impl types::UserErrorConversion for Context {}
+
+impl From<wiggle::GuestError> for Failure {
+    fn from(error: wiggle::GuestError) -> Self {
+        use wiggle::GuestError::{InFunc, InvalidEnumValue, InvalidFlagValue, InvalidUtf8};
+        match error {
+            InvalidFlagValue { .. } | InvalidEnumValue { .. } => types::Errno::Inval.into(),
+            InvalidUtf8 { .. } => types::Errno::Ilseq.into(),
+            InFunc { err, .. } => (*err).into(),
+            _ => types::Errno::Fault.into(),
+        }
+    }
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        let number = u16::from(errno);
+        // Both modules number errno alike; a test holds them to it.
+        types::Errno::try_from(number).unwrap_or(types::Errno::Io).into()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        errno(error).into()
+    }
+}
+
+fn fd(fd: types::Fd) -> Fd {
+    Fd::from(u32::from(fd))
+}
+
+fn rights(rights: types::Rights) -> Rights {
+    Rights::from_networking(rights.bits())
+}
+
+fn text<'m>(memory: &'m GuestMemory<'_>, text: GuestPtr<str>) -> Result<std::borrow::Cow<'m, str>, Failure> {
+    Ok(memory.as_cow_str(text)?)
+}
+
+impl Context {
+    /// Where a new descriptor goes, or `mfile` before anything was done.
+    fn room(&self) -> Result<(), Failure> {
+        if self.table.is_full() { Err(Errno::Mfile.into()) } else { Ok(()) }
+    }
+
+    fn insert_from(
+        &mut self,
+        parent: &Network,
+        kind: NetworkKind,
+        id: crate::node::ObjectId,
+    ) -> Result<types::Fd, Failure> {
+        let (base, inheriting) = (parent.inheriting, parent.inheriting);
+        let network = Network { id, kind, base, inheriting, carrier: None, name: None, ..parent.clone() };
+        Ok(types::Fd::from(u32::from(self.insert(network)?)))
+    }
+
+    fn store_text(
+        &self,
+        memory: &mut GuestMemory<'_>,
+        text: &str,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<types::Size, Failure> {
+        if text.len() > len as usize {
+            return Err(types::Errno::Overflow.into());
+        }
+        memory.copy_from_slice(text.as_bytes(), buffer.as_array(text.len() as u32))?;
+        Ok(text.len() as types::Size)
+    }
+}
+
+impl networking::Networking for Context {
+    fn set_hostcall_fuel(&mut self, _: usize) {}
+
+    fn open(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        protocol: types::Protocolfd,
+        bind: GuestPtr<str>,
+        kind: types::Sockettype,
+        base: types::Rights,
+        inheriting: types::Rights,
+        flags: types::Fdflags,
+    ) -> Result<types::Controlfd, Failure> {
+        let protocol = self.network(fd(protocol), NetworkKind::Protocol)?;
+        let bind = text(memory, bind)?;
+        let kind = match kind {
+            types::Filetype::SocketStream => SocketKind::Stream,
+            types::Filetype::SocketDgram => SocketKind::Datagram,
+            types::Filetype::Unknown
+            | types::Filetype::BlockDevice
+            | types::Filetype::CharacterDevice
+            | types::Filetype::Directory
+            | types::Filetype::RegularFile
+            | types::Filetype::SymbolicLink => return Err(types::Errno::Prototype.into()),
+        };
+        let (base, inheriting) = (rights(base), rights(inheriting));
+        if !protocol.inheriting.contains(base) || !protocol.inheriting.contains(inheriting) {
+            return Err(types::Errno::Notcapable.into());
+        }
+        self.room()?;
+        let id = self.node().open(protocol.id, &bind, kind)?;
+        let network = Network {
+            id,
+            kind: NetworkKind::Control,
+            base,
+            inheriting,
+            nonblock: flags.contains(types::Fdflags::NONBLOCK),
+            datagram: kind == SocketKind::Datagram,
+            carrier: None,
+            name: None,
+        };
+        Ok(types::Fd::from(u32::from(self.insert(network)?)))
+    }
+
+    fn listen(
+        &mut self,
+        _: &mut GuestMemory<'_>,
+        control: types::Controlfd,
+        backlog: types::Size,
+    ) -> Result<(), Failure> {
+        let control = self.network(fd(control), NetworkKind::Control)?;
+        Ok(self.node().listen(control.id, backlog as usize)?)
+    }
+
+    async fn accept(
+        &mut self,
+        _: &mut GuestMemory<'_>,
+        control: types::Controlfd,
+    ) -> Result<types::Connectionfd, Failure> {
+        let control = self.network(fd(control), NetworkKind::Control)?;
+        self.room()?;
+        let accept = |node: &mut Node| node.accept(control.id);
+        let id = block(&self.node, control.id, Interest::READ, control.nonblock, accept).await?;
+        self.insert_from(&control, NetworkKind::Connection, id)
+    }
+
+    async fn connect(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        control: types::Controlfd,
+        address: GuestPtr<str>,
+    ) -> Result<types::Connectionfd, Failure> {
+        let control = self.network(fd(control), NetworkKind::Control)?;
+        let address = text(memory, address)?.into_owned();
+        self.room()?;
+        let nonblock = control.nonblock;
+        let connect = |node: &mut Node| match node.connect(control.id, &address) {
+            Err(Error::InProgress) if !nonblock => Err(Error::WouldBlock),
+            other => other,
+        };
+        let id = block(&self.node, control.id, Interest::WRITE, nonblock, connect).await?;
+        self.insert_from(&control, NetworkKind::Connection, id)
+    }
+
+    fn stream_create(
+        &mut self,
+        _: &mut GuestMemory<'_>,
+        connection: types::Connectionfd,
+        base: types::Rights,
+        inheriting: types::Rights,
+        flags: types::Fdflags,
+    ) -> Result<types::Streamfd, Failure> {
+        let connection = self.network(fd(connection), NetworkKind::Connection)?;
+        let (base, inheriting) = (rights(base), rights(inheriting));
+        if !connection.inheriting.contains(base) || !connection.inheriting.contains(inheriting) {
+            return Err(types::Errno::Notcapable.into());
+        }
+        self.room()?;
+        let id = self.node().stream_create(connection.id)?;
+        let nonblock = flags.contains(types::Fdflags::NONBLOCK);
+        let kind = NetworkKind::Stream;
+        let stream = Network { id, kind, base, inheriting, nonblock, name: None, ..connection };
+        Ok(types::Fd::from(u32::from(self.insert(stream)?)))
+    }
+
+    async fn stream_accept(
+        &mut self,
+        _: &mut GuestMemory<'_>,
+        connection: types::Connectionfd,
+    ) -> Result<types::Streamfd, Failure> {
+        let connection = self.network(fd(connection), NetworkKind::Connection)?;
+        self.room()?;
+        let accept = |node: &mut Node| node.stream_accept(connection.id);
+        let id = block(&self.node, connection.id, Interest::READ, connection.nonblock, accept).await?;
+        self.insert_from(&connection, NetworkKind::Stream, id)
+    }
+
+    fn local_address(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        descriptor: types::Fd,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<types::Size, Failure> {
+        let id = self.table.any_network(fd(descriptor))?.id;
+        let address = self.node().local_address(id)?;
+        self.store_text(memory, &address, buffer, len)
+    }
+
+    fn peer_address(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        descriptor: types::Fd,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<types::Size, Failure> {
+        let id = self.table.any_network(fd(descriptor))?.id;
+        let address = self.node().peer_address(id)?;
+        self.store_text(memory, &address, buffer, len)
+    }
+
+    fn option_get(
+        &mut self,
+        _: &mut GuestMemory<'_>,
+        descriptor: types::Fd,
+        option: types::SocketOption,
+    ) -> Result<types::SocketOptionValue, Failure> {
+        let id = self.table.any_network(fd(descriptor))?.id;
+        Ok(self.node().option(id, option.into())?)
+    }
+
+    fn option_set(
+        &mut self,
+        _: &mut GuestMemory<'_>,
+        descriptor: types::Fd,
+        option: types::SocketOption,
+        value: types::SocketOptionValue,
+    ) -> Result<(), Failure> {
+        let id = self.table.any_network(fd(descriptor))?.id;
+        Ok(self.node().set_option(id, option.into(), value)?)
+    }
+}
+
+impl From<types::SocketOption> for SocketOption {
+    fn from(option: types::SocketOption) -> Self {
+        match option {
+            types::SocketOption::NoDelay => SocketOption::NoDelay,
+            types::SocketOption::KeepAlive => SocketOption::KeepAlive,
+            types::SocketOption::HopLimit => SocketOption::HopLimit,
+            types::SocketOption::ReceiveBuffer => SocketOption::ReceiveBuffer,
+            types::SocketOption::SendBuffer => SocketOption::SendBuffer,
+            types::SocketOption::Linger => SocketOption::Linger,
+        }
+    }
+}

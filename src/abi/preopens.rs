@@ -1,0 +1,109 @@
+//! What a guest finds open when it starts, and under which numbers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::StoreLimitsBuilder;
+use wasmtime_wasi::p1::types::{Errno, Fd};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+
+use super::rights::Rights;
+use super::table::{Descriptor, Network, NetworkKind, Stdio, Table};
+use super::{Context, SharedNode, lock};
+use crate::node::SocketKind;
+use crate::protocol::Grant;
+
+/// What a guest is started with.
+pub struct Setup {
+    /// The program's name, then its arguments.
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    /// Controls that listen already: name, the protocol's name, address, kind, backlog.
+    pub listeners: Vec<(String, String, String, SocketKind, usize)>,
+    /// Guest path, host path, whether it may be written to.
+    pub directories: Vec<(String, PathBuf, bool)>,
+    pub protocols: Vec<(String, Grant)>,
+    pub memory_bytes_max: usize,
+    pub descriptors_max: usize,
+    /// Wall-clock time of the world's first instant, since the Unix epoch.
+    pub epoch: Duration,
+    pub trace: bool,
+}
+
+impl Context {
+    /// Preopens in the ABI's order: controls, then directories, then protocol objects, from 3 on.
+    ///
+    /// # Errors
+    /// A directory that cannot be opened; a listener whose address the guest does not have.
+    pub fn new(node: SharedNode, setup: Setup) -> wasmtime::Result<Context> {
+        let mut builder = WasiCtxBuilder::new();
+        builder.allow_blocking_current_thread(true);
+        builder.args(&setup.args);
+        for (guest, host, writable) in &setup.directories {
+            let permissions = if *writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+            builder.preopened_dir(host, guest, permissions).map_err(|error| {
+                wasmtime::format_err!("directory {} cannot be opened: {error}", host.display())
+            })?;
+        }
+        let mut table = Table::new(setup.descriptors_max);
+        for stream in [Stdio::In, Stdio::Out, Stdio::Err] {
+            insert(&mut table, Descriptor::Stdio { stream, nonblock: false })?;
+        }
+        let mut names = Vec::new();
+        {
+            let mut node = lock(&node);
+            let protocols: Vec<_> =
+                setup.protocols.into_iter().map(|(name, grant)| (name, node.grant(grant))).collect();
+            for (name, protocol, bind, kind, backlog) in setup.listeners {
+                let id = protocols
+                    .iter()
+                    .find(|(other, _)| *other == protocol)
+                    .ok_or_else(|| wasmtime::format_err!("listener {name}: no protocol object {protocol}"))
+                    .and_then(|(_, protocol)| {
+                        let id = node.open(*protocol, &bind, kind)?;
+                        node.listen(id, backlog)?;
+                        Ok(id)
+                    })
+                    .map_err(|error| wasmtime::format_err!("listener {name} on {bind}: {error}"))?;
+                let network = network(NetworkKind::Control, id, kind == SocketKind::Datagram, &name);
+                names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
+            }
+            for index in 0..setup.directories.len() {
+                // wasmtime-wasi counts its own preopens from 3.
+                insert(&mut table, Descriptor::File(Fd::from(3 + index as u32)))?;
+            }
+            for (name, id) in protocols {
+                let network = network(NetworkKind::Protocol, id, false, &name);
+                names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
+            }
+        }
+        builder.envs(&setup.env);
+        builder.env("NETWORKING_FDS", names.join(","));
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(setup.memory_bytes_max)
+            .table_elements(1 << 20)
+            .instances(1)
+            .memories(1)
+            .build();
+        let wasi = builder.build_p1();
+        Ok(Context { node: Arc::clone(&node), table, wasi, epoch: setup.epoch, trace: setup.trace, limits })
+    }
+}
+
+fn insert(table: &mut Table, descriptor: Descriptor) -> wasmtime::Result<Fd> {
+    table.insert(descriptor).map_err(|_: Errno| wasmtime::format_err!("too few descriptors for the preopens"))
+}
+
+fn network(kind: NetworkKind, id: crate::node::ObjectId, datagram: bool, name: &str) -> Descriptor {
+    Descriptor::Network(Network {
+        id,
+        kind,
+        base: Rights::NETWORK,
+        inheriting: Rights::NETWORK,
+        nonblock: false,
+        datagram,
+        carrier: None,
+        name: Some(name.to_owned()),
+    })
+}

@@ -1,0 +1,223 @@
+//! Reading and writing network streams, and preview 1's `sock_*`.
+
+use wasmtime_wasi::p1::types::{self, Errno, Fd};
+use wiggle::{GuestMemory, GuestPtr};
+
+use super::errno::errno;
+use super::rights::Rights;
+use super::table::{Network, NetworkKind};
+use super::{Context, block};
+use crate::error::Error;
+use crate::node::object::Read;
+use crate::node::{Interest, Node};
+
+/// Largest datagram payload: what a UDP length field can say.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+
+/// A guest's scatter or gather list, bounds-checked whole before anything is moved.
+pub(super) type Slices = smallvec::SmallVec<[GuestPtr<[u8]>; 4]>;
+
+/// `fault` if any part is outside memory; more than 1,024 parts are `inval`, as IOV_MAX has it.
+pub(super) fn read_iovecs(memory: &GuestMemory<'_>, list: types::IovecArray) -> Result<Slices, types::Error> {
+    check_list(list.len(), list.offset_base(), memory)?;
+    list.iter()
+        .map(|iovec| {
+            let iovec = memory.read(iovec?)?;
+            checked(memory, iovec.buf.as_array(iovec.buf_len))
+        })
+        .collect()
+}
+
+pub(super) fn read_ciovecs(memory: &GuestMemory<'_>, list: types::CiovecArray) -> Result<Slices, types::Error> {
+    check_list(list.len(), list.offset_base(), memory)?;
+    list.iter()
+        .map(|iovec| {
+            let iovec = memory.read(iovec?)?;
+            checked(memory, iovec.buf.as_array(iovec.buf_len))
+        })
+        .collect()
+}
+
+fn check_list(count: u32, offset: u32, memory: &GuestMemory<'_>) -> Result<(), types::Error> {
+    const IOVEC_BYTES: u32 = 8;
+    let bytes = count.checked_mul(IOVEC_BYTES).ok_or(Errno::Fault)?;
+    checked(memory, GuestPtr::<[u8]>::new((offset, bytes)))?;
+    if count > 1024 { Err(Errno::Inval.into()) } else { Ok(()) }
+}
+
+fn checked(memory: &GuestMemory<'_>, slice: GuestPtr<[u8]>) -> Result<GuestPtr<[u8]>, types::Error> {
+    memory.as_cow(slice)?;
+    Ok(slice)
+}
+
+/// One part as the host's own slice. Guests have no shared memory, so there is one.
+fn part<'m>(memory: &'m mut GuestMemory<'_>, slice: GuestPtr<[u8]>) -> Result<&'m mut [u8], Error> {
+    memory.as_slice_mut(slice).ok().flatten().ok_or(Error::NotSupported)
+}
+
+impl Context {
+    /// Reads a stream into `parts`; a datagram is scattered, its rest cut.
+    pub(super) async fn read_stream(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        network: &Network,
+        parts: &Slices,
+        peek: bool,
+        wait_all: bool,
+    ) -> Result<Read, Errno> {
+        if !network.base.contains(Rights::FD_READ) {
+            return Err(Errno::Notcapable);
+        }
+        let id = network.id;
+        let mut total = Read::default();
+        if network.datagram {
+            let room: usize = parts.iter().map(|part| part.len() as usize).sum();
+            let mut buffer = vec![0; room.min(DATAGRAM_BYTES_MAX)];
+            let read = |node: &mut Node| node.read(id, &mut buffer, peek);
+            total = block(&self.node, id, Interest::READ, network.nonblock, read).await.map_err(errno)?;
+            let mut rest = &buffer[..total.count];
+            for &slice in parts {
+                let into = part(memory, slice).map_err(errno)?;
+                let count = into.len().min(rest.len());
+                into[..count].copy_from_slice(&rest[..count]);
+                rest = &rest[count..];
+            }
+            return Ok(total);
+        }
+        // The first part waits for bytes; the others take what is there, unless all is waited for.
+        for &slice in parts.iter().filter(|slice| slice.len() > 0) {
+            let mut filled = 0;
+            loop {
+                let wait = total.count == 0 || (wait_all && !peek);
+                let read = |node: &mut Node| node.read(id, &mut part(memory, slice)?[filled..], peek);
+                let nonblock = network.nonblock || !wait;
+                match block(&self.node, id, Interest::READ, nonblock, read).await {
+                    Ok(read) => {
+                        filled += read.count;
+                        total.count += read.count;
+                        if read.count == 0 || peek {
+                            return Ok(total);
+                        }
+                    }
+                    Err(_) if total.count > 0 => return Ok(total),
+                    Err(error) => return Err(errno(error)),
+                }
+                if filled == slice.len() as usize {
+                    break;
+                }
+                if !wait_all {
+                    return Ok(total);
+                }
+            }
+        }
+        Ok(total)
+    }
+
+    /// Writes `parts` to a stream: as much as fits, after waiting for some room. A datagram goes whole.
+    pub(super) async fn write_stream(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        network: &Network,
+        parts: &Slices,
+    ) -> Result<usize, Errno> {
+        if !network.base.contains(Rights::FD_WRITE) {
+            return Err(Errno::Notcapable);
+        }
+        let id = network.id;
+        if network.datagram {
+            let length: usize = parts.iter().map(|part| part.len() as usize).sum();
+            if length > DATAGRAM_BYTES_MAX {
+                return Err(Errno::Msgsize);
+            }
+            let mut datagram = Vec::with_capacity(length);
+            for &slice in parts {
+                datagram.extend_from_slice(part(memory, slice).map_err(errno)?);
+            }
+            let write = |node: &mut Node| node.write(id, &datagram);
+            return block(&self.node, id, Interest::WRITE, network.nonblock, write).await.map_err(errno);
+        }
+        let mut total = 0;
+        for &slice in parts.iter().filter(|slice| slice.len() > 0) {
+            let write = |node: &mut Node| node.write(id, part(memory, slice)?);
+            let nonblock = network.nonblock || total > 0;
+            match block(&self.node, id, Interest::WRITE, nonblock, write).await {
+                Ok(count) => {
+                    total += count;
+                    if count < slice.len() as usize {
+                        break;
+                    }
+                }
+                Err(_) if total > 0 => return Ok(total),
+                Err(error) => return Err(errno(error)),
+            }
+        }
+        Ok(total)
+    }
+
+    pub(super) async fn sock_recv(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        list: types::IovecArray,
+        flags: types::Riflags,
+    ) -> Result<(types::Size, types::Roflags), types::Error> {
+        let network = self.network(fd, NetworkKind::Stream)?;
+        let parts = read_iovecs(memory, list)?;
+        let peek = flags.contains(types::Riflags::RECV_PEEK);
+        let wait_all = flags.contains(types::Riflags::RECV_WAITALL);
+        let read = self.read_stream(memory, &network, &parts, peek, wait_all).await?;
+        let flags =
+            if read.truncated { types::Roflags::RECV_DATA_TRUNCATED } else { types::Roflags::empty() };
+        Ok((read.count as types::Size, flags))
+    }
+
+    pub(super) async fn sock_send(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        list: types::CiovecArray,
+    ) -> Result<types::Size, types::Error> {
+        let network = self.network(fd, NetworkKind::Stream)?;
+        let parts = read_ciovecs(memory, list)?;
+        Ok(self.write_stream(memory, &network, &parts).await? as types::Size)
+    }
+
+    /// Preview 1 knows one descriptor for what is a connection and its stream here: the guest gets the stream,
+    /// and the connection goes with it.
+    pub(super) async fn sock_accept(&mut self, fd: Fd, flags: types::Fdflags) -> Result<Fd, types::Error> {
+        let control = self.network(fd, NetworkKind::Control)?;
+        if self.table.is_full() {
+            return Err(Errno::Mfile.into());
+        }
+        let (id, nonblock) = (control.id, control.nonblock);
+        let accept = |node: &mut Node| {
+            let connection = node.accept(id)?;
+            let stream = node.stream_accept(connection).inspect_err(|_| node.close(connection))?;
+            Ok((connection, stream))
+        };
+        let (connection, stream) =
+            block(&self.node, id, Interest::READ, nonblock, accept).await.map_err(errno)?;
+        Ok(self.insert(Network {
+            id: stream,
+            kind: NetworkKind::Stream,
+            base: control.inheriting,
+            inheriting: control.inheriting,
+            nonblock: flags.contains(types::Fdflags::NONBLOCK),
+            datagram: control.datagram,
+            carrier: Some(connection),
+            name: None,
+        })?)
+    }
+
+    pub(super) fn sock_shutdown(&mut self, fd: Fd, how: types::Sdflags) -> Result<(), types::Error> {
+        let network = self.network(fd, NetworkKind::Stream)?;
+        if !network.base.contains(Rights::SOCK_SHUTDOWN) {
+            return Err(Errno::Notcapable.into());
+        }
+        let (read, write) = (how.contains(types::Sdflags::RD), how.contains(types::Sdflags::WR));
+        if !read && !write {
+            return Err(Errno::Inval.into());
+        }
+        Ok(self.node().shutdown(network.id, read, write).map_err(errno)?)
+    }
+}

@@ -1,0 +1,98 @@
+//! The compiler and its settings; modules, compiled once each.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use wasmtime::{Cache, Config, InstancePre, Linker, Module};
+
+use crate::abi;
+use crate::guest::Exit;
+
+/// What the driver chooses.
+#[derive(Default)]
+pub struct EngineSettings {
+    /// Compiled code kept between runs.
+    pub cache: Option<Cache>,
+    /// Guests of the lab: many share an address space, few can have 4 GiB each.
+    pub guests: usize,
+}
+
+/// Guests from which on each gets no more address space than its memory.
+const MANY_GUESTS: usize = 1_000;
+/// Of a guest's own stack, and of the fiber that it and the host's calls run on.
+const WASM_STACK_BYTES: usize = 512 * 1024;
+const FIBER_STACK_BYTES: usize = 768 * 1024;
+
+/// Compiles modules.
+pub struct Engine {
+    engine: wasmtime::Engine,
+    linker: Linker<abi::Context>,
+    programs: BTreeMap<PathBuf, Program>,
+}
+
+/// A compiled module whose imports are all there.
+#[derive(Clone)]
+pub struct Program {
+    instance: InstancePre<abi::Context>,
+}
+
+impl Engine {
+    /// # Errors
+    /// A processor that the compiler does not know.
+    pub fn new(settings: EngineSettings) -> wasmtime::Result<Engine> {
+        let mut config = Config::new();
+        config.consume_fuel(true);
+        // The same bits on every machine.
+        config.cranelift_nan_canonicalization(true);
+        config.relaxed_simd_deterministic(true);
+        config.max_wasm_stack(WASM_STACK_BYTES);
+        config.async_stack_size(FIBER_STACK_BYTES);
+        config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
+        config.cache(settings.cache);
+        if settings.guests >= MANY_GUESTS {
+            config.memory_reservation(0);
+            config.memory_reservation_for_growth(0);
+            config.memory_guard_size(0);
+            config.memory_init_cow(false);
+        }
+        let engine = wasmtime::Engine::new(&config)?;
+        let mut linker = Linker::new(&engine);
+        abi::add_to_linker(&mut linker)?;
+        Ok(Engine { engine, linker, programs: BTreeMap::new() })
+    }
+
+    /// Compiles a `.wasm` or `.wat` file, once. A module without `_start`, with an import that nobody has, or that
+    /// does not validate ends its guest alone.
+    pub fn load(&mut self, path: &Path) -> Result<Program, Exit> {
+        if let Some(program) = self.programs.get(path) {
+            return Ok(program.clone());
+        }
+        let program = self.compile(path).map_err(|error| Exit::Failed(format!("{error:#}")))?;
+        self.programs.insert(path.to_owned(), program.clone());
+        Ok(program)
+    }
+
+    fn compile(&self, path: &Path) -> wasmtime::Result<Program> {
+        let module = Module::from_file(&self.engine, path)?;
+        if module.get_export("_start").and_then(|export| export.func().cloned()).is_none() {
+            wasmtime::bail!(
+                "{} exports no function _start: it is a library, or a component, not a program",
+                path.display()
+            );
+        }
+        Ok(Program { instance: self.linker.instantiate_pre(&module)? })
+    }
+}
+
+impl Program {
+    pub(super) fn engine(&self) -> &wasmtime::Engine {
+        self.instance.module().engine()
+    }
+
+    pub(super) async fn instantiate(
+        &self,
+        store: &mut wasmtime::Store<abi::Context>,
+    ) -> wasmtime::Result<wasmtime::Instance> {
+        self.instance.instantiate_async(store).await
+    }
+}

@@ -1,0 +1,98 @@
+//! Guests: compiled modules, started on nodes, run by turns.
+//!
+//! ```text
+//! Engine (settings, modules by path) --> Guest::start --> Guest::run() -> Yielded | Blocked | Exited
+//! ```
+//!
+//! A guest is a fiber that the world resumes; it is never resumed by anything else, so one thread runs a
+//! whole world and calls that wait cost a switch, not a wake-up. This folder and `abi/` alone know wasmtime.
+
+mod engine;
+mod exit;
+
+pub use engine::{Engine, EngineSettings};
+pub use exit::Exit;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as TaskContext, Poll, Wake, Waker};
+
+use wasmtime::Store;
+
+use crate::abi::{self, Setup, SharedNode};
+use engine::Program;
+
+/// Fuel, about one unit an instruction, that a guest runs for before another has its turn.
+pub const QUANTUM_FUEL: u64 = 100_000;
+
+/// What a turn came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Its quantum ended; it would run on.
+    Yielded,
+    /// It waits for its node to be woken.
+    Blocked,
+    Exited(Exit),
+}
+
+/// Limits of one guest.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `None`: no limit.
+    pub fuel_max: Option<u64>,
+}
+
+/// A guest at work, or about to be.
+pub struct Guest {
+    run: Pin<Box<dyn Future<Output = Exit> + Send>>,
+    waker: Waker,
+    yielded: Arc<Yielded>,
+}
+
+/// wasmtime wakes the task when it yields for fuel; nothing else here uses wakers.
+#[derive(Default)]
+struct Yielded(AtomicBool);
+
+impl Wake for Yielded {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Guest {
+    /// Makes a store and an instance of `program` on `node`; nothing runs before the first [`Guest::run`].
+    ///
+    /// # Errors
+    /// What `setup` names and cannot be had, such as a directory.
+    pub fn start(program: &Program, node: SharedNode, setup: Setup, limits: Limits) -> Result<Guest, Exit> {
+        let failed = |error: wasmtime::Error| Exit::Failed(format!("{error:#}"));
+        let context = abi::Context::new(node, setup).map_err(failed)?;
+        let mut store = Store::new(program.engine(), context);
+        store.limiter(|context| &mut context.limits);
+        store.set_fuel(limits.fuel_max.unwrap_or(u64::MAX)).map_err(failed)?;
+        store.fuel_async_yield_interval(Some(QUANTUM_FUEL)).map_err(failed)?;
+        let program = program.clone();
+        let run = async move {
+            let result = async {
+                let instance = program.instantiate(&mut store).await?;
+                let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+                start.call_async(&mut store, ()).await
+            };
+            Exit::of(result.await)
+        };
+        let yielded = Arc::new(Yielded::default());
+        Ok(Guest { run: Box::pin(run), waker: Arc::clone(&yielded).into(), yielded })
+    }
+
+    /// Runs until the guest waits, ends, or has used its quantum. Not to be called again after `Exited`.
+    pub fn run(&mut self) -> Step {
+        self.yielded.0.store(false, Ordering::Relaxed);
+        match self.run.as_mut().poll(&mut TaskContext::from_waker(&self.waker)) {
+            Poll::Ready(exit) => Step::Exited(exit),
+            Poll::Pending if self.yielded.0.load(Ordering::Relaxed) => Step::Yielded,
+            Poll::Pending => Step::Blocked,
+        }
+    }
+}
