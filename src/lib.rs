@@ -13,3 +13,4 @@ pub mod protocol;
 pub mod rng;
 pub mod scenario;
 pub mod time;
+pub mod world;

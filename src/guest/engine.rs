@@ -61,19 +61,20 @@ impl Engine {
         Ok(Engine { engine, linker, programs: BTreeMap::new() })
     }
 
-    /// Compiles a `.wasm` or `.wat` file, once. A module without `_start`, with an import that nobody has, or that
+    /// Compiles the module read from `path`, binary or text, once. A module without `_start`, with an import that nobody has, or that
     /// does not validate ends its guest alone.
-    pub fn load(&mut self, path: &Path) -> Result<Program, Exit> {
+    pub fn load(&mut self, path: &Path, bytes: &[u8]) -> Result<Program, Exit> {
         if let Some(program) = self.programs.get(path) {
             return Ok(program.clone());
         }
-        let program = self.compile(path).map_err(|error| Exit::Failed(format!("{error:#}")))?;
+        let program = self.compile(path, bytes).map_err(|error| Exit::Failed(format!("{error:#}")))?;
         self.programs.insert(path.to_owned(), program.clone());
         Ok(program)
     }
 
-    fn compile(&self, path: &Path) -> wasmtime::Result<Program> {
-        let module = Module::from_file(&self.engine, path)?;
+    fn compile(&self, path: &Path, bytes: &[u8]) -> wasmtime::Result<Program> {
+        let module = Module::new(&self.engine, bytes)
+            .map_err(|error| error.context(format!("{} is not a module", path.display())))?;
         if module.get_export("_start").and_then(|export| export.func().cloned()).is_none() {
             wasmtime::bail!(
                 "{} exports no function _start: it is a library, or a component, not a program",

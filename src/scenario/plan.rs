@@ -113,6 +113,8 @@ pub struct GuestPlan {
     pub linger: Duration,
     /// When it starts, after the lab began.
     pub start: Duration,
+    /// The lab does not wait for it: it is stopped when all the others have ended.
+    pub background: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

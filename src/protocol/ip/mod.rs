@@ -58,7 +58,7 @@ impl Protocol for Ip {
 }
 
 /// What a control may connect to.
-pub(self) struct Scope {
+struct Scope {
     family: Family,
     policy: Policy,
 }

@@ -1,0 +1,51 @@
+//! The files that a plan names, read once: guests' modules and standard inputs.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::plan::{Plan, StdinPlan};
+
+/// Contents by path. A file that could not be read is kept as its error: it ends the guests that need it
+/// and no others.
+#[derive(Debug, Default)]
+pub struct Assets {
+    files: BTreeMap<PathBuf, Result<Vec<u8>, String>>,
+}
+
+impl Assets {
+    pub fn read(plan: &Plan) -> Assets {
+        let mut assets = Assets::default();
+        for guest in &plan.guests {
+            assets.add(&guest.module);
+            match &guest.stdin {
+                StdinPlan::File(path) => assets.add(path),
+                StdinPlan::Empty | StdinPlan::Text(_) | StdinPlan::Inherit => {}
+            }
+        }
+        assets
+    }
+
+    fn add(&mut self, path: &Path) {
+        if !self.files.contains_key(path) {
+            let bytes: io::Result<Vec<u8>> = std::fs::read(path);
+            let bytes = bytes.map_err(|error| format!("{}: {error}", path.display()));
+            self.files.insert(path.to_owned(), bytes);
+        }
+    }
+
+    /// A file's contents from somewhere else than the disk.
+    pub fn insert(&mut self, path: PathBuf, bytes: Vec<u8>) {
+        self.files.insert(path, Ok(bytes));
+    }
+
+    /// # Errors
+    /// Why the file could not be read.
+    pub fn get(&self, path: &Path) -> Result<&[u8], String> {
+        match self.files.get(path) {
+            Some(Ok(bytes)) => Ok(bytes),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(format!("{}: was not read", path.display())),
+        }
+    }
+}

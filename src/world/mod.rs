@@ -1,0 +1,278 @@
+//! A lab at work: guests, nodes and network under one event queue, one clock value, one thread.
+//!
+//! ```text
+//! driver --poll(now)--> World: events due --> frames at this instant --> ready guests --> dirty nodes
+//!        <--poll_at()--                          (network.rs)          (schedule.rs)
+//! ```
+//!
+//! The world is sans-IO: it reads no clock and opens nothing. [`World::poll`] is one round; the driver repeats it
+//! while there is more to do at this instant, then moves time to [`World::poll_at`] or to a frame from outside.
+//! Two rounds with the same inputs do the same, in the same order: events by time and insertion, guests in the
+//! order in which they were woken, nodes by number.
+
+mod build;
+mod network;
+mod schedule;
+
+pub use build::Settings;
+pub use schedule::GuestState;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::abi::SharedNode;
+use crate::capture::{Session, Sink};
+use crate::event::Queue;
+use crate::guest::{Exit, Guest};
+use crate::network::link::Direction;
+use crate::network::router::Router;
+use crate::network::switch::Switch;
+use crate::network::{Egress, Frame};
+use crate::node::Output;
+use crate::scenario::plan::{DeviceRef, GuestPlan};
+use crate::time::Instant;
+
+/// Something that happens at its time.
+enum Event {
+    /// A frame reaches a port.
+    Deliver { port: usize, frame: Frame },
+    NodeTimer { node: usize, at: Instant },
+    RouterTimer { router: usize, at: Instant },
+    /// A guest's wait is over, if it is still the same wait.
+    Wake { guest: usize, wait: u64 },
+    Start { guest: usize },
+    LingerOver { guest: usize },
+}
+
+/// A port: where a device meets a link.
+struct Port {
+    device: DeviceRef,
+    /// The device's own number for it.
+    index: usize,
+    /// The port at the other end, and what lies between; `None`: nothing is plugged in.
+    link: Option<(usize, Direction)>,
+}
+
+struct NodeSlot {
+    node: SharedNode,
+    dirty: bool,
+    timer: Option<Instant>,
+    /// World ports of its interfaces.
+    ports: Vec<usize>,
+}
+
+struct GuestSlot {
+    plan: GuestPlan,
+    state: GuestState,
+    guest: Option<Guest>,
+    /// Counts its waits, so that a timer of an earlier one wakes nobody.
+    wait: u64,
+    ready: bool,
+}
+
+/// A frame that leaves by a TAP.
+pub struct Outbound {
+    pub tap: usize,
+    pub frame: Frame,
+}
+
+/// What a driver shows or acts on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    Output { guest: usize, output: Output },
+    Exited { guest: usize, exit: Exit },
+}
+
+/// Totals of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Frames that left a port.
+    pub frames: u64,
+    pub bytes: u64,
+    pub dropped: u64,
+}
+
+pub struct World {
+    now: Instant,
+    settings: Settings,
+    nodes: Vec<NodeSlot>,
+    guests: Vec<GuestSlot>,
+    switches: Vec<Switch>,
+    switch_ports: Vec<Vec<usize>>,
+    routers: Vec<Router>,
+    router_ports: Vec<Vec<usize>>,
+    router_timers: Vec<Option<Instant>>,
+    tap_ports: Vec<usize>,
+    ports: Vec<Port>,
+    session: Session,
+    immediate: VecDeque<(usize, Frame)>,
+    events: Queue<Event>,
+    ready: VecDeque<usize>,
+    dirty: Vec<usize>,
+    packets: u64,
+    sink: Option<Box<dyn Sink>>,
+    sink_error: Option<std::io::Error>,
+    outbound: Vec<Outbound>,
+    reports: Vec<Report>,
+    totals: Totals,
+    scratch: Vec<(usize, Frame)>,
+    egress: Egress,
+}
+
+impl World {
+    /// One round at `now`, which must not go back. True if there is more to do at this instant.
+    pub fn poll(&mut self, now: Instant) -> bool {
+        debug_assert!(now >= self.now);
+        self.now = now;
+        while let Some(event) = self.events.pop_due(now) {
+            self.happen(event);
+        }
+        for _ in 0..self.immediate.len() {
+            if let Some((port, frame)) = self.immediate.pop_front() {
+                self.deliver(port, frame);
+            }
+        }
+        self.poll_nodes();
+        self.run_guests();
+        self.poll_nodes();
+        self.has_work()
+    }
+
+    fn has_work(&self) -> bool {
+        !self.immediate.is_empty()
+            || !self.ready.is_empty()
+            || !self.dirty.is_empty()
+            || self.events.next_at().is_some_and(|at| at <= self.now)
+    }
+
+    /// When [`World::poll`] is next due if nothing comes from outside; `None`: never.
+    pub fn poll_at(&self) -> Option<Instant> {
+        if self.has_work() { Some(self.now) } else { self.events.next_at() }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Deliver { port, frame } => self.deliver(port, frame),
+            Event::NodeTimer { node, at } => {
+                if self.nodes[node].timer == Some(at) {
+                    self.nodes[node].timer = None;
+                    self.mark_dirty(node);
+                }
+            }
+            Event::RouterTimer { router, at } => {
+                if self.router_timers[router] == Some(at) {
+                    self.router_timers[router] = None;
+                    let mut egress = std::mem::take(&mut self.egress);
+                    self.routers[router].poll(self.now, &mut egress);
+                    self.from_router(router, egress);
+                }
+            }
+            Event::Wake { guest, wait } => {
+                if self.guests[guest].wait == wait {
+                    self.make_ready(guest);
+                }
+            }
+            Event::Start { guest } => self.start(guest),
+            Event::LingerOver { guest } => self.linger_over(guest),
+        }
+    }
+
+    /// What happened since the last call: output and ends of guests.
+    pub fn take_reports(&mut self) -> Vec<Report> {
+        for guest in 0..self.guests.len() {
+            if self.guests[guest].guest.is_some() {
+                self.collect_output(guest);
+            }
+        }
+        std::mem::take(&mut self.reports)
+    }
+
+    /// Frames that left by a TAP since the last call.
+    pub fn take_outbound(&mut self) -> Vec<Outbound> {
+        std::mem::take(&mut self.outbound)
+    }
+
+    /// A frame came in by a TAP.
+    pub fn inject(&mut self, now: Instant, tap: usize, bytes: bytes::Bytes) {
+        self.now = self.now.max(now);
+        let port = self.tap_ports[tap];
+        let packet = self.next_packet();
+        self.transmit(port, Frame { id: packet, ..Frame::from_outside(bytes) });
+    }
+
+    /// Bytes for a guest's standard input; `None` ends it. Tells how many more it would take.
+    pub fn feed_stdin(&mut self, guest: usize, bytes: Option<&[u8]>) -> usize {
+        let room = {
+            let mut node = crate::abi::lock(&self.nodes[guest].node);
+            match bytes {
+                Some(bytes) => node.stdio.feed(bytes),
+                None => node.stdio.end_input(),
+            }
+            node.stdio.input_room()
+        };
+        self.look_after(guest);
+        room
+    }
+
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The capture's head: its ports are this world's.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// For each guest, the capture's port numbers of its interfaces.
+    pub fn guest_ports(&self) -> impl Iterator<Item = (&str, Vec<u32>)> {
+        self.guests.iter().zip(&self.nodes).map(|(guest, node)| {
+            (guest.plan.name.as_str(), node.ports.iter().map(|&port| port as u32).collect())
+        })
+    }
+
+    /// Where every frame is recorded from now on.
+    pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
+        self.sink = Some(sink);
+    }
+
+    /// Completes the capture. The first error that writing it met, if any.
+    pub fn close_sink(&mut self) -> std::io::Result<()> {
+        let closed = match self.sink.take() {
+            Some(mut sink) => sink.close(self.now),
+            None => Ok(()),
+        };
+        self.sink_error.take().map_or(closed, Err)
+    }
+
+    /// True once every guest ended and what it wrote was acknowledged. Guests in the background do not count.
+    pub fn is_over(&self) -> bool {
+        self.guests.iter().all(|slot| slot.state == GuestState::Gone || slot.plan.background)
+    }
+
+    /// Ends every guest that is still there.
+    pub fn stop(&mut self) {
+        for guest in 0..self.guests.len() {
+            if self.guests[guest].state.is_running() {
+                self.end(guest, Exit::Stopped);
+            }
+        }
+    }
+
+    pub fn guest_name(&self, guest: usize) -> &str {
+        &self.guests[guest].plan.name
+    }
+
+    /// Name, state and background of each guest.
+    pub fn guests(&self) -> impl Iterator<Item = (&str, GuestState, bool)> {
+        self.guests.iter().map(|slot| (slot.plan.name.as_str(), slot.state, slot.plan.background))
+    }
+
+    /// How long a guest's stack may live on: the longest of them.
+    pub fn linger_max(&self) -> Duration {
+        self.guests.iter().map(|slot| slot.plan.linger).max().unwrap_or_default()
+    }
+}

@@ -1,0 +1,159 @@
+//! Frames between ports: recorded, judged by their link, delivered.
+
+use super::{Event, Outbound, World};
+use crate::abi::lock;
+use crate::capture::{Record, Way};
+use crate::network::link::{DropReason, Verdict};
+use crate::network::{Egress, Frame, PacketId};
+use crate::scenario::plan::DeviceRef;
+
+impl World {
+    pub(super) fn next_packet(&mut self) -> PacketId {
+        self.packets += 1;
+        PacketId(self.packets)
+    }
+
+    /// A frame leaves its device by `port`. It is captured before the link's verdict, and with it.
+    pub(super) fn transmit(&mut self, port: usize, mut frame: Frame) {
+        if frame.id == PacketId::NONE {
+            frame.id = self.next_packet();
+        }
+        let now = self.now;
+        self.totals.frames += 1;
+        self.totals.bytes += frame.len() as u64;
+        let (peer, verdict) = match &mut self.ports[port].link {
+            Some((peer, direction)) => (*peer, direction.offer(now, &frame)),
+            None => (port, Verdict::Drop(DropReason::Unplugged)),
+        };
+        let dropped = match verdict {
+            Verdict::Deliver(_) => None,
+            Verdict::Drop(reason) => Some(reason),
+        };
+        self.record(port, Way::Outbound, &frame, dropped);
+        match verdict {
+            Verdict::Deliver(at) if at <= now => self.immediate.push_back((peer, frame)),
+            Verdict::Deliver(at) => self.events.push(at, Event::Deliver { port: peer, frame }),
+            Verdict::Drop(_) => self.totals.dropped += 1,
+        }
+    }
+
+    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
+        let Some(sink) = &mut self.sink else { return };
+        let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped };
+        if let Err(error) = sink.record(record) {
+            // Told once, when the capture is closed; the lab goes on.
+            self.sink_error.get_or_insert(error);
+            self.sink = None;
+        }
+    }
+
+    /// A frame reaches `port` and goes into its device.
+    pub(super) fn deliver(&mut self, port: usize, frame: Frame) {
+        self.record(port, Way::Inbound, &frame, None);
+        let index = self.ports[port].index;
+        match self.ports[port].device {
+            DeviceRef::Guest(node) => {
+                let woken = {
+                    let mut node = lock(&self.nodes[node].node);
+                    node.ingest(self.now, index, frame);
+                    node.take_egress(&mut self.scratch);
+                    node.take_woken()
+                };
+                if !self.scratch.is_empty() {
+                    self.from_node(node);
+                }
+                if woken {
+                    self.make_ready(node);
+                }
+                self.mark_dirty(node);
+            }
+            DeviceRef::Switch(switch) => {
+                let mut egress = std::mem::take(&mut self.egress);
+                self.switches[switch].ingest(self.now, index, frame, &mut egress);
+                for (index, frame) in egress.drain(..) {
+                    self.transmit(self.switch_ports[switch][index], frame);
+                }
+                self.egress = egress;
+            }
+            DeviceRef::Router(router) => {
+                let mut egress = std::mem::take(&mut self.egress);
+                self.routers[router].ingest(self.now, index, frame, &mut egress);
+                self.from_router(router, egress);
+            }
+            DeviceRef::Tap(tap) => self.outbound.push(Outbound { tap, frame }),
+        }
+    }
+
+    pub(super) fn from_router(&mut self, router: usize, mut egress: Egress) {
+        for (index, frame) in egress.drain(..) {
+            self.transmit(self.router_ports[router][index], frame);
+        }
+        self.egress = egress;
+        if let Some(at) = self.routers[router].poll_at() {
+            let at = at.max(self.now);
+            if self.router_timers[router].is_none_or(|timer| at < timer) {
+                self.router_timers[router] = Some(at);
+                self.events.push(at, Event::RouterTimer { router, at });
+            }
+        }
+    }
+
+    /// Sends what a node left in `scratch`.
+    fn from_node(&mut self, node: usize) {
+        let mut frames = std::mem::take(&mut self.scratch);
+        for (index, frame) in frames.drain(..) {
+            self.transmit(self.nodes[node].ports[index], frame);
+        }
+        self.scratch = frames;
+    }
+
+    pub(super) fn mark_dirty(&mut self, node: usize) {
+        if !self.nodes[node].dirty {
+            self.nodes[node].dirty = true;
+            self.dirty.push(node);
+        }
+    }
+
+    /// Polls dirty nodes in order of their number.
+    pub(super) fn poll_nodes(&mut self) {
+        if self.dirty.is_empty() {
+            return;
+        }
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        for &node in &dirty {
+            self.nodes[node].dirty = false;
+            let now = self.now;
+            let (more, woken, at, drained) = {
+                let mut node = lock(&self.nodes[node].node);
+                let more = node.poll(now);
+                node.take_egress(&mut self.scratch);
+                (more, node.take_woken(), node.poll_at(), node.is_drained())
+            };
+            if !self.scratch.is_empty() {
+                self.from_node(node);
+            }
+            if more {
+                self.mark_dirty(node);
+            }
+            if woken {
+                self.make_ready(node);
+            }
+            if drained {
+                self.drained(node);
+            }
+            if let Some(at) = at {
+                // A microsecond at least: smoltcp counts in them, and a timer must move time.
+                let at = at.max(now + std::time::Duration::from_micros(1));
+                if self.nodes[node].timer.is_none_or(|timer| at < timer || timer <= now) {
+                    self.nodes[node].timer = Some(at);
+                    self.events.push(at, Event::NodeTimer { node, at });
+                }
+            }
+        }
+        dirty.clear();
+        if self.dirty.is_empty() {
+            self.dirty = dirty;
+        }
+    }
+}

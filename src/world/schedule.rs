@@ -1,0 +1,150 @@
+//! Guests by turns: started, run, woken, ended, and their stacks lingering on.
+
+use std::time::Duration;
+
+use super::{Event, Report, World};
+use crate::abi::lock;
+use crate::guest::{Exit, Step};
+
+/// Where a guest is in its life. World guest `n` is on node `n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestState {
+    /// Its time has not come.
+    Waiting,
+    Running,
+    /// It ended; its stack has bytes that are not acknowledged yet.
+    Lingering,
+    Gone,
+}
+
+impl GuestState {
+    pub fn is_running(self) -> bool {
+        match self {
+            GuestState::Waiting | GuestState::Running => true,
+            GuestState::Lingering | GuestState::Gone => false,
+        }
+    }
+}
+
+impl World {
+    pub(super) fn make_ready(&mut self, guest: usize) {
+        let slot = &mut self.guests[guest];
+        if slot.guest.is_some() && !slot.ready {
+            slot.ready = true;
+            self.ready.push_back(guest);
+        }
+    }
+
+    pub(super) fn start(&mut self, guest: usize) {
+        // Built before; one that could not be ended then.
+        if self.guests[guest].state == GuestState::Waiting {
+            self.guests[guest].state = GuestState::Running;
+            self.make_ready(guest);
+        }
+    }
+
+    /// Each ready guest has one turn.
+    pub(super) fn run_guests(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(guest) = self.ready.pop_front() else { break };
+            let now = self.now;
+            let slot = &mut self.guests[guest];
+            slot.ready = false;
+            slot.wait += 1;
+            let Some(running) = &mut slot.guest else { continue };
+            lock(&self.nodes[guest].node).now = now;
+            let step = running.run();
+            let deadline = self.look_after(guest);
+            match step {
+                Step::Yielded => match self.settings.quantum {
+                    None => self.make_ready(guest),
+                    // It computed: in virtual time that took as long as its fuel says.
+                    Some(quantum) => self.wake_at(guest, now + quantum),
+                },
+                Step::Blocked => {
+                    if let Some(at) = deadline {
+                        self.wake_at(guest, at);
+                    }
+                }
+                Step::Exited(exit) => self.end(guest, exit),
+            }
+        }
+    }
+
+    fn wake_at(&mut self, guest: usize, at: crate::time::Instant) {
+        let wait = self.guests[guest].wait;
+        self.events.push(at, Event::Wake { guest, wait });
+    }
+
+    /// Takes what a guest's calls left in its node: work, output, a wake-up, a deadline.
+    pub(super) fn look_after(&mut self, guest: usize) -> Option<crate::time::Instant> {
+        let (work, woken, deadline, output) = {
+            let mut node = lock(&self.nodes[guest].node);
+            (node.has_work(), node.take_woken(), node.take_deadline(), node.stdio.has_output())
+        };
+        if work {
+            self.mark_dirty(guest);
+        }
+        if output {
+            self.collect_output(guest);
+        }
+        if woken {
+            self.make_ready(guest);
+        }
+        deadline
+    }
+
+    pub(super) fn collect_output(&mut self, guest: usize) {
+        let (outputs, woken) = {
+            let mut node = lock(&self.nodes[guest].node);
+            (node.stdio.take_output(), node.take_woken())
+        };
+        self.reports.extend(outputs.into_iter().map(|output| Report::Output { guest, output }));
+        if woken {
+            self.make_ready(guest);
+        }
+    }
+
+    /// The guest is gone; its stack goes on until what was written is acknowledged or its linger is over.
+    pub(super) fn end(&mut self, guest: usize, exit: Exit) {
+        self.collect_output(guest);
+        let slot = &mut self.guests[guest];
+        slot.guest = None;
+        slot.state = GuestState::Lingering;
+        let linger = slot.plan.linger;
+        self.reports.push(Report::Exited { guest, exit });
+        let drained = {
+            let mut node = lock(&self.nodes[guest].node);
+            node.now = self.now;
+            node.close_all();
+            node.is_drained()
+        };
+        if drained {
+            self.drained(guest);
+        } else {
+            self.mark_dirty(guest);
+            self.events.push(self.now + linger, Event::LingerOver { guest });
+        }
+    }
+
+    pub(super) fn drained(&mut self, guest: usize) {
+        let slot = &mut self.guests[guest];
+        if slot.state == GuestState::Lingering {
+            slot.state = GuestState::Gone;
+        }
+    }
+
+    pub(super) fn linger_over(&mut self, guest: usize) {
+        if self.guests[guest].state != GuestState::Lingering {
+            return;
+        }
+        lock(&self.nodes[guest].node).abort_all();
+        self.guests[guest].state = GuestState::Gone;
+        self.mark_dirty(guest);
+    }
+}
+
+/// Virtual time that a quantum of fuel takes: one unit a nanosecond, about an instruction at 1 GHz.
+pub const fn quantum() -> Duration {
+    Duration::from_nanos(crate::guest::QUANTUM_FUEL)
+}
