@@ -5,6 +5,7 @@ pub mod capture;
 pub mod docs;
 pub mod error;
 pub mod event;
+pub mod live;
 pub mod network;
 pub mod node;
 pub mod protocol;
