@@ -24,7 +24,7 @@ pub enum TapError {
 
     #[error("the network namespace `{netns}` cannot be entered")]
     #[diagnostic(help(
-        "/run/netns/{netns} is there, but it may be what is left of a namespace; make it anew: ip netns delete {netns}; \
+        "/run/netns/{netns} is there, but may be what is left of a namespace; make it anew: ip netns delete {netns}; \
          netns/up --netns {netns}"
     ))]
     NamespaceEntry {
@@ -35,8 +35,8 @@ pub enum TapError {
 
     #[error("no permission to {what}")]
     #[diagnostic(help(
-        "run guestnet as root, or with sudo. `unshare -Urn` does not suffice: /dev/net/tun is open to the machine's root \
-         alone"
+        "run guestnet as root, or with sudo; as /dev/net/tun is open to root alone on most machines, `unshare -Urn` \
+         does not suffice"
     ))]
     Permission {
         /// Ends the sentence "no permission to".
@@ -59,7 +59,9 @@ pub enum TapError {
     Busy { device: String },
 
     #[error("the device `{device}` is there, but it is no TAP with a single queue")]
-    #[diagnostic(help("use another name, or make it anew: ip tuntap add dev {device} mode tap"))]
+    #[diagnostic(help(
+        "use another name; netns/up and `ip tuntap add dev NAME mode tap` make TAPs that fit"
+    ))]
     Kind { device: String },
 
     #[error("the TAP `{device}` is down, and guestnet may not put it up")]

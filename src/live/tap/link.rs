@@ -1,7 +1,7 @@
 //! The little of rtnetlink that a TAP needs: is it up, how long may its packets be, and put it up.
 //!
-//! Requests and answers are those of rtnetlink(7): `nlmsghdr` (16 bytes), `ifinfomsg` (16 bytes), then attributes, each
-//! with a header of 4 bytes and padded to a multiple of 4; all in the machine's byte order.
+//! Requests and answers are those of rtnetlink(7): `nlmsghdr` (16 bytes), `ifinfomsg` (16 bytes), then
+//! attributes, each with a header of 4 bytes and padded to a multiple of 4; all in the machine's byte order.
 
 use std::os::fd::AsRawFd;
 
@@ -35,8 +35,8 @@ pub(super) fn put_up(index: u32) -> Result<(), Errno> {
     ask(libc::RTM_NEWLINK, libc::NLM_F_ACK, index, libc::IFF_UP).map(drop)
 }
 
-/// Sends one request about one link; the `flags` of the interface are the ones to set. The answer without its header,
-/// nothing for a bare acknowledgement.
+/// Sends one request about one link; the `flags` of the interface are the ones to set. The answer without its
+/// header, nothing for a bare acknowledgement.
 fn ask(kind: u16, mode: i32, index: u32, flags: i32) -> Result<Vec<u8>, Errno> {
     let socket = socket(
         AddressFamily::Netlink,

@@ -1,4 +1,5 @@
-//! A Linux TAP: Ethernet frames to and from the kernel's own IP stack, most often in a namespace of its own (`netns/up`).
+//! A Linux TAP: Ethernet frames to and from the kernel's own IP stack, most often in a namespace of its own
+//! (`netns/up`).
 //!
 //! - `open`: enters the namespace, attaches to the device and takes hold of its descriptor.
 //! - `link`: asks rtnetlink about the device, and puts it up.
@@ -19,8 +20,9 @@ use nix::errno::Errno;
 
 pub use error::TapError;
 
-/// A buffer of this many bytes holds any frame that a TAP hands out: the largest MTU that Linux takes for one (65 521),
-/// the Ethernet header, a VLAN tag, and one byte more, as a full buffer counts as a frame cut short.
+/// A buffer of this many bytes holds any frame that a TAP hands out: the largest MTU that Linux takes for one
+/// (65 521), the Ethernet header, a VLAN tag, and one byte more, as a full buffer counts as a frame cut
+/// short.
 pub const FRAME_BYTES_MAX: usize = 65_521 + 14 + 4 + 1;
 
 /// A TAP that is open. Dropping it detaches from the device; one that was not there before then goes away.
@@ -46,8 +48,8 @@ pub struct Counters {
 }
 
 impl Tap {
-    /// Opens the TAP `device` in the namespace `/run/netns/{netns}`, or in the process's own, and sees to it that it is
-    /// up. A device that is not there is made, without addresses, and lasts as long as the `Tap`.
+    /// Opens the TAP `device` in the namespace `/run/netns/{netns}`, or in the process's own, and sees to it
+    /// that it is up. A device that is not there is made, without addresses, and lasts as long as the `Tap`.
     ///
     /// The calling thread stays in its own namespace.
     pub fn open(device: &str, netns: Option<&str>) -> Result<Tap, TapError> {
@@ -60,7 +62,8 @@ impl Tap {
         &self.name
     }
 
-    /// The longest IP packet the device took when it was opened, in bytes; a frame has the Ethernet header besides.
+    /// The longest IP packet the device took when it was opened, in bytes; a frame has the Ethernet header
+    /// besides.
     pub fn mtu(&self) -> u32 {
         self.mtu
     }
@@ -69,11 +72,11 @@ impl Tap {
         self.counters
     }
 
-    /// The next frame that the kernel sends, from its Ethernet header on and without a checksum; `None` when it has none
-    /// for now, and the descriptor becomes readable once it has.
+    /// The next frame that the kernel sends, from its Ethernet header on and without a checksum; `None` when
+    /// it has none for now, and the descriptor becomes readable once it has.
     ///
-    /// The `buffer` must be longer than the longest frame: one that fills it has been cut by the kernel without a word, so
-    /// it is counted and left out. [`FRAME_BYTES_MAX`] always suffices.
+    /// The `buffer` must be longer than the longest frame: one that fills it has been cut by the kernel
+    /// without a word, so it is counted and left out. [`FRAME_BYTES_MAX`] always suffices.
     ///
     /// An error means that the device is gone.
     pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Option<Bytes>> {
@@ -88,8 +91,9 @@ impl Tap {
         }
     }
 
-    /// Sends a frame, from its Ethernet header on and without a checksum, to the kernel. `false` when it was dropped,
-    /// which [`counters`](Tap::counters) tells the cause of; there is no use in waiting and sending it again.
+    /// Sends a frame, from its Ethernet header on and without a checksum, to the kernel. `false` when it was
+    /// dropped, which [`counters`](Tap::counters) tells the cause of; there is no use in waiting and sending
+    /// it again.
     ///
     /// An error means that the device is gone.
     pub fn send(&mut self, frame: &[u8]) -> io::Result<bool> {

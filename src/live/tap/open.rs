@@ -23,7 +23,8 @@ pub(super) struct Opened {
 }
 
 pub(super) fn open(device: &str, netns: Option<&str>) -> Result<Opened, TapError> {
-    // The kernel takes `%d` for "the next number that is free", and the rest would end up in another name or nowhere.
+    // The kernel takes `%d` for "the next number that is free", and the rest would end up in another name or
+    // nowhere.
     let fits = (1..=DEVICE_NAME_BYTES_MAX).contains(&device.len()) && !matches!(device, "." | "..");
     if !fits || device.contains(|c: char| c.is_whitespace() || c.is_control() || "/:%".contains(c)) {
         return Err(TapError::DeviceName { device: device.into() });
@@ -36,8 +37,8 @@ pub(super) fn open(device: &str, netns: Option<&str>) -> Result<Opened, TapError
         ErrorKind::NotFound => TapError::NamespaceMissing { netns: netns.into() },
         _ => TapError::NamespaceEntry { netns: netns.into(), source: error },
     })?;
-    // Being in a namespace is a property of a thread. One that ends afterwards needs no way back, and a TAP belongs to
-    // the namespace it was opened in, whoever uses its descriptor.
+    // Being in a namespace is a property of a thread. One that ends afterwards needs no way back, and a TAP
+    // belongs to the namespace it was opened in, whoever uses its descriptor.
     thread::scope(|scope| {
         let visit = || {
             setns(&namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
@@ -91,8 +92,9 @@ fn system<E: Into<io::Error>>(device: &str, what: &'static str) -> impl FnOnce(E
 
 /// A descriptor of our own for the same open TAP.
 ///
-/// tun-tap hands its descriptor out as a bare number, which safe Rust can neither borrow nor own. A message to
-/// ourselves carries it: the sender names it by number, and what the receiver gets is a duplicate that it owns.
+/// tun-tap hands its descriptor out as a bare number, which safe Rust can neither borrow nor own. A message
+/// to ourselves carries it: the sender names it by number, and what the receiver gets is a duplicate that it
+/// owns.
 fn duplicate(iface: &Iface) -> io::Result<OwnedFd> {
     let (sender, receiver) = UnixDatagram::pair()?;
     let numbers = [iface.as_raw_fd()];
