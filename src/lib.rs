@@ -13,5 +13,6 @@ pub mod node;
 pub mod protocol;
 pub mod rng;
 pub mod scenario;
+pub mod sim;
 pub mod time;
 pub mod world;

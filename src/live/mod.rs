@@ -1,5 +1,135 @@
-//! The live driver: a world moved on by the wall clock, with real devices plugged in.
+//! The driver of wall-clock time: TAPs, the terminal's input, signals, and the threads that wait for them.
 //!
-//! - [`tap`]: a Linux TAP, whose frames go to and from a port.
+//! ```text
+//! TAP, stdin, signal --poll(2)--> run() --inject, feed, poll(now)--> World --> TAP, capture thread
+//! ```
+//!
+//! The clock is read once a turn, here and nowhere else. The world runs on this thread alone; a thread reads
+//! the standard input, another writes the capture.
 
+pub mod capture;
+mod clock;
+mod stdin;
 pub mod tap;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+pub use clock::{Clock, epoch, seed};
+pub use stdin::Stdin;
+use tap::Tap;
+
+use crate::sim::Ending;
+use crate::time::Instant;
+use crate::world::{Report, World};
+
+/// Frames taken from one TAP before the world has its turn.
+const TAP_BURST: usize = 64;
+
+/// What the world is connected to.
+#[derive(Default)]
+pub struct Outside {
+    /// In the plan's order.
+    pub taps: Vec<Tap>,
+    /// The terminal's input and the guest that it belongs to.
+    pub stdin: Option<(usize, Stdin)>,
+    /// Becomes readable when the lab is to end.
+    pub interrupt: Option<std::os::unix::net::UnixStream>,
+}
+
+/// Runs `world` to its end. `turn` is called after each round with what happened; it answers false to stop.
+///
+/// # Errors
+/// A TAP that went away, or poll(2) itself.
+pub fn run(
+    world: &mut World,
+    outside: &mut Outside,
+    duration: Option<Duration>,
+    mut turn: impl FnMut(&World, Vec<Report>) -> bool,
+) -> io::Result<Ending> {
+    let clock = Clock::start();
+    let end = duration.map(|duration| Instant::START + duration);
+    let mut buffer = vec![0; tap::FRAME_BYTES_MAX];
+    let ending = loop {
+        let now = clock.now();
+        for (number, tap) in outside.taps.iter_mut().enumerate() {
+            for _ in 0..TAP_BURST {
+                match tap.receive(&mut buffer)? {
+                    Some(frame) => world.inject(now, number, frame),
+                    None => break,
+                }
+            }
+        }
+        if let Some((guest, stdin)) = &mut outside.stdin {
+            stdin.feed(world, *guest);
+        }
+        let more = world.poll(now);
+        for outbound in world.take_outbound() {
+            outside.taps[outbound.tap].send(&outbound.frame.bytes)?;
+        }
+        let reports = world.take_reports();
+        if !turn(world, reports) {
+            break Ending::Interrupted;
+        }
+        if !more {
+            if world.is_over() {
+                break Ending::Over;
+            }
+            if end.is_some_and(|end| now >= end) {
+                break Ending::Duration;
+            }
+        }
+        let wait = if more {
+            Some(Duration::ZERO)
+        } else {
+            let next = [world.poll_at(), end].into_iter().flatten().min();
+            match next {
+                Some(at) => Some(at - clock.now()),
+                None if outside.has_sources() => None,
+                None => break Ending::Stalled,
+            }
+        };
+        // With work left, the outside is looked at without waiting, and the interrupt with it.
+        if outside.wait(wait)? {
+            break Ending::Interrupted;
+        }
+    };
+    world.stop();
+    let reports = world.take_reports();
+    turn(world, reports);
+    Ok(ending)
+}
+
+impl Outside {
+    /// True if something may still come in.
+    fn has_sources(&self) -> bool {
+        !self.taps.is_empty() || self.stdin.as_ref().is_some_and(|(_, stdin)| !stdin.ended())
+    }
+
+    /// Sleeps until something comes in or `wait` is over (`None`: for ever). True if the interrupt came.
+    fn wait(&self, wait: Option<Duration>) -> io::Result<bool> {
+        let mut sources: Vec<BorrowedFd<'_>> = Vec::with_capacity(self.taps.len() + 2);
+        sources.extend(self.interrupt.as_ref().map(AsFd::as_fd));
+        sources.extend(self.taps.iter().map(AsFd::as_fd));
+        sources.extend(self.stdin.iter().filter(|(_, stdin)| !stdin.ended()).map(|(_, stdin)| stdin.as_fd()));
+        let mut polled: Vec<_> =
+            sources.iter().map(|source| PollFd::new(*source, PollFlags::POLLIN)).collect();
+        let timeout = match wait {
+            None => PollTimeout::NONE,
+            // Rounded up, so that a timer is due when it is over.
+            Some(wait) => {
+                let millis = wait.as_nanos().div_ceil(1_000_000);
+                PollTimeout::try_from(millis.min(60_000) as i32).unwrap_or(PollTimeout::ZERO)
+            }
+        };
+        match poll(&mut polled, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        Ok(self.interrupt.is_some()
+            && polled[0].revents().is_some_and(|events| events.intersects(PollFlags::POLLIN)))
+    }
+}

@@ -200,18 +200,31 @@ impl World {
         self.transmit(port, Frame { id: packet, ..Frame::from_outside(bytes) });
     }
 
-    /// Bytes for a guest's standard input; `None` ends it. Tells how many more it would take.
-    pub fn feed_stdin(&mut self, guest: usize, bytes: Option<&[u8]>) -> usize {
-        let room = {
+    /// Bytes for a guest's standard input; `None` ends it.
+    pub fn feed_stdin(&mut self, guest: usize, bytes: Option<&[u8]>) {
+        {
             let mut node = crate::abi::lock(&self.nodes[guest].node);
             match bytes {
                 Some(bytes) => node.stdio.feed(bytes),
                 None => node.stdio.end_input(),
             }
-            node.stdio.input_room()
-        };
+        }
         self.look_after(guest);
-        room
+    }
+
+    /// Bytes that a guest's standard input takes now.
+    pub fn stdin_room(&self, guest: usize) -> usize {
+        crate::abi::lock(&self.nodes[guest].node).stdio.input_room()
+    }
+
+    /// Records are on their way to whoever reads the capture as it grows.
+    pub fn flush_sink(&mut self) {
+        if let Some(sink) = &mut self.sink
+            && let Err(error) = sink.flush()
+        {
+            self.sink_error.get_or_insert(error);
+            self.sink = None;
+        }
     }
 
     pub fn totals(&self) -> Totals {

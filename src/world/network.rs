@@ -40,7 +40,7 @@ impl World {
     fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
         let Some(sink) = &mut self.sink else { return };
         let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped };
-        if let Err(error) = sink.record(record) {
+        if let Err(error) = sink.record(&record) {
             // Told once, when the capture is closed; the lab goes on.
             self.sink_error.get_or_insert(error);
             self.sink = None;

@@ -1,0 +1,95 @@
+//! The capture on a thread of its own: the world hands a record over and goes on.
+
+use std::io;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::capture::{Record, Sink};
+use crate::time::Instant;
+
+/// Records handed over at once, and batches that may wait. When the writer cannot keep up, the world waits:
+/// a capture is complete.
+const BATCH: usize = 256;
+const BATCHES: usize = 64;
+
+enum Message {
+    Records(Vec<Record>),
+    Flush,
+    Close(Instant),
+}
+
+/// Hands records to a sink on another thread.
+pub struct Threaded {
+    batch: Vec<Record>,
+    send: Sender<Message>,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Threaded {
+    /// # Errors
+    /// No thread to be had.
+    pub fn new(sink: Box<dyn Sink>) -> io::Result<Threaded> {
+        let (send, receive) = bounded(BATCHES);
+        let thread =
+            std::thread::Builder::new().name("capture".to_owned()).spawn(move || write(sink, &receive))?;
+        Ok(Threaded { batch: Vec::with_capacity(BATCH), send, thread: Some(thread) })
+    }
+
+    fn hand_over(&mut self, message: Message) -> io::Result<()> {
+        self.send.send(message).map_err(|_| self.end())
+    }
+
+    /// The writer's error: it is gone.
+    fn end(&mut self) -> io::Error {
+        let result = self.thread.take().map(JoinHandle::join);
+        match result {
+            Some(Ok(Err(error))) => error,
+            _ => io::Error::other("the capture's writer is gone"),
+        }
+    }
+}
+
+fn write(mut sink: Box<dyn Sink>, receive: &Receiver<Message>) -> io::Result<()> {
+    for message in receive {
+        match message {
+            Message::Records(records) => {
+                for record in &records {
+                    sink.record(record)?;
+                }
+            }
+            Message::Flush => sink.flush()?,
+            Message::Close(at) => return sink.close(at),
+        }
+    }
+    Ok(())
+}
+
+impl Sink for Threaded {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        self.batch.push(record.clone());
+        if self.batch.len() < BATCH {
+            return Ok(());
+        }
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        self.hand_over(Message::Records(batch))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.hand_over(Message::Records(batch))?;
+        }
+        self.hand_over(Message::Flush)
+    }
+
+    fn close(&mut self, at: Instant) -> io::Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        self.hand_over(Message::Records(batch))?;
+        self.hand_over(Message::Close(at))?;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            _ => Err(io::Error::other("the capture's writer is gone")),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The machine's clock and entropy: read here alone.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::time::Instant;
+
+/// Monotonic time since the world began.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: std::time::Instant,
+}
+
+impl Clock {
+    pub fn start() -> Self {
+        Self { start: std::time::Instant::now() }
+    }
+
+    pub fn now(&self) -> Instant {
+        Instant::START + self.start.elapsed()
+    }
+}
+
+/// Wall-clock time since the Unix epoch.
+pub fn epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// A seed that nobody had before: with an old one, initial sequence numbers would repeat, and a Linux peer in
+/// TIME-WAIT would not take the connection for a second.
+///
+/// # Errors
+/// No /dev/urandom.
+pub fn seed() -> std::io::Result<u64> {
+    use std::io::Read;
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,64 @@
+//! The driver of virtual time: when nothing is left to do at an instant, time jumps to the next event.
+//!
+//! Same plan, same modules, same seed: the same run, to the byte of the capture.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+use crate::world::{Report, World};
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Every guest ended.
+    Over,
+    /// Nothing can happen any more, yet guests wait: each for another, or for what never comes.
+    Stalled,
+    /// The scenario's duration had passed.
+    Duration,
+    /// Somebody asked for it.
+    Interrupted,
+    /// Rounds at one instant without end: two parts of the lab keep each other busy.
+    Livelock(Instant),
+}
+
+/// Rounds at one instant that are taken for endless.
+const ROUNDS_AT_ONE_INSTANT_MAX: u64 = 50_000_000;
+
+/// Runs `world` to its end. `turn` is called after each round with what happened; it answers false to stop.
+pub fn run(
+    world: &mut World,
+    duration: Option<Duration>,
+    mut turn: impl FnMut(&World, Vec<Report>) -> bool,
+) -> Ending {
+    let end = duration.map(|duration| Instant::START + duration);
+    let mut now = world.now();
+    let mut rounds = 0;
+    let ending = loop {
+        let more = world.poll(now);
+        let reports = world.take_reports();
+        if !turn(world, reports) {
+            break Ending::Interrupted;
+        }
+        if more {
+            rounds += 1;
+            if rounds > ROUNDS_AT_ONE_INSTANT_MAX {
+                break Ending::Livelock(now);
+            }
+            continue;
+        }
+        rounds = 0;
+        if world.is_over() {
+            break Ending::Over;
+        }
+        match world.poll_at() {
+            None => break Ending::Stalled,
+            Some(at) if end.is_some_and(|end| at > end) => break Ending::Duration,
+            Some(at) => now = at,
+        }
+    };
+    world.stop();
+    let reports = world.take_reports();
+    turn(world, reports);
+    ending
+}
