@@ -193,12 +193,7 @@ mod ours {
         buffer: i32,
         len: i32,
     ) -> wasmtime::Result<i32> {
-        errno_of(context.prestat_name(
-            memory,
-            Fd::from(fd as u32),
-            GuestPtr::new(buffer as u32),
-            len as u32,
-        ))
+        errno_of(context.prestat_name(memory, Fd::from(fd as u32), GuestPtr::new(buffer as u32), len as u32))
     }
 
     pub async fn sched_yield(context: &mut Context, _: &mut GuestMemory<'_>) -> wasmtime::Result<i32> {

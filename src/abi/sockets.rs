@@ -28,7 +28,10 @@ pub(super) fn read_iovecs(memory: &GuestMemory<'_>, list: types::IovecArray) -> 
         .collect()
 }
 
-pub(super) fn read_ciovecs(memory: &GuestMemory<'_>, list: types::CiovecArray) -> Result<Slices, types::Error> {
+pub(super) fn read_ciovecs(
+    memory: &GuestMemory<'_>,
+    list: types::CiovecArray,
+) -> Result<Slices, types::Error> {
     check_list(list.len(), list.offset_base(), memory)?;
     list.iter()
         .map(|iovec| {

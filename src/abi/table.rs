@@ -40,7 +40,10 @@ pub enum Stdio {
 #[derive(Clone, Debug)]
 pub enum Descriptor {
     /// The standard streams, and whether they answer `again` rather than sleep.
-    Stdio { stream: Stdio, nonblock: bool },
+    Stdio {
+        stream: Stdio,
+        nonblock: bool,
+    },
     /// A file or directory, by its number in wasmtime-wasi's own table.
     File(Fd),
     Network(Network),

@@ -147,7 +147,12 @@ impl WasiSnapshotPreview1 for Context {
         }
     }
 
-    fn fd_fdstat_set_flags(&mut self, memory: &mut GuestMemory<'_>, fd: Fd, to: types::Fdflags) -> Result<()> {
+    fn fd_fdstat_set_flags(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        to: types::Fdflags,
+    ) -> Result<()> {
         match self.table.get_mut(fd)? {
             Descriptor::File(file) => {
                 let file = *file;
@@ -371,8 +376,7 @@ impl WasiSnapshotPreview1 for Context {
         if self.table.is_full() {
             return Err(Errno::Mfile.into());
         }
-        let file =
-            self.wasi.path_open(memory, directory, lookup, path, how, base, inheriting, flags).await?;
+        let file = self.wasi.path_open(memory, directory, lookup, path, how, base, inheriting, flags).await?;
         Ok(self.table.insert(Descriptor::File(file))?)
     }
 
@@ -517,4 +521,3 @@ fn filetype(network: &Network) -> types::Filetype {
         }
     }
 }
-

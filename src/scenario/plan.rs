@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
@@ -30,6 +32,29 @@ pub struct Plan {
     pub links: Vec<LinkPlan>,
 }
 
+/// The switch of a lab that names no network at all.
+pub const DEFAULT_SWITCH: &str = "lan";
+/// IEEE 802.1Q, 8.8.3.
+pub const DEFAULT_AGEING: Duration = Duration::from_secs(300);
+/// Ethernet's.
+pub const DEFAULT_MTU: usize = 1500;
+pub const DEFAULT_MEMORY_BYTES: u64 = 64 << 20;
+pub const DEFAULT_DESCRIPTORS: usize = 1024;
+pub const DEFAULT_LINGER: Duration = Duration::from_secs(10);
+pub const DEFAULT_BACKLOG: usize = 128;
+
+/// The protocol objects of a guest whose scenario names none: `ipv4` and `ipv6`, both without policy
+/// and whatever addresses it has, so that its descriptors do not depend on those.
+pub fn default_protocols() -> Vec<ProtocolPlan> {
+    let protocol = |name: &str, kind| ProtocolPlan { name: name.to_owned(), kind, policy: Policy::default() };
+    vec![protocol("ipv4", ProtocolKind::Ipv4), protocol("ipv6", ProtocolKind::Ipv6)]
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// 2020-01-01T00:00:00Z: where virtual time begins unless a scenario says otherwise.
 pub const DEFAULT_EPOCH: Duration = Duration::from_secs(1_577_836_800);
 
@@ -49,7 +74,7 @@ pub struct PortRef {
     /// Guests and routers: index of the interface. Switches: the switch's own ports, counted from 0 in
     /// the order of [`Plan::links`]. TAPs: 0.
     pub index: usize,
-    /// As captures and reports name it: `client`, `client.eth1`, `lan.0`, `tap0`.
+    /// As captures and reports name it: `client` (its `eth0`), `client.eth1`, `r1.lan`, `lan.0`, `tap0`.
     pub name: String,
 }
 
@@ -57,6 +82,7 @@ pub struct PortRef {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkPlan {
     /// Labels its random streams: `link:NAME:0` for the first direction, `link:NAME:1` for the second.
+    /// `PORT:SWITCH`, such as `client.eth1:lan`, for what the key `network` plugs in.
     pub name: String,
     pub ends: [PortRef; 2],
     /// `[0]`: from `ends[0]` to `ends[1]`; `[1]`: back.

@@ -35,13 +35,29 @@ use crate::time::Instant;
 /// Something that happens at its time.
 enum Event {
     /// A frame reaches a port.
-    Deliver { port: usize, frame: Frame },
-    NodeTimer { node: usize, at: Instant },
-    RouterTimer { router: usize, at: Instant },
+    Deliver {
+        port: usize,
+        frame: Frame,
+    },
+    NodeTimer {
+        node: usize,
+        at: Instant,
+    },
+    RouterTimer {
+        router: usize,
+        at: Instant,
+    },
     /// A guest's wait is over, if it is still the same wait.
-    Wake { guest: usize, wait: u64 },
-    Start { guest: usize },
-    LingerOver { guest: usize },
+    Wake {
+        guest: usize,
+        wait: u64,
+    },
+    Start {
+        guest: usize,
+    },
+    LingerOver {
+        guest: usize,
+    },
 }
 
 /// A port: where a device meets a link.

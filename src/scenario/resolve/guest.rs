@@ -1,0 +1,265 @@
+//! One guest's plan: its routes, protocol objects and listeners checked against one another and
+//! against its addresses.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::Path;
+
+use smoltcp::config::IFACE_MAX_ROUTE_COUNT;
+
+use super::super::address::address_of;
+use super::super::mistake::{Mistakes, quote};
+use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
+use super::super::spec::{GuestSpec, ListenerSpec, ProtocolSpec};
+use super::expand::Node;
+use crate::network::{InterfaceConfig, Route};
+use crate::node::SocketKind;
+use crate::protocol::ProtocolKind;
+
+/// What a guest's plan is made of.
+pub(super) struct Parts<'a> {
+    pub node: &'a Node<'a>,
+    pub spec: &'a GuestSpec,
+    pub interfaces: Vec<InterfaceConfig>,
+    /// For a guest that names no routes.
+    pub default_routes: Vec<Route>,
+    /// Folder that paths are relative to.
+    pub folder: &'a Path,
+    pub mistakes: &'a Mistakes,
+}
+
+pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
+    let Parts { node, spec, mistakes, folder, .. } = parts;
+    let routes = if node.routing.given {
+        routes(node, &parts.interfaces, mistakes)
+    } else {
+        parts.default_routes.clone()
+    };
+    if let Some(first_too_many) = node.routing.routes.get(IFACE_MAX_ROUTE_COUNT) {
+        let message = format!("{} has more than {IFACE_MAX_ROUTE_COUNT} routes", node.what);
+        mistakes.add(
+            first_too_many.span(),
+            message,
+            "let a router do the routing, and keep a default route to it",
+        );
+    }
+    let protocols = protocols(spec);
+    let listeners = listeners(&parts);
+    let index = node.replica.map(|replica| replica.to_string());
+    let expand = |text: &String| match &index {
+        Some(index) => text.replace("{index}", index),
+        None => text.clone(),
+    };
+    GuestPlan {
+        name: node.name.clone(),
+        module: spec.module.as_ref().map(|module| folder.join(module.get_ref())).unwrap_or_default(),
+        args: spec.args.iter().map(expand).collect(),
+        env: spec.env.iter().map(|(name, value)| (name.clone(), expand(value))).collect(),
+        stdin: match spec.stdin.as_ref().map(|stdin| stdin.get_ref()) {
+            None => StdinPlan::Empty,
+            Some(StdinPlan::File(path)) => StdinPlan::File(folder.join(path)),
+            Some(other) => other.clone(),
+        },
+        directories: spec
+            .directories
+            .iter()
+            .map(|written| {
+                let DirectoryPlan { guest, host, writable } = written.get_ref().clone();
+                DirectoryPlan { guest, host: folder.join(host), writable }
+            })
+            .collect(),
+        interfaces: parts.interfaces,
+        routes,
+        listeners,
+        protocols,
+        memory_bytes_max: spec.memory_bytes_max.unwrap_or(plan::DEFAULT_MEMORY_BYTES),
+        fuel_max: spec.fuel_max,
+        descriptors_max: spec.descriptors_max.unwrap_or(plan::DEFAULT_DESCRIPTORS),
+        linger: spec.linger.unwrap_or(plan::DEFAULT_LINGER),
+        start: spec.start.unwrap_or_default(),
+        background: spec.background,
+    }
+}
+
+/// The routes that a guest or router names, each checked.
+pub(super) fn routes(node: &Node<'_>, interfaces: &[InterfaceConfig], mistakes: &Mistakes) -> Vec<Route> {
+    let broken = node.interfaces.iter().any(|spec| spec.broken);
+    let mut destinations = BTreeSet::new();
+    for written in &node.routing.routes {
+        let Route { prefix, via } = *written.get_ref();
+        if !destinations.insert((address_of(prefix), prefix.prefix_len())) {
+            let message = format!("{} has two routes to {prefix}", node.what);
+            mistakes.add(
+                written.span(),
+                message,
+                "a destination has one next hop (`gateway` is the default route)",
+            );
+        }
+        let mut addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
+        if addresses.clone().any(|&cidr| address_of(cidr) == via) {
+            let message = format!("the next hop {via} is an address of {} itself", node.what);
+            mistakes.add(written.span(), message, "name the router's address");
+        } else if !broken && !addresses.any(|cidr| cidr.contains_addr(&via.into())) {
+            let list: Vec<String> = addresses_for(via, interfaces);
+            let help = match list.len() {
+                0 => format!("{} has no address of that family", node.what),
+                _ => format!("the next hop is a neighbour: its addresses are {}", list.join(", ")),
+            };
+            mistakes.add(
+                written.span(),
+                format!("the next hop {via} is on no subnet of {}", node.what),
+                help,
+            );
+        }
+    }
+    node.routing.routes.iter().map(|written| written.get_ref().clone()).collect()
+}
+
+/// The addresses of a family, link-local ones left out, as text.
+fn addresses_for(other: IpAddr, interfaces: &[InterfaceConfig]) -> Vec<String> {
+    let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
+    let same = addresses.filter(|&&cidr| {
+        let address = address_of(cidr);
+        address.is_ipv4() == other.is_ipv4() && !super::super::address::is_link_local_v6(address)
+    });
+    same.map(|cidr| cidr.to_string()).collect()
+}
+
+/// Both, with no policy, unless the scenario names some: a guest's descriptors shall not depend on
+/// which addresses it happens to have.
+fn protocols(spec: &GuestSpec) -> Vec<ProtocolPlan> {
+    if spec.protocols.is_empty() {
+        return plan::default_protocols();
+    }
+    let known = spec.protocols.iter().filter_map(|protocol| Some((protocol, protocol.kind?)));
+    known
+        .map(|(protocol, kind)| ProtocolPlan {
+            name: protocol.name.get_ref().clone(),
+            kind,
+            policy: protocol.policy.clone(),
+        })
+        .collect()
+}
+
+fn listeners(parts: &Parts<'_>) -> Vec<ListenerPlan> {
+    let Parts { spec, mistakes, .. } = parts;
+    let mut names: BTreeSet<&str> =
+        spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str()).collect();
+    if spec.protocols.is_empty() {
+        names.extend(["ipv4", "ipv6"]);
+    }
+    let mut bound = BTreeSet::new();
+    let mut listeners = Vec::new();
+    for listener in &spec.listeners {
+        let name = listener.name.get_ref();
+        if !names.insert(name) {
+            let message = format!("`{name}` names two descriptors of {}", parts.node.what);
+            let help = "listeners and protocols share one space of names: the guest tells them apart by nothing else";
+            mistakes.add(listener.name.span(), message, help);
+        }
+        let bind = *listener.bind.get_ref();
+        if bind.port() != 0 && !bound.insert((bind, listener.kind == SocketKind::Stream)) {
+            let message = format!("{} listens on {bind} twice", parts.node.what);
+            mistakes.add(listener.bind.span(), message, "one listener takes an address, port and kind");
+        }
+        check_own_address(parts, listener);
+        if let Some(protocol) = protocol_of(parts, listener) {
+            listeners.push(ListenerPlan {
+                name: name.clone(),
+                protocol,
+                bind: bind.to_string(),
+                kind: listener.kind,
+                backlog: listener.backlog.unwrap_or(plan::DEFAULT_BACKLOG),
+            });
+        }
+    }
+    listeners
+}
+
+fn check_own_address(parts: &Parts<'_>, listener: &ListenerSpec) {
+    let address = listener.bind.get_ref().ip();
+    let mut own = parts.interfaces.iter().flat_map(|interface| &interface.addresses);
+    let broken = parts.node.interfaces.iter().any(|spec| spec.broken);
+    if address.is_unspecified() || broken || own.any(|&cidr| address_of(cidr) == address) {
+        return;
+    }
+    let list = addresses_for(address, &parts.interfaces);
+    let any = if address.is_ipv4() { "0.0.0.0" } else { "[::]" };
+    let help = match list.len() {
+        0 => format!("it has none of that family; `{any}` is any address"),
+        _ => format!("it has {}; `{any}` is any address", list.join(", ")),
+    };
+    let message = format!("bind: {address} is no address of {}", parts.node.what);
+    parts.mistakes.add(listener.bind.span(), message, help);
+}
+
+/// Name of the protocol object that a listener is opened from: the one it names, or the guest's
+/// first of its address's family.
+fn protocol_of(parts: &Parts<'_>, listener: &ListenerSpec) -> Option<String> {
+    let Parts { node, spec, mistakes, .. } = parts;
+    let bind = *listener.bind.get_ref();
+    let family = if bind.is_ipv4() { ProtocolKind::Ipv4 } else { ProtocolKind::Ipv6 };
+    let Some(wanted) = &listener.protocol else {
+        if spec.protocols.is_empty() {
+            return Some(kind_name(family).to_owned());
+        }
+        let fits = |protocol: &&ProtocolSpec| protocol.kind == Some(family);
+        let Some(protocol) = spec.protocols.iter().find(fits) else {
+            let message =
+                format!("{} has no {} protocol to listen on {bind} with", node.what, kind_name(family));
+            let help = format!("add [guest.{}.protocol.{}]", spec.name.get_ref(), kind_name(family));
+            mistakes.add(listener.bind.span(), message, help);
+            return None;
+        };
+        check_policy(protocol, listener, mistakes);
+        return Some(protocol.name.get_ref().clone());
+    };
+    let defaults = plan::default_protocols();
+    let name = wanted.get_ref();
+    let written = spec.protocols.iter().find(|protocol| protocol.name.get_ref() == name);
+    let default = defaults.iter().find(|protocol| spec.protocols.is_empty() && protocol.name == *name);
+    let kind = match (written, default) {
+        (Some(protocol), _) => protocol.kind,
+        (None, Some(protocol)) => Some(protocol.kind),
+        (None, None) => {
+            let written = spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str());
+            let names: Vec<&str> = match spec.protocols.is_empty() {
+                true => defaults.iter().map(|protocol| protocol.name.as_str()).collect(),
+                false => written.collect(),
+            };
+            let meant = mistakes.did_you_mean(name, names.iter().copied());
+            let help =
+                format!("{meant}{}it has {}", if meant.is_empty() { "" } else { " " }, names.join(", "));
+            let message = format!("protocol: {} has no protocol {}", node.what, quote(name));
+            mistakes.add(wanted.span(), message, help);
+            return None;
+        }
+    };
+    if kind.is_some_and(|kind| kind != family) {
+        let message = format!("bind: {bind} is of another family than protocol `{name}`");
+        let help = format!("name a protocol of kind {}, or leave `protocol` out", kind_name(family));
+        mistakes.add(listener.bind.span(), message, help);
+        return None;
+    }
+    if let Some(protocol) = written {
+        check_policy(protocol, listener, mistakes);
+    }
+    Some(name.clone())
+}
+
+/// Port 0 is chosen later, out of what the policy allows.
+fn check_policy(protocol: &ProtocolSpec, listener: &ListenerSpec, mistakes: &Mistakes) {
+    let bind = *listener.bind.get_ref();
+    if bind.port() != 0 && !protocol.policy.may_bind(bind.ip(), bind.port()) {
+        let name = protocol.name.get_ref();
+        let message = format!("bind: the policy of protocol `{name}` does not allow {bind}");
+        mistakes.add(listener.bind.span(), message, format!("add it to the `bind` of protocol `{name}`"));
+    }
+}
+
+fn kind_name(kind: ProtocolKind) -> &'static str {
+    match kind {
+        ProtocolKind::Ipv4 => "ipv4",
+        ProtocolKind::Ipv6 => "ipv6",
+    }
+}

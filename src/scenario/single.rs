@@ -1,0 +1,74 @@
+//! The lab of one guest, for running a module without a scenario.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::address::{automatic_mac, link_local, nth_host};
+use super::plan::{
+    DEFAULT_AGEING, DEFAULT_DESCRIPTORS, DEFAULT_EPOCH, DEFAULT_LINGER, DEFAULT_MEMORY_BYTES, DEFAULT_MTU,
+    DEFAULT_SWITCH, DeviceRef, GuestPlan, LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan, default_protocols,
+    digest,
+};
+use super::resolve::addressing::default_subnets;
+use crate::network::InterfaceConfig;
+
+impl Plan {
+    /// One guest, named after its module's file, with the caller's standard input, on a switch
+    /// `lan`: 10.0.0.2/24, fd00::2/64, no route beyond. The lab of a scenario that names nothing
+    /// but the module, but for the standard input.
+    pub fn single(module: PathBuf, args: Vec<String>) -> Plan {
+        let name = name_of(&module);
+        let mac = automatic_mac(1);
+        let mut addresses: Vec<_> =
+            default_subnets(0, 1).into_iter().filter_map(|subnet| nth_host(subnet, 2)).collect();
+        addresses.push(link_local(mac));
+        let guest = GuestPlan {
+            name: name.clone(),
+            module,
+            args,
+            env: Vec::new(),
+            stdin: StdinPlan::Inherit,
+            directories: Vec::new(),
+            interfaces: vec![InterfaceConfig { name: "eth0".into(), mac, addresses, mtu: DEFAULT_MTU }],
+            routes: Vec::new(),
+            listeners: Vec::new(),
+            protocols: default_protocols(),
+            memory_bytes_max: DEFAULT_MEMORY_BYTES,
+            fuel_max: None,
+            descriptors_max: DEFAULT_DESCRIPTORS,
+            linger: DEFAULT_LINGER,
+            start: Duration::ZERO,
+            background: false,
+        };
+        let port = |device, name: &str| PortRef { device, index: 0, name: name.to_owned() };
+        let link = LinkPlan {
+            name: format!("{name}:{DEFAULT_SWITCH}"),
+            ends: [
+                port(DeviceRef::Guest(0), &name),
+                port(DeviceRef::Switch(0), &format!("{DEFAULT_SWITCH}.0")),
+            ],
+            directions: Default::default(),
+        };
+        Plan {
+            name,
+            seed: None,
+            digest: digest(b""),
+            duration: None,
+            epoch: DEFAULT_EPOCH,
+            guests: vec![guest],
+            switches: vec![SwitchPlan { name: DEFAULT_SWITCH.into(), ports: 1, ageing: DEFAULT_AGEING }],
+            routers: Vec::new(),
+            taps: Vec::new(),
+            links: vec![link],
+        }
+    }
+}
+
+/// The file's stem, made a legal name.
+fn name_of(module: &Path) -> String {
+    let stem = module.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let name: String = stem.chars().take(32).map(legal).collect();
+    // The switch has that name.
+    if name.is_empty() || name == DEFAULT_SWITCH { "guest".to_owned() } else { name }
+}

@@ -1,0 +1,344 @@
+//! The tables `[guest.NAME]`.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::super::address;
+use super::super::mistake::{Mistakes, Problem, quote};
+use super::super::plan::{DirectoryPlan, StdinPlan};
+use super::super::read::{Named, Reader, article, boolean, c_string, check_name, integer, string};
+use super::super::units;
+use super::interface::{SHORT_FORM, interface, interfaces, routing};
+use super::{InterfaceSpec, RoutingSpec, missing};
+use crate::node::SocketKind;
+use crate::protocol::ProtocolKind;
+use crate::protocol::policy::{Policy, Rule};
+
+/// Guests in a lab, replicas counted: each costs the machine about four memory mappings, of which it
+/// gives a process some 65,000 by default, so the machine's own limit comes first.
+pub(in super::super) const GUESTS_MAX: u64 = 100_000;
+
+/// One page of WebAssembly, and all that 32-bit addresses reach.
+const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 65_536..=1 << 32;
+
+pub(in super::super) struct GuestSpec {
+    pub name: Spanned<String>,
+    pub count: Option<Spanned<u64>>,
+    /// `None` if it was a mistake. Relative to the scenario's folder, as are all paths here.
+    pub module: Option<Spanned<PathBuf>>,
+    pub args: Vec<String>,
+    pub env: Vec<(String, String)>,
+    pub stdin: Option<Spanned<StdinPlan>>,
+    pub directories: Vec<Spanned<DirectoryPlan>>,
+    /// `eth0` of the guest's own table first.
+    pub interfaces: Vec<InterfaceSpec>,
+    pub routing: RoutingSpec,
+    pub listeners: Vec<ListenerSpec>,
+    /// Empty: not given.
+    pub protocols: Vec<ProtocolSpec>,
+    pub memory_bytes_max: Option<u64>,
+    pub fuel_max: Option<u64>,
+    pub descriptors_max: Option<usize>,
+    pub linger: Option<Duration>,
+    pub start: Option<Duration>,
+    pub background: bool,
+}
+
+pub(in super::super) struct ListenerSpec {
+    pub name: Spanned<String>,
+    pub protocol: Option<Spanned<String>>,
+    pub bind: Spanned<SocketAddr>,
+    pub kind: SocketKind,
+    pub backlog: Option<usize>,
+}
+
+pub(in super::super) struct ProtocolSpec {
+    pub name: Spanned<String>,
+    /// `None` if it was a mistake.
+    pub kind: Option<ProtocolKind>,
+    pub policy: Policy,
+}
+
+pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> GuestSpec {
+    let what = format!("guest `{}`", name.get_ref());
+    let mut reader = Reader::new(table, what.clone(), mistakes);
+    if !reader.has("module") {
+        let help = "name its WebAssembly file: `module = \"....wasm\"`";
+        missing(mistakes, name.span(), &what, "module", help);
+    }
+    // In the order of the reference page, which is the order that "known here" tells them in.
+    let spec = GuestSpec {
+        module: reader.get("module", path),
+        count: reader.get("count", integer(1..=GUESTS_MAX)),
+        args: arguments(&mut reader),
+        env: environment(&mut reader),
+        stdin: stdin(&mut reader),
+        directories: directories(&mut reader),
+        interfaces: guest_interfaces(&mut reader, &name, &what),
+        routing: routing(&mut reader),
+        listeners: listeners(&mut reader, &what),
+        protocols: protocols(&mut reader, &what),
+        memory_bytes_max: reader.get("memory", memory).map(Spanned::into_inner),
+        fuel_max: reader.get("fuel", integer(1..=u64::MAX)).map(Spanned::into_inner),
+        descriptors_max: reader.get("descriptors", count(1 << 20)).map(Spanned::into_inner),
+        linger: reader.get("linger", units::duration).map(Spanned::into_inner),
+        start: reader.get("start", units::duration).map(Spanned::into_inner),
+        background: reader.get("background", boolean).is_some_and(Spanned::into_inner),
+        name,
+    };
+    reader.finish();
+    spec
+}
+
+/// A whole number from 1 to `most`.
+fn count(most: u64) -> impl Fn(&DeValue<'_>) -> Result<usize, Problem> {
+    move |value| Ok(usize::try_from(integer(1..=most)(value)?).unwrap_or(usize::MAX))
+}
+
+fn memory(value: &DeValue<'_>) -> Result<u64, Problem> {
+    let bytes = units::size(value)?;
+    if MEMORY_BYTES.contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err(Problem::new(format!("{bytes} bytes is out of range"), "from \"64KiB\" (one page) to \"4GiB\""))
+}
+
+fn path(value: &DeValue<'_>) -> Result<PathBuf, Problem> {
+    let text = c_string(value)?;
+    if text.is_empty() {
+        return Err(Problem::new("is empty", "a path, relative to the scenario's folder"));
+    }
+    Ok(PathBuf::from(text))
+}
+
+fn arguments(reader: &mut Reader<'_>) -> Vec<String> {
+    let value = reader.value("args");
+    if let Some(value) = value.filter(|value| !value.get_ref().is_array()) {
+        let message = format!("args: {} where a list of strings belongs", article(value.get_ref()));
+        reader.mistakes.add(value.span(), message, "write `args = [\"one\", \"two\"]`");
+        return Vec::new();
+    }
+    reader.list("args", c_string).unwrap_or_default().into_iter().map(Spanned::into_inner).collect()
+}
+
+fn environment(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+    let mistakes = reader.mistakes;
+    let mut env = Vec::new();
+    for (name, value) in reader.entries("env") {
+        let key = name.get_ref();
+        if key.is_empty() || key.contains(['=', '\0']) {
+            let message = format!("env: {} cannot name a variable", quote(key));
+            mistakes.add(name.span(), message, "a name is not empty and has neither `=` nor NUL in it");
+        } else if key == "NETWORKING_FDS" {
+            let help = "guestnet sets it: it lists the guest's protocol objects and listeners";
+            mistakes.add(name.span(), "env: `NETWORKING_FDS` cannot be set", help);
+        }
+        match c_string(value.get_ref()) {
+            Ok(value) => env.push((name.into_inner(), value)),
+            Err(problem) => mistakes.add(value.span(), format!("env: {}", problem.message), problem.help),
+        }
+    }
+    env
+}
+
+/// A string, `{ file = "..." }` or `{ inherit = true }`.
+fn stdin(reader: &mut Reader<'_>) -> Option<Spanned<StdinPlan>> {
+    let mistakes = reader.mistakes;
+    let value = reader.value("stdin")?;
+    let help = "a string, `{ file = \"...\" }` or `{ inherit = true }`; leave it out for an empty one";
+    let table = match value.get_ref() {
+        DeValue::String(text) => {
+            return Some(Spanned::new(value.span(), StdinPlan::Text(text.clone().into_owned())));
+        }
+        DeValue::Table(table) => table,
+        other => {
+            mistakes.add(
+                value.span(),
+                format!("stdin: {} where a string or table belongs", article(other)),
+                help,
+            );
+            return None;
+        }
+    };
+    let mut inner = Reader::new(table, "`stdin`", mistakes);
+    let file = inner.get("file", path);
+    let inherit = inner.get("inherit", boolean);
+    let written = inner.has("file") || inner.has("inherit");
+    inner.finish();
+    match (file, inherit.map(Spanned::into_inner)) {
+        (Some(_), Some(true)) => {
+            mistakes.add(value.span(), "stdin: both a file and inherited", help);
+            None
+        }
+        (Some(file), _) => Some(Spanned::new(file.span(), StdinPlan::File(file.into_inner()))),
+        (None, Some(true)) => Some(Spanned::new(value.span(), StdinPlan::Inherit)),
+        (None, Some(false)) => Some(Spanned::new(value.span(), StdinPlan::Empty)),
+        (None, None) if written => None,
+        (None, None) => {
+            mistakes.add(value.span(), "stdin: neither a file nor inherited", help);
+            None
+        }
+    }
+}
+
+/// `directories = { "/srv" = "www", "/tmp" = { host = "scratch", writable = true } }`.
+fn directories(reader: &mut Reader<'_>) -> Vec<Spanned<DirectoryPlan>> {
+    let mistakes = reader.mistakes;
+    let mut directories = Vec::new();
+    for (guest, value) in reader.entries("directories") {
+        if guest.get_ref().is_empty() || guest.get_ref().contains('\0') {
+            let message = format!("directories: {} cannot name a directory", quote(guest.get_ref()));
+            mistakes.add(guest.span(), message, "the guest's name for it, such as \"/srv\"");
+        }
+        let (host, writable) = match value.get_ref() {
+            DeValue::Table(table) => {
+                let mut inner = Reader::new(table, "the directory", mistakes);
+                let host = inner.get("host", path);
+                if !inner.has("host") {
+                    let help = "`host` is the folder on the machine, relative to the scenario's";
+                    missing(mistakes, value.span(), "the directory", "host", help);
+                }
+                let writable = inner.get("writable", boolean).is_some_and(Spanned::into_inner);
+                inner.finish();
+                (host, writable)
+            }
+            text => match path(text) {
+                Ok(host) => (Some(Spanned::new(value.span(), host)), false),
+                Err(problem) => {
+                    let help = "a folder, or `{ host = \"folder\", writable = true }`";
+                    mistakes.add(value.span(), format!("directories: {}", problem.message), help);
+                    (None, false)
+                }
+            },
+        };
+        if let Some(host) = host {
+            let plan = DirectoryPlan { guest: guest.into_inner(), writable, host: host.get_ref().clone() };
+            directories.push(Spanned::new(host.span(), plan));
+        }
+    }
+    directories
+}
+
+/// `eth0` by the keys of the guest's own table, and the tables `interface.NAME`. A guest without
+/// either has an `eth0` all the same.
+fn guest_interfaces(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> Vec<InterfaceSpec> {
+    let short = SHORT_FORM.iter().any(|key| reader.has(key));
+    let eth0 = interface(reader, Spanned::new(name.span(), "eth0".to_owned()));
+    let tables = interfaces(reader, what);
+    if short && let Some(twice) = tables.iter().find(|spec| spec.name.get_ref() == "eth0") {
+        let help =
+            format!("the keys {} in [guest.{}] itself describe eth0", SHORT_FORM.join(", "), name.get_ref());
+        reader.mistakes.add(twice.name.span(), format!("{what} describes its eth0 twice"), help);
+    }
+    let eth0 = (short || tables.is_empty()).then_some(eth0);
+    eth0.into_iter().chain(tables).collect()
+}
+
+fn listeners(reader: &mut Reader<'_>, what: &str) -> Vec<ListenerSpec> {
+    let mistakes = reader.mistakes;
+    let tables = reader.tables("listen");
+    tables
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, (at, table))| listener(index, at, table, what, mistakes))
+        .collect()
+}
+
+fn listener(
+    index: usize,
+    at: Range<usize>,
+    table: &DeTable<'_>,
+    what: &str,
+    mistakes: &Mistakes,
+) -> Option<ListenerSpec> {
+    let mut reader = Reader::new(table, format!("a listener of {what}"), mistakes);
+    if !reader.has("bind") {
+        let help = "the address and port it listens on: `bind = \"0.0.0.0:80\"`";
+        missing(mistakes, at.clone(), &format!("a listener of {what}"), "bind", help);
+    }
+    let named = reader.get("name", name);
+    let bind = reader.get("bind", address::endpoint);
+    let protocol = reader.get("protocol", string);
+    let kind = reader.get("kind", socket_kind).map(Spanned::into_inner).unwrap_or(SocketKind::Stream);
+    let backlog = reader.get("backlog", count(65_535)).map(Spanned::into_inner);
+    reader.finish();
+    let name = named.unwrap_or_else(|| Spanned::new(at, format!("listen{index}")));
+    Some(ListenerSpec { name, protocol, bind: bind?, kind, backlog })
+}
+
+fn name(value: &DeValue<'_>) -> Result<String, Problem> {
+    let text = string(value)?;
+    check_name(&text)?;
+    Ok(text)
+}
+
+fn socket_kind(value: &DeValue<'_>) -> Result<SocketKind, Problem> {
+    match string(value)?.as_str() {
+        "stream" => Ok(SocketKind::Stream),
+        "datagram" => Ok(SocketKind::Datagram),
+        other => {
+            Err(Problem::new(format!("{} is no kind of socket", quote(other)), "\"stream\" or \"datagram\""))
+        }
+    }
+}
+
+fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
+    let mistakes = reader.mistakes;
+    let tables = reader.named("protocol");
+    tables.into_iter().map(|named| protocol(named, what, mistakes)).collect()
+}
+
+fn protocol(Named { name, table }: Named<'_>, what: &str, mistakes: &Mistakes) -> ProtocolSpec {
+    let mut reader = Reader::new(table, format!("protocol `{}` of {what}", name.get_ref()), mistakes);
+    let given = reader.has("kind");
+    let kind = reader.get("kind", protocol_kind).map(Spanned::into_inner);
+    let bind = reader.list("bind", address::rule);
+    let connect = reader.list("connect", address::rule);
+    reader.finish();
+    let kind = kind.or_else(|| if given { None } else { kind_named(name.get_ref()) });
+    if kind.is_none() && !given {
+        let message = format!("protocol `{}` of {what} is of no known kind", name.get_ref());
+        mistakes.add(name.span(), message, "add `kind = \"ipv4\"` or `kind = \"ipv6\"`");
+    }
+    if let Some(kind) = kind {
+        bind.iter().chain(&connect).flatten().for_each(|rule| check_family(kind, rule, mistakes));
+    }
+    let rules = |list: Option<Vec<Spanned<Rule>>>| {
+        list.map(|list| list.into_iter().map(Spanned::into_inner).collect())
+    };
+    ProtocolSpec { name, kind, policy: Policy { bind: rules(bind), connect: rules(connect) } }
+}
+
+/// A rule for the other family would never let anything through: surely not what was meant.
+fn check_family(kind: ProtocolKind, rule: &Spanned<Rule>, mistakes: &Mistakes) {
+    let Some(prefix) = rule.get_ref().prefix else { return };
+    let address = address::address_of(prefix);
+    let (fits, kind) = match kind {
+        ProtocolKind::Ipv4 => (address.is_ipv4(), "ipv4"),
+        ProtocolKind::Ipv6 => (address.is_ipv6(), "ipv6"),
+    };
+    if !fits {
+        let message = format!("{prefix} is of another family than the protocol, {kind}");
+        mistakes.add(rule.span(), message, "give it to the other protocol, or write `*` for any address");
+    }
+}
+
+fn protocol_kind(value: &DeValue<'_>) -> Result<ProtocolKind, Problem> {
+    let text = string(value)?;
+    kind_named(&text).ok_or_else(|| {
+        Problem::new(format!("{} is no kind of protocol", quote(&text)), "\"ipv4\" or \"ipv6\"")
+    })
+}
+
+fn kind_named(name: &str) -> Option<ProtocolKind> {
+    match name {
+        "ipv4" => Some(ProtocolKind::Ipv4),
+        "ipv6" => Some(ProtocolKind::Ipv6),
+        _ => None,
+    }
+}

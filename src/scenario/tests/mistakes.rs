@@ -1,0 +1,322 @@
+//! Scenarios that are wrong, and what is said of them.
+
+use std::path::Path;
+
+use super::parse;
+use crate::scenario::{ScenarioError, parse as parse_located};
+
+/// The mistakes as text, one a line.
+fn mistakes(text: &str) -> String {
+    parse(text).expect_err(text)
+}
+
+#[test]
+fn text_that_is_not_toml() {
+    insta::assert_snapshot!(mistakes(r#"name = "x
+seed = 1"#), @r#"labs/lab.toml:1:10: not TOML: invalid basic string, expected `"`"#);
+    insta::assert_snapshot!(mistakes("seed = 1\nseed = 2\n[guest.a\nmodule = 1"), @r"
+    labs/lab.toml:2:1: not TOML: duplicate key
+    labs/lab.toml:3:9: not TOML: unclosed table, expected `]`
+    ");
+    insta::assert_snapshot!(mistakes(""), @r#"labs/lab.toml:1:1: the scenario has no guest; add [guest.NAME] with `module = "....wasm"`"#);
+}
+
+#[test]
+fn unknown_and_missing_keys() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodul = 'a.wasm'"), @r#"
+    labs/lab.toml:1:8: guest `a` has no `module`; name its WebAssembly file: `module = "....wasm"`
+    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, fuel, descriptors, linger, start
+    "#);
+    insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, tap, link");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { dealy = '1ms' }\ncolour = 1"), @r"
+    labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: delay, rate, loss, queue, forward, backward
+    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, fuel, descriptors, linger, start
+    ");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[guest.a.listen]]\nport = 80"), @r#"
+    labs/lab.toml:3:1: a listener of guest `a` has no `bind`; the address and port it listens on: `bind = "0.0.0.0:80"`
+    labs/lab.toml:4:1: unknown key `port` in a listener of guest `a`; known here: name, bind, protocol, kind, backlog
+    "#);
+    insta::assert_snapshot!(mistakes("guest = 1\nswitch = []\n[guest2]"), @r"
+    labs/lab.toml:1:9: guest: an integer where a table belongs; write `[guest.NAME]` with its keys below
+    labs/lab.toml:2:10: switch: a list where a table belongs; write `[switch.NAME]` with its keys below
+    labs/lab.toml:3:2: unknown key `guest2` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, tap, link
+    ");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nroutes = [{ to = '10.1.0.0/16' }, 1]\n\
+         directories = { '/' = {} }"), @r#"
+    labs/lab.toml:3:11: the route has no `via`; a route is `{ to = "10.1.0.0/16", via = "10.0.0.1" }`
+    labs/lab.toml:3:35: routes: an integer where a table belongs; write `routes = [{ ... }]` or `[[...routes]]`
+    labs/lab.toml:4:23: the directory has no `host`; `host` is the folder on the machine, relative to the scenario's
+    "#);
+}
+
+#[test]
+fn values_of_the_wrong_kind_or_size() {
+    insta::assert_snapshot!(mistakes("seed = -1\nduration = 10\nepoch = '2020-01-01'\n[guest.a]\nmodule = 'a'"), @r#"
+    labs/lab.toml:1:8: seed: `-1` is out of range; a whole number from 0 on
+    labs/lab.toml:2:12: duration: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:3:9: epoch: is not a date and time with an offset from UTC; a date and time in RFC 3339, such as "2020-01-01T00:00:00Z"
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         link = { delay = '10', rate = '10MB', loss = '101%', queue = -1 }"), @r#"
+    labs/lab.toml:3:18: delay: `10` has no unit; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:3:31: rate: `MB` is not a unit of a rate; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
+    labs/lab.toml:3:46: loss: `101%` is out of range; a share such as "1%", from "0%" to "100%", or a number from 0 to 1
+    labs/lab.toml:3:62: queue: `-1` is out of range; a whole number from 0 to 1000000
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         link = { delay = '0.1ns', rate = '1bit', loss = 2, forward = { loss = 'much' } }"), @r#"
+    labs/lab.toml:3:18: delay: `0.1ns` is not a whole number of nanoseconds; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:3:34: rate: is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
+    labs/lab.toml:3:49: loss: `2` is out of range; a share such as "1%", from "0%" to "100%", or a number from 0 to 1
+    labs/lab.toml:3:71: loss: `much` is not a share; a share such as "1%", from "0%" to "100%", or a number from 0 to 1
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = ''\nmemory = '1KiB'\nfuel = 0\ndescriptors = 1.5\n\
+         linger = '1 fortnight'\nstart = '101000000h'"), @r#"
+    labs/lab.toml:2:10: module: is empty; a path, relative to the scenario's folder
+    labs/lab.toml:3:10: memory: 1024 bytes is out of range; from "64KiB" (one page) to "4GiB"
+    labs/lab.toml:4:8: fuel: `0` is out of range; a whole number from 1 on
+    labs/lab.toml:5:15: descriptors: a float where an integer belongs; a whole number from 1 to 1048576
+    labs/lab.toml:6:10: linger: `fortnight` is not a unit of a duration; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:7:9: start: is longer than a hundred years; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nargs = 'x'\n\
+         env = { 'A=B' = 'x', NETWORKING_FDS = 'x', C = 1 }\nstdin = 1"), @r#"
+    labs/lab.toml:3:8: args: a string where a list of strings belongs; write `args = ["one", "two"]`
+    labs/lab.toml:4:9: env: `A=B` cannot name a variable; a name is not empty and has neither `=` nor NUL in it
+    labs/lab.toml:4:22: env: `NETWORKING_FDS` cannot be set; guestnet sets it: it lists the guest's protocol objects and listeners
+    labs/lab.toml:4:48: env: an integer where a string belongs; put it in quotes
+    labs/lab.toml:5:9: stdin: an integer where a string or table belongs; a string, `{ file = "..." }` or `{ inherit = true }`; leave it out for an empty one
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nstdin = { file = 'x', inherit = true }\n\
+         directories = { '' = 'x', '/a' = 1 }"), @r#"
+    labs/lab.toml:3:9: stdin: both a file and inherited; a string, `{ file = "..." }` or `{ inherit = true }`; leave it out for an empty one
+    labs/lab.toml:4:17: directories: `` cannot name a directory; the guest's name for it, such as "/srv"
+    labs/lab.toml:4:34: directories: an integer where a string belongs; a folder, or `{ host = "folder", writable = true }`
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nmtu = 575\nmac = '01:00:00:00:00:01'\n[guest.b]\nmodule = 'b'\n\
+         mtu = 65522\nmac = '2:0:0:0:0:1'"), @r#"
+    labs/lab.toml:3:7: mtu: `575` is out of range; a whole number from 576 to 65521
+    labs/lab.toml:4:7: mac: `01:00:00:00:00:01` cannot be an interface's address; an interface has an individual address: the first octet is even (02 for made-up ones)
+    labs/lab.toml:7:7: mtu: `65522` is out of range; a whole number from 576 to 65521
+    labs/lab.toml:8:7: mac: `2:0:0:0:0:1` is not an Ethernet address; six pairs of hexadecimal digits such as "02:00:00:00:00:01"
+    "#);
+}
+
+#[test]
+fn names() {
+    insta::assert_snapshot!(mistakes("[guest.'a b']\nmodule = 'a'\n[switch.this-name-is-longer-than-32-characters]"), @r"
+    labs/lab.toml:1:8: guest: `a b` cannot be a name; names are 1 to 32 of the letters A-Z and a-z, digits, `-` and `_`
+    labs/lab.toml:3:9: switch: `this-name-is-longer-than-32-characters` cannot be a name; names are 1 to 32 of the letters A-Z and a-z, digits, `-` and `_`
+    ");
+    insta::assert_snapshot!(mistakes("[guest.lan]\nmodule = 'a'\n[switch.lan]"), @"labs/lab.toml:3:9: `lan` names a guest and a switch; guests, switches, routers and TAPs share one space of names: links and captures tell them apart by nothing else");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nnetwork = 'lam'\n[switch.lan]\n[switch.wan]"), @"labs/lab.toml:3:11: network: there is no switch `lam`; did you mean `lan`?");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nnetwork = 'r'\n[router.r.interface.i]\nnetwork = 'dmz'"), @r"
+    labs/lab.toml:3:11: network: `r` is a router, not a switch; to join two ports without a switch, add [link.NAME] with `ends`
+    labs/lab.toml:5:11: network: there is no switch `dmz`; add it: [switch.NAME]
+    ");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[router.r]\n"), @r#"
+    labs/lab.toml:1:8: `a` is plugged in nowhere; add a [switch.NAME] and `network = "NAME"`, or a [link.NAME] with it among its `ends`
+    labs/lab.toml:3:9: router `r` has no interface; add [router.r.interface.NAME] with `network` and `addresses`
+    "#);
+}
+
+#[test]
+fn cables() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[switch.x]\n[switch.y]"), @r#"labs/lab.toml:1:8: `a` is plugged in nowhere; add `network = "x"`, or a [link.NAME] with it among its `ends`"#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nnetwork = 'x'\n[switch.x]\n[link.l]\nends = ['a', 'x']"), @"labs/lab.toml:6:9: `a` is plugged in twice; a port takes one cable: its `network`, or one link; a switch joins more");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[switch.x]\n[link.l]\nends = ['a.eth1', 'x.0']\n[link.m]\n\
+         ends = ['b', 'x']"), @r"
+    labs/lab.toml:5:9: ends: `a` has no interface `eth1`; did you mean `eth0`? it has eth0
+    labs/lab.toml:5:19: ends: `x.0` names a port of a switch; write `x`: its ports are numbered as links come
+    labs/lab.toml:7:9: ends: there is no `b` to plug into; ends are `GUEST`, `GUEST.INTERFACE`, `ROUTER.INTERFACE`, `SWITCH` or `TAP`
+    ");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[switch.x]\n[switch.y]\n[switch.z]\n[link.l]\n\
+         ends = ['x', 'y']\n[link.m]\nends = ['y', 'z']\n[link.n]\nends = ['z', 'x']\n[link.o]\n\
+         ends = ['z', 'z']"), @r#"
+    labs/lab.toml:1:8: `a` is plugged in nowhere; add `network = "x"`, or a [link.NAME] with it among its `ends`
+    labs/lab.toml:10:7: link `n` closes a loop of switches; a broadcast would go round it for ever: these switches are joined already, so leave it out
+    labs/lab.toml:13:14: link `o` leads back to where it begins; join two different ports
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[link.l]\nends = 'a'\n[link.m]\n[link.n]\nends = ['a', 1]"), @r#"
+    labs/lab.toml:1:8: `a` is plugged in nowhere; add a [switch.NAME] and `network = "NAME"`, or a [link.NAME] with it among its `ends`
+    labs/lab.toml:4:8: ends: not a list of two ports; the two ports that it joins, such as `ends = ["r1.wan", "r2.wan"]`
+    labs/lab.toml:5:7: link `m` has no `ends`; the two ports that it joins, such as `ends = ["r1.wan", "r2.wan"]`
+    labs/lab.toml:7:14: ends: an integer where a string belongs; put it in quotes
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { delay = '1ms' }\naddresses = '10.0.0.1/24'\n\
+         [guest.b]\nmodule = 'b'\n[link.l]\nends = ['a', 'b']"), @"labs/lab.toml:3:8: `a` is joined by a link of its own; move them to the [link.NAME] that joins it");
+    insta::assert_snapshot!(mistakes("[tap.t]\n[tap.u]\ndevice = 'a-name-too-long-for-a-device'\nnetwork = 'x'\n[tap.v]\n\
+         device = 't'\nnetns = 'a/b'\nnetwork = 'x'\n[switch.x]"), @r#"
+    labs/lab.toml:1:6: `t` is plugged in nowhere; add `network`, or a [link.NAME] with it among its `ends`
+    labs/lab.toml:3:10: device: `a-name-too-long-for-a-device` cannot name an interface; 1 to 15 letters, digits and the like, such as "gn0"
+    labs/lab.toml:7:9: netns: `a/b` cannot name a network namespace; a name that `ip netns list` shows; leave it out for the current one
+    "#);
+    insta::assert_snapshot!(mistakes("[tap.t]\ndevice = 'gn0'\nnetwork = 'x'\n[tap.u]\ndevice = 'gn0'\nnetwork = 'x'\n\
+         [switch.x]"), @"labs/lab.toml:5:10: taps `t` and `u` open the same device, `gn0`; a device is opened once: name another, or another `netns`");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nnetwork = 'x'\n[guest.a.interface.eth0]\nnetwork = 'x'\n\
+         [switch.x]"), @"labs/lab.toml:4:20: guest `a` describes its eth0 twice; the keys network, link, addresses, mac, mtu in [guest.a] itself describe eth0");
+}
+
+#[test]
+fn addresses() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         addresses = ['10.0.0.1', '10.0.0.0/24', '10.0.0.255/24', '224.0.0.1/4', '0.0.0.0/8', '10.0.0.1/33', 'fd00::/64', '::1/128']"), @r#"
+    labs/lab.toml:3:14: addresses: `10.0.0.1` has no prefix length; an address with its subnet's prefix length, such as "10.0.0.2/24" or "fd00::2/64"
+    labs/lab.toml:3:26: addresses: `10.0.0.0/24` is the address of its subnet itself; an interface has a unicast address of its subnet, such as "10.0.0.2/24"
+    labs/lab.toml:3:41: addresses: `10.0.0.255/24` is the broadcast address of its subnet; an interface has a unicast address of its subnet, such as "10.0.0.2/24"
+    labs/lab.toml:3:58: addresses: `224.0.0.1/4` is a multicast address; an interface has a unicast address of its subnet, such as "10.0.0.2/24"
+    labs/lab.toml:3:73: addresses: `0.0.0.0/8` is the unspecified address; an interface has a unicast address of its subnet, such as "10.0.0.2/24"
+    labs/lab.toml:3:86: addresses: `33` is not a prefix length of IPv4; 0 to 32
+    labs/lab.toml:3:101: addresses: `fd00::/64` is the address of its subnet itself; an interface has a unicast address of its subnet, such as "10.0.0.2/24"
+    labs/lab.toml:3:114: addresses: `::1/128` is a loopback address; an interface has a unicast address of its subnet, such as "10.0.0.2/24"
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\naddresses = '10.0.0.2/24'\n[guest.b]\nmodule = 'b'\n\
+         addresses = '10.0.0.2/24'"), @"labs/lab.toml:6:13: the address 10.0.0.2 is taken already; every interface of a lab has addresses of its own; leave `addresses` out for automatic ones");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nmac = '02:00:00:00:00:07'\n[guest.b]\nmodule = 'b'\n\
+         mac = '02:00:00:00:00:07'"), @"labs/lab.toml:6:7: mac: `a` has this address already; every interface of a lab has a MAC address of its own; leave it out for one");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         addresses = ['10.0.0.1/24', '10.0.0.2/24', '10.0.0.3/24', '10.0.0.4/24', '10.0.0.5/24', '10.0.0.6/24', '10.0.0.7/24', '10.0.0.8/24']"), @"labs/lab.toml:3:119: `a` has 9 addresses; an interface has at most 8, its IPv6 link-local address among them");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nmtu = 1000\naddresses = ['10.0.0.2/24', 'fd00::2/64']"), @"labs/lab.toml:4:29: fd00::2/64 needs an MTU of 1280, and `a` has 1000; IPv6 needs links of 1280 bytes (RFC 8200): raise `mtu`, or have IPv4 alone");
+    insta::assert_snapshot!(mistakes("[switch.x]\nsubnets = ['10.0.0.1/24', '0.0.0.0/0', '10.0.0.0/30']\n[guest.a]\n\
+         module = 'a'\n[guest.b]\nmodule = 'b'"), @r#"
+    labs/lab.toml:2:12: subnets: `10.0.0.1/24` has bits set beyond its prefix; the subnet is "10.0.0.0/24"
+    labs/lab.toml:2:27: subnets: `0.0.0.0/0` has no addresses to give out; a unicast subnet with a prefix length of 8 or more, such as "10.0.0.0/24" or "fd00::/64"
+    labs/lab.toml:5:8: the subnet 10.0.0.0/30 has no address left for `b`; give its switch larger `subnets`
+    "#);
+    insta::assert_snapshot!(mistakes("[switch.x]\nsubnets = '10.0.0.0/30'\n[guest.a]\nmodule = 'a'\n[guest.b]\nmodule = 'b'"), @"labs/lab.toml:5:8: the subnet 10.0.0.0/30 has no address left for `b`; give its switch larger `subnets`");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.b]\nmodule = 'b'\n[link.l]\nends = ['a', 'b']"), @r#"
+    labs/lab.toml:1:8: `a` has no address; add `addresses = ["10.9.0.1/30"]`; they are automatic on switches alone, or where the other end has some. `addresses = []` leaves it with its IPv6 link-local address
+    labs/lab.toml:3:8: `b` has no address; add `addresses = ["10.9.0.1/30"]`; they are automatic on switches alone, or where the other end has some. `addresses = []` leaves it with its IPv6 link-local address
+    "#);
+}
+
+#[test]
+fn no_addresses() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nmtu = 1000\naddresses = []"), @"labs/lab.toml:1:8: `a` has no address; with an MTU below 1280 it cannot have IPv6 addresses: add one of IPv4, or raise `mtu`");
+    insta::assert_snapshot!(mistakes("[switch.s]\nsubnets = 'fd00::/64'\n[guest.a]\nmodule = 'a'\nmtu = 1000"), @"labs/lab.toml:3:8: `a` has no address; with an MTU below 1280 it cannot have IPv6 addresses: add one of IPv4, or raise `mtu`");
+}
+
+#[test]
+fn routes() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ngateway = ['10.1.0.1', '10.0.0.2', 'x']"), @r#"
+    labs/lab.toml:3:12: the next hop 10.1.0.1 is on no subnet of guest `a`; the next hop is a neighbour: its addresses are 10.0.0.2/24
+    labs/lab.toml:3:24: guest `a` has two routes to 0.0.0.0/0; a destination has one next hop (`gateway` is the default route)
+    labs/lab.toml:3:24: the next hop 10.0.0.2 is an address of guest `a` itself; name the router's address
+    labs/lab.toml:3:36: gateway: `x` is not an IP address; such as "10.0.0.1" or "fd00::1"
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ngateway = '10.0.0.1'\n\
+         routes = [{ to = '0.0.0.0/0', via = '10.0.0.3' }, { to = '10.1.0.1/16', via = '10.0.0.1' }, { to = '::/0', via = '10.0.0.1' }]"), @r#"
+    labs/lab.toml:4:11: guest `a` has two routes to 0.0.0.0/0; a destination has one next hop (`gateway` is the default route)
+    labs/lab.toml:4:58: to: `10.1.0.1/16` has bits set beyond its prefix; the subnet is "10.1.0.0/16"
+    labs/lab.toml:4:114: the route to ::/0 leads over 10.0.0.1, of another family; the next hop is of the destination's family
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\naddresses = '10.0.0.2/24'\ngateway = 'fd00::1'\n[router.r]\n\
+         gateway = '10.9.9.9'\n[router.r.interface.i]\nnetwork = 'lan'\n[switch.lan]"), @r"
+    labs/lab.toml:4:11: the next hop fd00::1 is on no subnet of guest `a`; guest `a` has no address of that family
+    labs/lab.toml:6:11: the next hop 10.9.9.9 is on no subnet of router `r`; the next hop is a neighbour: its addresses are 10.0.0.1/24
+    ");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         routes = [{ to = '10.1.0.0/16', via = '10.0.0.1' }, { to = '10.2.0.0/16', via = '10.0.0.1' }, { to = '10.3.0.0/16', via = '10.0.0.1' }, { to = '10.4.0.0/16', via = '10.0.0.1' }, { to = '10.5.0.0/16', via = '10.0.0.1' }, { to = '10.6.0.0/16', via = '10.0.0.1' }, { to = '10.7.0.0/16', via = '10.0.0.1' }, { to = '10.8.0.0/16', via = '10.0.0.1' }, { to = '10.9.0.0/16', via = '10.0.0.1' }, { to = '10.10.0.0/16', via = '10.0.0.1' }, { to = '10.11.0.0/16', via = '10.0.0.1' }, { to = '10.12.0.0/16', via = '10.0.0.1' }, { to = '10.13.0.0/16', via = '10.0.0.1' }, { to = '10.14.0.0/16', via = '10.0.0.1' }, { to = '10.15.0.0/16', via = '10.0.0.1' }, { to = '10.16.0.0/16', via = '10.0.0.1' }, { to = '10.17.0.0/16', via = '10.0.0.1' }]"), @"labs/lab.toml:3:690: guest `a` has more than 16 routes; let a router do the routing, and keep a default route to it");
+}
+
+#[test]
+fn protocols_and_listeners() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = "ipv4"` or `kind = "ipv6"`
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4" or "ipv6"
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
+         bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"
+    labs/lab.toml:4:9: bind: `80` names no ports; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
+    labs/lab.toml:4:15: bind: `*:99999` has no ports in `99999`; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
+    labs/lab.toml:4:26: bind: `*:9-1` has its ports the wrong way round: 9-1; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
+    labs/lab.toml:4:35: bind: `fd00::1:80` needs brackets around its IPv6 addresses; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
+    labs/lab.toml:4:49: fd00::/128 is of another family than the protocol, ipv4; give it to the other protocol, or write `*` for any address
+    labs/lab.toml:4:64: bind: `10.0.0.1/8:80` has bits set beyond its prefix: 10.0.0.0/8 is meant; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         listen = [{ bind = '0.0.0.0' }, { bind = '[::]:80', protocol = 'ipv4' }, { bind = '[::]:80', protocol = 'ipv7' }]"), @r#"
+    labs/lab.toml:3:20: bind: `0.0.0.0` is not an address and port; such as "0.0.0.0:80" or "[::]:80"
+    labs/lab.toml:3:42: bind: [::]:80 is of another family than protocol `ipv4`; name a protocol of kind ipv6, or leave `protocol` out
+    labs/lab.toml:3:83: guest `a` listens on [::]:80 twice; one listener takes an address, port and kind
+    labs/lab.toml:3:105: protocol: guest `a` has no protocol `ipv7`; did you mean `ipv4`? it has ipv4, ipv6
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         listen = [{ bind = '10.0.0.9:80' }, { bind = '0.0.0.0:80', name = 'ipv4' }, { bind = '0.0.0.0:80', kind = 'raw' }]"), @r#"
+    labs/lab.toml:3:20: bind: 10.0.0.9 is no address of guest `a`; it has 10.0.0.2/24; `0.0.0.0` is any address
+    labs/lab.toml:3:67: `ipv4` names two descriptors of guest `a`; listeners and protocols share one space of names: the guest tells them apart by nothing else
+    labs/lab.toml:3:86: guest `a` listens on 0.0.0.0:80 twice; one listener takes an address, port and kind
+    labs/lab.toml:3:107: kind: `raw` is no kind of socket; "stream" or "datagram"
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         listen = [{ bind = '[::]:80' }, { bind = '0.0.0.0:81', backlog = 0 }]\n\
+         protocol.ipv4.bind = '*:80'"), @r"
+    labs/lab.toml:3:20: guest `a` has no ipv6 protocol to listen on [::]:80 with; add [guest.a.protocol.ipv6]
+    labs/lab.toml:3:42: bind: the policy of protocol `ipv4` does not allow 0.0.0.0:81; add it to the `bind` of protocol `ipv4`
+    labs/lab.toml:3:66: backlog: `0` is out of range; a whole number from 1 to 65535
+    ");
+}
+
+#[test]
+fn many_guests() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nstdin = { inherit = true }\n[guest.b]\nmodule = 'b'\n\
+         stdin = { inherit = true }\n[guest.c]\nmodule = 'c'\ncount = 2\nstdin.inherit = true"), @r"
+    labs/lab.toml:6:9: guests `a` and `b` both inherit the standard input; there is one terminal: give the others a text, a file, or nothing
+    labs/lab.toml:10:1: guests `a` and `c` both inherit the standard input; there is one terminal: give the others a text, a file, or nothing
+    ");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 2\naddresses = '10.0.0.2/24'\n\
+         mac = '02:00:00:00:00:01'\n[guest.a-1]\nmodule = 'b'"), @r"
+    labs/lab.toml:4:13: replicas of a guest cannot all have the same address; replicas get theirs automatically, out of the switch's `subnets`
+    labs/lab.toml:5:7: replicas of a guest cannot all have the same MAC address; replicas get theirs automatically, out of the switch's `subnets`
+    labs/lab.toml:6:8: `a-1` names two guests; guests, switches, routers and TAPs share one space of names: links and captures tell them apart by nothing else
+    ");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 60_000\n[guest.b]\nmodule = 'a'\ncount = 60_000"), @"labs/lab.toml:6:9: more than 100000 guests; a machine runs out of memory mappings before");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 100_001\n[guest.name-of-thirty-two-characters-xx]\n\
+         module = 'a'\ncount = 2"), @r"
+    labs/lab.toml:3:9: count: `100001` is out of range; a whole number from 1 to 100000
+    labs/lab.toml:4:8: the last replica's name, `name-of-thirty-two-characters-xx-1`, is too long; names are at most 32 characters
+    ");
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 50\ngateway = '10.7.0.1'\n[switch.s]"), @"labs/lab.toml:4:11: the next hop 10.7.0.1 is on no subnet of guest `a`; the next hop is a neighbour: its addresses are 10.0.0.2/24");
+}
+
+#[test]
+fn a_mistake_is_shown_in_its_text() {
+    let error = parse_located("[guest.a]\nmodul = 'a.wasm'\n", Path::new("lab.toml")).unwrap_err();
+    let mut shown = String::new();
+    let handler =
+        miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::unicode_nocolor()).with_width(100);
+    handler.render_report(&mut shown, &error).unwrap();
+    insta::assert_snapshot!(shown, @r#"
+      × lab.toml: 2 mistakes
+
+    Error: 
+      × guest `a` has no `module`
+       ╭─[lab.toml:1:8]
+     1 │ [guest.a]
+       ·        ┬
+       ·        ╰── here
+     2 │ modul = 'a.wasm'
+       ╰────
+      help: name its WebAssembly file: `module = "....wasm"`
+
+    Error: 
+      × unknown key `modul` in guest `a`
+       ╭─[lab.toml:2:1]
+     1 │ [guest.a]
+     2 │ modul = 'a.wasm'
+       · ──┬──
+       ·   ╰── here
+       ╰────
+      help: did you mean `module`? known here: module, count, args, env, stdin, directories, network,
+            link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, fuel,
+            descriptors, linger, start
+    "#);
+}
+
+#[test]
+fn mistakes_are_told_in_the_order_of_the_file() {
+    let error = parse_located("[link.l]\nends = 1\n[guest.a]\n[switch.s]\nx = 1\n", Path::new("lab.toml"));
+    let Err(ScenarioError::Mistaken { mistakes, .. }) = error else { panic!("{error:?}") };
+    let lines: Vec<usize> = mistakes.iter().map(|mistake| mistake.line).collect();
+    assert!(lines.is_sorted() && lines.len() >= 3, "{lines:?}");
+}

@@ -1,0 +1,35 @@
+//! The reference page tells the truth.
+
+use super::parse;
+
+const PAGE: &str = include_str!("../../../docs/scenario.md");
+
+#[test]
+fn every_example_on_the_reference_page_is_a_scenario() {
+    let mut examples = 0;
+    for (index, block) in PAGE.split("```toml\n").enumerate().skip(1) {
+        let text = block.split("```").next().unwrap_or_default();
+        if let Err(mistakes) = parse(text) {
+            panic!("example {index} of docs/scenario.md:\n{text}\n{mistakes}");
+        }
+        examples += 1;
+    }
+    assert!(examples >= 5, "found {examples}");
+}
+
+/// Each key that "known here" would tell stands on the page, in code quotes.
+#[test]
+fn every_key_stands_on_the_reference_page() {
+    let probe = "x = 1\nswitch.s.x = 1\ntap.t.x = 1\nlink.l.x = 1\nlink.l.forward.x = 1\nrouter.r.x = 1\n\
+                 router.r.interface.i.x = 1\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.protocol.ipv4.x = 1\n\
+                 guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1";
+    let told = parse(probe).unwrap_err();
+    let keys: std::collections::BTreeSet<&str> = told
+        .lines()
+        .filter_map(|line| line.split_once("known here: "))
+        .flat_map(|(_, keys)| keys.split(", "))
+        .collect();
+    assert!(keys.len() > 40, "{keys:?}");
+    let missing: Vec<_> = keys.iter().filter(|key| !PAGE.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "not on the page: {missing:?}");
+}

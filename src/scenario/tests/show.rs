@@ -1,0 +1,70 @@
+//! A plan as text: everything in it, on few lines.
+
+use crate::network::link::LinkParameters;
+use crate::network::{InterfaceConfig, Route};
+use crate::protocol::policy::Rule;
+use crate::scenario::plan::{GuestPlan, LinkPlan, Plan};
+
+pub(super) fn show(plan: &Plan) -> String {
+    // Taken apart whole: a field that comes later must be shown as well.
+    let Plan { name, seed, digest, duration, epoch, guests, switches, routers, taps, links } = plan;
+    let mut lines = vec![
+        format!("{name:?} seed {seed:?} duration {duration:?} epoch {epoch:?}"),
+        format!("digest {}...", &digest[..16]),
+    ];
+    guests.iter().for_each(|guest| show_guest(guest, &mut lines));
+    lines.extend(switches.iter().map(|switch| format!("{switch:?}")));
+    for router in routers {
+        lines.push(format!("router {}", router.name));
+        show_network(&router.interfaces, &router.routes, &mut lines);
+    }
+    lines.extend(taps.iter().map(|tap| format!("{tap:?}")));
+    for LinkPlan { name, ends: [a, b], directions: [there, back] } in links {
+        lines.push(format!("link {name}"));
+        lines.push(format!("  {:?} {} {} -> {}", a.device, a.index, a.name, parameters(there)));
+        lines.push(format!("  {:?} {} {} -> {}", b.device, b.index, b.name, parameters(back)));
+    }
+    lines.join("\n")
+}
+
+fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
+    let GuestPlan { name, module, args, env, stdin, directories, interfaces, routes, .. } = guest;
+    let GuestPlan {
+        listeners, protocols, memory_bytes_max, fuel_max, descriptors_max, linger, start, ..
+    } = guest;
+    lines.push(format!("guest {name} {module:?} {args:?} {env:?} stdin {stdin:?}"));
+    lines.push(format!(
+        "  memory {memory_bytes_max} fuel {fuel_max:?} descriptors {descriptors_max} linger {linger:?} start {start:?}"
+    ));
+    lines.extend(directories.iter().map(|directory| format!("  {directory:?}")));
+    show_network(interfaces, routes, lines);
+    lines.extend(listeners.iter().map(|listener| format!("  {listener:?}")));
+    for protocol in protocols {
+        let rules = |rules: &Option<Vec<Rule>>| match rules {
+            None => "anything".to_owned(),
+            Some(rules) => {
+                let text = |rule: &Rule| {
+                    format!("{:?} {:?}", rule.prefix.map(|prefix| prefix.to_string()), rule.ports)
+                };
+                format!("[{}]", rules.iter().map(text).collect::<Vec<_>>().join(", "))
+            }
+        };
+        let (bind, connect) = (rules(&protocol.policy.bind), rules(&protocol.policy.connect));
+        lines.push(format!("  protocol {} {:?} bind {bind} connect {connect}", protocol.name, protocol.kind));
+    }
+}
+
+fn show_network(interfaces: &[InterfaceConfig], routes: &[Route], lines: &mut Vec<String>) {
+    for InterfaceConfig { name, mac, addresses, mtu } in interfaces {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        lines.push(format!("  {name} {mac} mtu {mtu} {}", addresses.join(" ")));
+    }
+    lines.extend(routes.iter().map(|Route { prefix, via }| format!("  {prefix} via {via}")));
+}
+
+fn parameters(direction: &LinkParameters) -> String {
+    match direction {
+        ideal if *ideal == LinkParameters::default() => "ideal".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
