@@ -4,6 +4,8 @@
 //! memory. This ABI promises `fault` and no effect, so result pointers are checked first here, and pointer
 //! errors become the errno.
 
+#![expect(clippy::too_many_arguments, reason = "the ABI decides how many there are")]
+
 use wasmtime::{AsContextMut, Caller, Extern, Linker};
 use wasmtime_wasi::p1::types::{Errno, Fd, Fdflags, Riflags};
 use wasmtime_wasi::p1::{types, wasi_snapshot_preview1 as preview1};

@@ -1,5 +1,7 @@
 //! Module `networking`: the trait that the witx generates, on the descriptor table and the node.
 
+#![expect(clippy::too_many_arguments, reason = "the ABI decides how many there are")]
+
 use wasmtime_wasi::p1::types::{Errno, Fd};
 use wiggle::{GuestMemory, GuestPtr};
 

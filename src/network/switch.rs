@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(ports(&mut switch, at(2), 1, frame(mac(9), mac(1))), [3]);
         assert_eq!(ports(&mut switch, at(2), 1, frame(BROADCAST, mac(1))), [0, 2, 3]);
         // Behind the same port: nothing leaves.
-        assert_eq!(ports(&mut switch, at(3), 3, frame(mac(9), mac(8))), []);
+        assert_eq!(ports(&mut switch, at(3), 3, frame(mac(9), mac(8))), [0_usize; 0]);
         // A host that moved is found at its new port.
         assert_eq!(ports(&mut switch, at(4), 0, frame(mac(9), mac(1))), [3]);
         assert_eq!(ports(&mut switch, at(4), 3, frame(mac(1), mac(9))), [0]);

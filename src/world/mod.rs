@@ -180,7 +180,7 @@ impl World {
                     self.router_timers[router] = None;
                     let mut egress = std::mem::take(&mut self.egress);
                     self.routers[router].poll(self.now, &mut egress);
-                    self.from_router(router, egress);
+                    self.send_from_router(router, egress);
                 }
             }
             Event::Wake { guest, wait } => {

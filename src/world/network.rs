@@ -60,7 +60,7 @@ impl World {
                     node.take_woken()
                 };
                 if !self.scratch.is_empty() {
-                    self.from_node(node);
+                    self.send_from_node(node);
                 }
                 if woken {
                     self.make_ready(node);
@@ -78,13 +78,13 @@ impl World {
             DeviceRef::Router(router) => {
                 let mut egress = std::mem::take(&mut self.egress);
                 self.routers[router].ingest(self.now, index, frame, &mut egress);
-                self.from_router(router, egress);
+                self.send_from_router(router, egress);
             }
             DeviceRef::Tap(tap) => self.outbound.push(Outbound { tap, frame }),
         }
     }
 
-    pub(super) fn from_router(&mut self, router: usize, mut egress: Egress) {
+    pub(super) fn send_from_router(&mut self, router: usize, mut egress: Egress) {
         for (index, frame) in egress.drain(..) {
             self.transmit(self.router_ports[router][index], frame);
         }
@@ -99,7 +99,7 @@ impl World {
     }
 
     /// Sends what a node left in `scratch`.
-    fn from_node(&mut self, node: usize) {
+    fn send_from_node(&mut self, node: usize) {
         let mut frames = std::mem::take(&mut self.scratch);
         for (index, frame) in frames.drain(..) {
             self.transmit(self.nodes[node].ports[index], frame);
@@ -131,7 +131,7 @@ impl World {
                 (more, node.take_woken(), node.poll_at(), node.is_drained())
             };
             if !self.scratch.is_empty() {
-                self.from_node(node);
+                self.send_from_node(node);
             }
             if more {
                 self.mark_dirty(node);

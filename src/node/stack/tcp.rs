@@ -491,11 +491,13 @@ impl Stack {
         // A second from now is what smoltcp answers while it waits for a neighbour's address (and for a first
         // retransmission, where one more poll does no harm).
         let second = Duration::from_secs(1);
-        if polled.is_some_and(|at| at > now && at <= now + second) && !connection.unresolved {
-            if nics[connection.nic].is_ethernet() && connection.socket().state() != State::Established {
-                connection.unresolved = true;
-                unresolved.push(id);
-            }
+        if polled.is_some_and(|at| at > now && at <= now + second)
+            && !connection.unresolved
+            && nics[connection.nic].is_ethernet()
+            && connection.socket().state() != State::Established
+        {
+            connection.unresolved = true;
+            unresolved.push(id);
         }
         let at = match (polled, connection.deadline) {
             (Some(polled), Some(deadline)) => Some(polled.min(deadline)),
