@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use wasmtime::{Cache, Config, InstancePre, Linker, Module};
+use wasmtime::{Cache, CacheConfig, Config, InstancePre, Linker, Module};
 
 use crate::abi;
 use crate::guest::Exit;
@@ -11,8 +11,8 @@ use crate::guest::Exit;
 /// What the driver chooses.
 #[derive(Default)]
 pub struct EngineSettings {
-    /// Compiled code kept between runs.
-    pub cache: Option<Cache>,
+    /// Where compiled code is kept between runs; `None`: nowhere. One that cannot be had is done without.
+    pub cache_folder: Option<PathBuf>,
     /// Guests of the lab: many share an address space, few can have 4 GiB each.
     pub guests: usize,
 }
@@ -48,7 +48,7 @@ impl Engine {
         config.max_wasm_stack(WASM_STACK_BYTES);
         config.async_stack_size(FIBER_STACK_BYTES);
         config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
-        config.cache(settings.cache);
+        config.cache(settings.cache_folder.and_then(cache));
         if settings.guests >= MANY_GUESTS {
             config.memory_reservation(0);
             config.memory_reservation_for_growth(0);
@@ -83,6 +83,12 @@ impl Engine {
         }
         Ok(Program { instance: self.linker.instantiate_pre(&module)? })
     }
+}
+
+fn cache(folder: PathBuf) -> Option<Cache> {
+    let mut config = CacheConfig::new();
+    config.with_directory(folder);
+    Cache::new(config).ok()
 }
 
 impl Program {

@@ -36,3 +36,23 @@ pub fn seed() -> std::io::Result<u64> {
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
 }
+
+/// Says when a line of progress may be drawn again: ten times a second.
+#[derive(Debug, Default)]
+pub struct Ticker {
+    last: Option<std::time::Instant>,
+}
+
+impl Ticker {
+    const PERIOD: Duration = Duration::from_millis(100);
+
+    /// True if it is time; the next time counts from here.
+    pub fn is_due(&mut self) -> bool {
+        let now = std::time::Instant::now();
+        let due = self.last.is_none_or(|last| now - last >= Self::PERIOD);
+        if due {
+            self.last = Some(now);
+        }
+        due
+    }
+}

@@ -9,6 +9,7 @@
 
 pub mod capture;
 mod clock;
+mod interrupt;
 mod stdin;
 pub mod tap;
 
@@ -16,9 +17,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 
-pub use clock::{Clock, epoch, seed};
+pub use clock::{Clock, Ticker, epoch, seed};
+pub use interrupt::Interrupt;
 pub use stdin::Stdin;
 use tap::Tap;
 
@@ -36,8 +39,8 @@ pub struct Outside {
     pub taps: Vec<Tap>,
     /// The terminal's input and the guest that it belongs to.
     pub stdin: Option<(usize, Stdin)>,
-    /// Becomes readable when the lab is to end.
-    pub interrupt: Option<std::os::unix::net::UnixStream>,
+    /// Somebody reads the capture as it grows: it is flushed before each sleep.
+    pub follow: bool,
 }
 
 /// Runs `world` to its end. `turn` is called after each round with what happened; it answers false to stop.
@@ -46,7 +49,8 @@ pub struct Outside {
 /// A TAP that went away, or poll(2) itself.
 pub fn run(
     world: &mut World,
-    outside: &mut Outside,
+    mut outside: Outside,
+    interrupt: &Interrupt,
     duration: Option<Duration>,
     mut turn: impl FnMut(&World, Vec<Report>) -> bool,
 ) -> io::Result<Ending> {
@@ -67,9 +71,7 @@ pub fn run(
             stdin.feed(world, *guest);
         }
         let more = world.poll(now);
-        for outbound in world.take_outbound() {
-            outside.taps[outbound.tap].send(&outbound.frame.bytes)?;
-        }
+        outside.send(world)?;
         let reports = world.take_reports();
         if !turn(world, reports) {
             break Ending::Interrupted;
@@ -93,11 +95,15 @@ pub fn run(
             }
         };
         // With work left, the outside is looked at without waiting, and the interrupt with it.
-        if outside.wait(wait)? {
+        if outside.follow && wait != Some(Duration::ZERO) {
+            world.flush_sink();
+        }
+        if outside.wait(interrupt, wait)? {
             break Ending::Interrupted;
         }
     };
     world.stop();
+    outside.send(world)?;
     let reports = world.take_reports();
     turn(world, reports);
     Ok(ending)
@@ -109,27 +115,27 @@ impl Outside {
         !self.taps.is_empty() || self.stdin.as_ref().is_some_and(|(_, stdin)| !stdin.ended())
     }
 
+    /// Frames that leave by a TAP.
+    fn send(&mut self, world: &mut World) -> io::Result<()> {
+        for outbound in world.take_outbound() {
+            self.taps[outbound.tap].send(&outbound.frame.bytes)?;
+        }
+        Ok(())
+    }
+
     /// Sleeps until something comes in or `wait` is over (`None`: for ever). True if the interrupt came.
-    fn wait(&self, wait: Option<Duration>) -> io::Result<bool> {
+    fn wait(&self, interrupt: &Interrupt, wait: Option<Duration>) -> io::Result<bool> {
         let mut sources: Vec<BorrowedFd<'_>> = Vec::with_capacity(self.taps.len() + 2);
-        sources.extend(self.interrupt.as_ref().map(AsFd::as_fd));
+        sources.push(interrupt.as_fd());
         sources.extend(self.taps.iter().map(AsFd::as_fd));
         sources.extend(self.stdin.iter().filter(|(_, stdin)| !stdin.ended()).map(|(_, stdin)| stdin.as_fd()));
         let mut polled: Vec<_> =
             sources.iter().map(|source| PollFd::new(*source, PollFlags::POLLIN)).collect();
-        let timeout = match wait {
-            None => PollTimeout::NONE,
-            // Rounded up, so that a timer is due when it is over.
-            Some(wait) => {
-                let millis = wait.as_nanos().div_ceil(1_000_000);
-                PollTimeout::try_from(millis.min(60_000) as i32).unwrap_or(PollTimeout::ZERO)
-            }
-        };
-        match poll(&mut polled, timeout) {
+        // To the nanosecond: poll(2) alone counts in milliseconds, and links may be shorter.
+        match ppoll(&mut polled, wait.map(TimeSpec::from), None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        Ok(self.interrupt.is_some()
-            && polled[0].revents().is_some_and(|events| events.intersects(PollFlags::POLLIN)))
+        Ok(polled[0].revents().is_some_and(|events| events.intersects(PollFlags::POLLIN)))
     }
 }

@@ -26,6 +26,7 @@ mod units;
 mod tests;
 
 pub use mistake::{Located, ScenarioError};
+pub use units::parse_duration;
 
 use std::fs;
 use std::path::Path;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::address::{automatic_mac, link_local, nth_host};
 use super::plan::{
     DEFAULT_AGEING, DEFAULT_DESCRIPTORS, DEFAULT_EPOCH, DEFAULT_LINGER, DEFAULT_MEMORY_BYTES, DEFAULT_MTU,
-    DEFAULT_SWITCH, DeviceRef, GuestPlan, LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan, default_protocols,
-    digest,
+    DEFAULT_SWITCH, DeviceRef, GuestPlan, LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan, TapPlan,
+    default_protocols, digest,
 };
 use super::resolve::addressing::default_subnets;
 use crate::network::InterfaceConfig;
@@ -61,6 +61,25 @@ impl Plan {
             taps: Vec::new(),
             links: vec![link],
         }
+    }
+}
+
+/// The TAP of a single guest's lab.
+const SINGLE_TAP: &str = "tap";
+
+impl Plan {
+    /// Plugs a TAP device into the first switch.
+    pub fn plug_tap(&mut self, device: &str, netns: Option<String>) {
+        let switch = &mut self.switches[0];
+        let end = |device, index, name: String| PortRef { device, index, name };
+        let ends = [
+            end(DeviceRef::Tap(self.taps.len()), 0, device.to_owned()),
+            end(DeviceRef::Switch(0), switch.ports, format!("{}.{}", switch.name, switch.ports)),
+        ];
+        switch.ports += 1;
+        let name = format!("{device}:{}", switch.name);
+        self.links.push(LinkPlan { name, ends, directions: Default::default() });
+        self.taps.push(TapPlan { name: SINGLE_TAP.to_owned(), device: device.to_owned(), netns });
     }
 }
 

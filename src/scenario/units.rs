@@ -33,6 +33,15 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Problem> {
     duration.ok_or_else(|| Problem::new("is longer than a hundred years", HELP))
 }
 
+/// A duration as scenarios write it, without quotation marks, for the command line.
+///
+/// # Errors
+/// What is wrong, and what would be right.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration(&DeValue::String(text.into()))
+        .map_err(|problem| format!("{}; {}", problem.message, problem.help))
+}
+
 /// `"10Mbit"` a second, as bytes a second, rounded down.
 pub(super) fn rate(value: &DeValue<'_>) -> Result<u64, Problem> {
     const HELP: &str = "bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as \"10Mbit\"; \

@@ -135,6 +135,9 @@ pub struct World {
     egress: Egress,
 }
 
+/// Rounds that what is sent at the end may go on for.
+const LAST_ROUNDS: usize = 64;
+
 impl World {
     /// One round at `now`, which must not go back. True if there is more to do at this instant.
     pub fn poll(&mut self, now: Instant) -> bool {
@@ -277,16 +280,24 @@ impl World {
         self.sink_error.take().map_or(closed, Err)
     }
 
-    /// True once every guest ended and what it wrote was acknowledged. Guests in the background do not count.
+    /// True once every guest ended and what it wrote was acknowledged. Guests in the background do not count;
+    /// a lab without any other is never over by itself.
     pub fn is_over(&self) -> bool {
-        self.guests.iter().all(|slot| slot.state == GuestState::Gone || slot.plan.background)
+        let mut foreground = self.guests.iter().filter(|slot| !slot.plan.background).peekable();
+        foreground.peek().is_some() && foreground.all(|slot| slot.state == GuestState::Gone)
     }
 
-    /// Ends every guest that is still there.
+    /// Ends every guest that is still there, and lets their stacks say so: what they send at this instant is
+    /// sent, and nothing after.
     pub fn stop(&mut self) {
         for guest in 0..self.guests.len() {
             if self.guests[guest].state.is_running() {
                 self.end(guest, Exit::Stopped);
+            }
+        }
+        for _ in 0..LAST_ROUNDS {
+            if !self.poll(self.now) {
+                break;
             }
         }
     }

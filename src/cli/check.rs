@@ -1,0 +1,77 @@
+//! `guestnet check`: a scenario without running it.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use guestnet::scenario::assets::Assets;
+use guestnet::scenario::plan::Plan;
+
+use super::Failure;
+use super::docs::print;
+
+/// Checks scenarios, compiles their guests, and prints the addresses that everything has
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Scenario files
+    #[arg(required = true, value_name = "LAB.toml")]
+    paths: Vec<PathBuf>,
+    /// Say nothing of what is right
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
+    let mut engine = super::lab::engine(1)?;
+    for path in &arguments.paths {
+        let plan = match guestnet::scenario::load(path) {
+            Ok(plan) => plan,
+            Err(error) => {
+                code = Failure::from(error).tell();
+                continue;
+            }
+        };
+        let assets = Assets::read(&plan);
+        let mut told = std::collections::BTreeSet::new();
+        for guest in plan.guests.iter().filter(|guest| told.insert(&guest.module)) {
+            let loaded = assets.get(&guest.module).and_then(|bytes| {
+                engine.load(&guest.module, bytes).map(drop).map_err(|exit| exit.to_string())
+            });
+            if let Err(why) = loaded {
+                code = Failure::Other(format!("{}: guest `{}` {why}", path.display(), guest.name)).tell();
+            }
+        }
+        if !arguments.quiet {
+            print(summary(&plan).as_bytes())?;
+        }
+    }
+    Ok(code)
+}
+
+/// What is in the lab, and the addresses of all that has any.
+fn summary(plan: &Plan) -> String {
+    let count = |number: usize, what: &str| match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}{}", if what.ends_with("ch") { "es" } else { "s" }),
+    };
+    let mut text = format!(
+        "{}: {}, {}, {}, {}, {}\n",
+        plan.name,
+        count(plan.guests.len(), "guest"),
+        count(plan.switches.len(), "switch"),
+        count(plan.routers.len(), "router"),
+        count(plan.taps.len(), "TAP"),
+        count(plan.links.len(), "link"),
+    );
+    let guests = plan.guests.iter().map(|guest| (&guest.name, &guest.interfaces));
+    let routers = plan.routers.iter().map(|router| (&router.name, &router.interfaces));
+    for (name, interfaces) in guests.chain(routers) {
+        for interface in interfaces {
+            let addresses: Vec<_> = interface.addresses.iter().map(ToString::to_string).collect();
+            let addresses = addresses.join(" ");
+            let _ = writeln!(text, "  {name}.{} {} {addresses}", interface.name, interface.mac);
+        }
+    }
+    text
+}

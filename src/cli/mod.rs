@@ -1,0 +1,65 @@
+//! The command line: one file for each subcommand. They parse, call the library and choose the exit code.
+//!
+//! - `run`: a lab or one guest; with `console` (what a person sees) and `sinks` (where captures go).
+//! - `check`: a scenario without running it.
+//! - `docs`, `paper`: the guest ABI's page, man pages, shell completions.
+//! - `failure`: an error on its way to the terminal, with its exit code.
+
+mod check;
+mod console;
+mod docs;
+mod failure;
+mod lab;
+mod paper;
+mod run;
+mod sinks;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+
+/// Runs WebAssembly guests, each on an IP stack of its own, in virtual networks that are captured and repeatable.
+#[derive(Parser)]
+#[command(name = "guestnet", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 if all went well; that of the guest, where one guest runs alone; 1 if a guest of a lab, or guestnet \
+itself, failed; 2 for mistakes on the command line or in a scenario; 124 if the lab's duration ended it; 130 if \
+Ctrl-C did.";
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Check(check::Arguments),
+    Docs(docs::Arguments),
+    Man(paper::Man),
+    Completions(paper::Completions),
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Docs(arguments) => docs::docs(&arguments),
+        Command::Man(arguments) => paper::man(&arguments),
+        Command::Completions(arguments) => paper::completions(&arguments),
+    };
+    result.unwrap_or_else(Failure::tell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

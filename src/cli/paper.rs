@@ -1,0 +1,49 @@
+//! `guestnet man` and `guestnet completions`, both made from the command line's own description.
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::docs::print;
+use super::{Cli, Failure};
+
+/// Prints a man page: `guestnet man run | man -l -`
+#[derive(clap::Args)]
+pub struct Man {
+    /// The subcommand whose page it is; guestnet's own page if there is none
+    subcommand: Option<String>,
+}
+
+/// Prints a shell's completions, to be sourced or put where it looks for them
+#[derive(clap::Args)]
+pub struct Completions {
+    shell: Shell,
+}
+
+pub fn man(arguments: &Man) -> Result<ExitCode, Failure> {
+    let mut root = Cli::command();
+    root.build();
+    let command = match &arguments.subcommand {
+        None => root,
+        Some(name) => {
+            let known: Vec<_> = root.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+            let found = root.find_subcommand(name).cloned();
+            found.ok_or_else(|| {
+                Failure::usage(
+                    format!("there is no subcommand `{name}`"),
+                    format!("one of {}", known.join(", ")),
+                )
+            })?
+        }
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command).render(&mut page).map_err(Failure::io("man page"))?;
+    print(&page)
+}
+
+pub fn completions(arguments: &Completions) -> Result<ExitCode, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "guestnet", &mut script);
+    print(&script)
+}

@@ -1,0 +1,64 @@
+//! Where a capture goes: one file, standard output, or a file for each guest.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use guestnet::capture::{Fan, Group, Sink, Writer};
+use guestnet::live::capture::Threaded;
+use guestnet::world::World;
+
+use super::Failure;
+
+/// What the command line says of captures.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Capture {
+    /// Write every frame to this pcapng file; `-` is standard output, for `| wireshark -k -i -`
+    #[arg(long, value_name = "FILE")]
+    capture: Option<PathBuf>,
+    /// Write one pcapng file for each guest, NAME.pcapng, into this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "capture")]
+    capture_guests: Option<PathBuf>,
+}
+
+impl Capture {
+    /// True if standard output belongs to the capture, and what guests print has to go elsewhere.
+    pub fn takes_stdout(&self) -> bool {
+        self.capture.as_deref() == Some(Path::new("-"))
+    }
+
+    /// As the summary names it.
+    pub fn place(&self) -> Option<&Path> {
+        self.capture.as_deref().or(self.capture_guests.as_deref()).filter(|_| !self.takes_stdout())
+    }
+
+    /// The sink for `world`, behind a thread that writes; `None` if nothing is to be captured.
+    pub fn open(&self, world: &World) -> Result<Option<Box<dyn Sink>>, Failure> {
+        let sink: Box<dyn Sink> = if let Some(folder) = &self.capture_guests {
+            fs::create_dir_all(folder).map_err(Failure::io(format!("capture {}", folder.display())))?;
+            let groups = world.guest_ports().map(|(name, ports)| {
+                let out = create(&folder.join(format!("{name}.pcapng")))?;
+                Ok(Group { ports, out })
+            });
+            let groups = groups.collect::<Result<Vec<_>, Failure>>()?;
+            Box::new(Fan::new(world.session(), groups).map_err(self.failed())?)
+        } else if let Some(path) = &self.capture {
+            let out: Box<dyn Write + Send> =
+                if self.takes_stdout() { Box::new(io::stdout()) } else { Box::new(create(path)?) };
+            Box::new(Writer::new(out, world.session()).map_err(self.failed())?)
+        } else {
+            return Ok(None);
+        };
+        let sink = Threaded::new(sink).map_err(self.failed())?;
+        Ok(Some(Box::new(sink)))
+    }
+
+    pub fn failed(&self) -> impl FnOnce(io::Error) -> Failure {
+        let place = self.place().unwrap_or(Path::new("to standard output"));
+        Failure::io(format!("capture {}", place.display()))
+    }
+}
+
+fn create(path: &Path) -> Result<File, Failure> {
+    File::create(path).map_err(Failure::io(format!("capture {}", path.display())))
+}
