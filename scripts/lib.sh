@@ -62,3 +62,21 @@ need_pip() {
         die "the Python package $package could not be installed"
     [ -e "$folder/$file" ] || die "the Python package $package has no $file"
 }
+
+readonly rust_minor_min=95
+readonly rust_advice="with rustup (https://rustup.rs): rustup toolchain install stable --component rustfmt,clippy"
+
+# A Rust that is new enough. It cannot come from Debian, whose Rust is older than what guestnet needs.
+need_rust() {
+    local version minor
+    { have cargo && have rustc; } || die "cargo and rustc are missing; guestnet needs Rust 1.$rust_minor_min or newer; $rust_advice"
+    version=$(rustc --version) # "rustc 1.95.0 (...)"
+    minor=${version#rustc 1.}
+    [ "${minor%%.*}" -ge "$rust_minor_min" ] 2>/dev/null ||
+        die "this is $version, and guestnet needs Rust 1.$rust_minor_min or newer; $rust_advice"
+}
+
+need_rust_lints() {
+    { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 ||
+        die "cargo fmt or cargo clippy is missing; $rust_advice; or leave them out: scripts/test --quick"
+}

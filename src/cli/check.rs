@@ -70,7 +70,8 @@ fn summary(plan: &Plan) -> String {
         for interface in interfaces {
             let addresses: Vec<_> = interface.addresses.iter().map(ToString::to_string).collect();
             let addresses = addresses.join(" ");
-            let _ = writeln!(text, "  {name}.{} {} {addresses}", interface.name, interface.mac);
+            let mac = interface.mac.0.map(|octet| format!("{octet:02x}")).join(":");
+            let _ = writeln!(text, "  {name}.{} {mac} {addresses}", interface.name);
         }
     }
     text

@@ -34,7 +34,7 @@ Ctrl-C did.";
 
 #[derive(Subcommand)]
 enum Command {
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     Check(check::Arguments),
     Docs(docs::Arguments),
     Man(paper::Man),
@@ -44,7 +44,7 @@ enum Command {
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => run::run(*arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Docs(arguments) => docs::docs(&arguments),
         Command::Man(arguments) => paper::man(&arguments),

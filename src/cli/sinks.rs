@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use guestnet::capture::{Fan, Group, Sink, Writer};
+use guestnet::capture::{Fan, Group, PortInfo, Session, Sink, Writer};
 use guestnet::live::capture::Threaded;
 use guestnet::world::World;
 
@@ -16,6 +16,9 @@ pub struct Capture {
     /// Write every frame to this pcapng file; `-` is standard output, for `| wireshark -k -i -`
     #[arg(long, value_name = "FILE")]
     capture: Option<PathBuf>,
+    /// Capture only at this guest, router, switch, TAP or port, such as `client`, `r1.wan` or `lan.0`; may be repeated
+    #[arg(long, value_name = "NAME", requires = "capture")]
+    capture_at: Vec<String>,
     /// Write one pcapng file for each guest, NAME.pcapng, into this directory
     #[arg(long, value_name = "DIR", conflicts_with = "capture")]
     capture_guests: Option<PathBuf>,
@@ -45,12 +48,36 @@ impl Capture {
         } else if let Some(path) = &self.capture {
             let out: Box<dyn Write + Send> =
                 if self.takes_stdout() { Box::new(io::stdout()) } else { Box::new(create(path)?) };
-            Box::new(Writer::new(out, world.session()).map_err(self.failed())?)
+            if self.capture_at.is_empty() {
+                Box::new(Writer::new(out, world.session()).map_err(self.failed())?)
+            } else {
+                let groups = vec![Group { ports: self.ports(world.session())?, out }];
+                Box::new(Fan::new(world.session(), groups).map_err(self.failed())?)
+            }
         } else {
             return Ok(None);
         };
         let sink = Threaded::new(sink).map_err(self.failed())?;
         Ok(Some(Box::new(sink)))
+    }
+
+    /// The ports that `--capture-at` names, in the lab's order: `r1` is all of `r1.lan` and `r1.wan`.
+    fn ports(&self, session: &Session) -> Result<Vec<u32>, Failure> {
+        let is_of = |port: &str, name: &str| {
+            port.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if let Some(name) =
+            self.capture_at.iter().find(|name| !session.ports.iter().any(|port| is_of(&port.name, name)))
+        {
+            let known: Vec<_> = session.ports.iter().take(20).map(|port| port.name.as_str()).collect();
+            let more = if session.ports.len() > known.len() { ", ..." } else { "" };
+            return Err(Failure::usage(
+                format!("--capture-at {name}: the lab has nothing of that name"),
+                format!("its ports are {}{more}", known.join(", ")),
+            ));
+        }
+        let wanted = |port: &PortInfo| self.capture_at.iter().any(|name| is_of(&port.name, name));
+        Ok((0..).zip(&session.ports).filter(|(_, port)| wanted(port)).map(|(number, _)| number).collect())
     }
 
     pub fn failed(&self) -> impl FnOnce(io::Error) -> Failure {
