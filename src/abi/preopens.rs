@@ -53,8 +53,11 @@ impl Context {
         let mut names = Vec::new();
         {
             let mut node = lock(&node);
-            let protocols: Vec<_> =
-                setup.protocols.into_iter().map(|(name, grant)| (name, node.grant(grant))).collect();
+            let protocols: Vec<_> = setup
+                .protocols
+                .into_iter()
+                .map(|(name, grant)| (name, node.grant(grant.into_protocol())))
+                .collect();
             for (name, protocol, bind, kind, backlog) in setup.listeners {
                 let id = protocols
                     .iter()

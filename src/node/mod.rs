@@ -19,10 +19,9 @@ pub use stdio::{Output, OutputStream, Stdio};
 
 use crate::error::{Error, Result};
 use crate::network::{Frame, InterfaceConfig, Route};
-use crate::protocol::Grant;
 use crate::rng::Rng;
 use crate::time::Instant;
-use object::{Context, Read};
+use object::{Context, Protocol, Read};
 use slab::Slab;
 
 /// What `open` is asked for (`filetype` 6 and 5 of the guest ABI).
@@ -119,8 +118,8 @@ impl Node {
 
     // What guest calls use.
 
-    pub fn grant(&mut self, grant: Grant) -> ObjectId {
-        self.objects.insert(Object::Protocol(grant.into_protocol()))
+    pub fn grant(&mut self, protocol: Box<dyn Protocol>) -> ObjectId {
+        self.objects.insert(Object::Protocol(protocol))
     }
 
     /// Objects open.
