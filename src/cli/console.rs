@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use guestnet::guest::Exit;
 use guestnet::live::Ticker;
@@ -79,6 +80,11 @@ impl Console {
             bar.set_message(format!("compiling {guest}"));
             bar.tick();
         }
+    }
+
+    /// How often [`Console::show`] wants to be called for its line of progress to live.
+    pub fn refresh(&self) -> Option<Duration> {
+        self.progress.as_ref().map(|_| Ticker::PERIOD)
     }
 
     /// Shows what happened. False if nobody reads any more.

@@ -84,7 +84,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             console.show(world, reports) && !interrupt.is_requested()
         })
     } else {
-        let outside = Outside { follow: arguments.capture.takes_stdout(), ..outside };
+        let outside =
+            Outside { follow: arguments.capture.takes_stdout(), refresh: console.refresh(), ..outside };
         let turn = |world: &World, reports| console.show(world, reports);
         live::run(&mut world, outside, &interrupt, duration, turn).map_err(Failure::io("the lab"))?
     };

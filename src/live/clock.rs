@@ -44,7 +44,7 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    const PERIOD: Duration = Duration::from_millis(100);
+    pub const PERIOD: Duration = Duration::from_millis(100);
 
     /// True if it is time; the next time counts from here.
     pub fn is_due(&mut self) -> bool {

@@ -41,6 +41,8 @@ pub struct Outside {
     pub stdin: Option<(usize, Stdin)>,
     /// Somebody reads the capture as it grows: it is flushed before each sleep.
     pub follow: bool,
+    /// Somebody watches: a turn comes at least this often, though nothing happens.
+    pub refresh: Option<Duration>,
 }
 
 /// Runs `world` to its end. `turn` is called after each round with what happened; it answers false to stop.
@@ -89,8 +91,11 @@ pub fn run(
         } else {
             let next = [world.poll_at(), end].into_iter().flatten().min();
             match next {
-                Some(at) => Some(at - clock.now()),
-                None if outside.has_sources() => None,
+                Some(at) => {
+                    let wait = at - clock.now();
+                    Some(outside.refresh.map_or(wait, |refresh| wait.min(refresh)))
+                }
+                None if outside.has_sources() => outside.refresh,
                 None => break Ending::Stalled,
             }
         };
