@@ -46,7 +46,11 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
+    /// What is due in the far future never comes, and is not kept.
     pub fn push(&mut self, at: Instant, event: T) {
+        if at == Instant::FAR_FUTURE {
+            return;
+        }
         self.sequence += 1;
         self.heap.push(Reverse(Entry { at, sequence: self.sequence, event }));
     }
@@ -86,5 +90,7 @@ mod tests {
         assert_eq!(queue.pop_due(Instant::from_nanos(9)), None);
         let order: String = std::iter::from_fn(|| queue.pop_due(Instant::from_nanos(20))).collect();
         assert_eq!(order, "abcd");
+        queue.push(Instant::FAR_FUTURE, 'e');
+        assert_eq!(queue.next_at(), None);
     }
 }
