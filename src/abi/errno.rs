@@ -1,6 +1,7 @@
 //! One table from what an operation answers to the guest ABI's `errno`. Both modules number it alike.
 
 use wasmtime_wasi::p1::types::Errno;
+use wiggle::GuestError;
 
 use crate::error::Error;
 
@@ -34,5 +35,19 @@ pub fn errno(error: Error) -> Errno {
         Error::TooManyDescriptors => Errno::Mfile,
         Error::Pipe => Errno::Pipe,
         Error::Overflow => Errno::Overflow,
+    }
+}
+
+/// The errno of an argument: `inval` for a value that its type does not have and a pointer that is not aligned,
+/// `ilseq` for text that is not UTF-8, `fault` for a pointer outside memory.
+pub fn of_argument(error: &GuestError) -> Errno {
+    match error {
+        GuestError::InFunc { err, .. } => of_argument(err),
+        GuestError::InvalidFlagValue(_)
+        | GuestError::InvalidEnumValue(_)
+        | GuestError::TryFromIntError(_)
+        | GuestError::PtrNotAligned(..) => Errno::Inval,
+        GuestError::InvalidUtf8(_) => Errno::Ilseq,
+        GuestError::PtrOverflow | GuestError::PtrOutOfBounds(_) | GuestError::SliceLengthsDiffer => Errno::Fault,
     }
 }

@@ -12,6 +12,7 @@ use wasmtime_wasi::p1::{types, wasi_snapshot_preview1 as preview1};
 use wiggle::{GuestError, GuestMemory, GuestPtr};
 
 use super::Context;
+use super::errno::of_argument;
 use super::networking::module as networking;
 use super::trace;
 
@@ -38,11 +39,15 @@ fn check_result(memory: &GuestMemory<'_>, pointer: i32, bytes: u32) -> Result<()
     if pointer.is_multiple_of(bytes) { Ok(()) } else { Err(Errno::Inval) }
 }
 
-/// A call's errno; pointer errors are `fault`, everything else ends the guest.
+/// A call's errno: what is wrong with an argument is the guest's to know, everything else ends it.
 fn finish(result: wasmtime::Result<i32>) -> wasmtime::Result<i32> {
-    match result {
-        Err(error) if error.downcast_ref::<GuestError>().is_some() => Ok(i32::from(u16::from(Errno::Fault))),
-        other => other,
+    let error = match result {
+        Ok(errno) => return Ok(errno),
+        Err(error) => error,
+    };
+    match error.downcast_ref::<GuestError>() {
+        Some(argument) => Ok(i32::from(u16::from(of_argument(argument)))),
+        None => Err(error),
     }
 }
 
@@ -174,6 +179,8 @@ pub fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
 mod ours {
     use super::*;
 
+    const PRESTAT_BYTES: u32 = 8;
+
     pub fn fd_prestat_get(
         context: &mut Context,
         memory: &mut GuestMemory<'_>,
@@ -181,9 +188,12 @@ mod ours {
         result: i32,
     ) -> wasmtime::Result<i32> {
         let at = result as u32;
+        if memory.as_cow(GuestPtr::<[u8]>::new((at, PRESTAT_BYTES))).is_err() {
+            return Ok(i32::from(u16::from(Errno::Fault)));
+        }
         errno_of(context.prestat(memory, Fd::from(fd as u32)).and_then(|(tag, len)| {
             memory.write(GuestPtr::<u8>::new(at), tag)?;
-            memory.write(GuestPtr::<u32>::new(at.checked_add(4).ok_or(Errno::Fault)?), len)?;
+            memory.write(GuestPtr::<u32>::new(at + 4), len)?;
             Ok(())
         }))
     }

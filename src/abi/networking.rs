@@ -5,7 +5,7 @@
 use wasmtime_wasi::p1::types::{Errno, Fd};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::errno::errno;
+use super::errno::{errno, of_argument};
 use super::rights::Rights;
 use super::table::{Network, NetworkKind};
 use super::{Context, block};
@@ -31,13 +31,7 @@ impl types::UserErrorConversion for Context {}
 
 impl From<wiggle::GuestError> for Failure {
     fn from(error: wiggle::GuestError) -> Self {
-        use wiggle::GuestError::{InFunc, InvalidEnumValue, InvalidFlagValue, InvalidUtf8};
-        match error {
-            InvalidFlagValue { .. } | InvalidEnumValue { .. } => types::Errno::Inval.into(),
-            InvalidUtf8 { .. } => types::Errno::Ilseq.into(),
-            InFunc { err, .. } => (*err).into(),
-            _ => types::Errno::Fault.into(),
-        }
+        of_argument(&error).into()
     }
 }
 

@@ -96,6 +96,8 @@ pub struct Tcp {
     error: Option<Error>,
     /// The peer's sequence number after its FIN.
     peer_next: u32,
+    /// The last acknowledgement that came.
+    acknowledged: u32,
     read_shut: bool,
     options: TcpOptions,
 }
@@ -107,6 +109,19 @@ impl Tcp {
 
     fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
         self.socket.set.get_mut(self.socket.handle)
+    }
+
+    /// True for one more acknowledgement of the same while nothing but our FIN is not acknowledged. smoltcp takes
+    /// three for a loss, finds no data to send again, and has stopped the FIN's timer for it: nothing would
+    /// ever be sent again.
+    fn is_idle_duplicate(&self, segment: &Segment) -> bool {
+        let socket = self.socket();
+        segment.acknowledgement == self.acknowledged
+            && segment.payload_len == 0
+            && segment.ack
+            && !(segment.syn || segment.fin || segment.rst)
+            && matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck)
+            && socket.send_queue() == 0
     }
 
     fn readiness(&self) -> Readiness {
@@ -231,6 +246,8 @@ impl Stack {
             }
             Err(tcp::SendError::InvalidState) => match connection.error {
                 Some(Error::TimedOut) => Err(Error::TimedOut),
+                // After the peer's end its reset only says that it reads no more.
+                Some(Error::ConnectionReset) if connection.peer_next == 0 => Err(Error::ConnectionReset),
                 _ => Err(Error::Pipe),
             },
         }
@@ -306,6 +323,8 @@ impl Stack {
             connection.phase = Phase::Open;
             connection.waiting = Interest::default();
             connection.deadline = Some(now + ORPHAN);
+            // It may be gone before a delay is over.
+            connection.socket_mut().set_ack_delay(None);
         }
         self.mark_dirty(id);
     }
@@ -358,6 +377,10 @@ impl Stack {
         if segment.fin {
             connection.peer_next = segment.sequence.wrapping_add(segment.payload_len as u32).wrapping_add(1);
         }
+        if connection.is_idle_duplicate(&segment) {
+            return;
+        }
+        connection.acknowledged = segment.acknowledgement;
         let before = connection.socket().state();
         nics[nic].receive(now, packet, &mut connection.socket.set);
         let after = connection.socket().state();
@@ -370,9 +393,10 @@ impl Stack {
         if eager {
             self.pump(now, id);
         } else {
-            // What became readable can be read at once; what is to be sent waits for the turn's end.
-            self.settle(now, id);
+            // What became readable can be read at once; what is to be sent waits for the turn's end, the last
+            // acknowledgement of a connection included.
             self.mark_dirty(id);
+            self.settle(now, id);
         }
     }
 
@@ -538,6 +562,7 @@ impl Stack {
             deadline: None,
             error: None,
             peer_next: 0,
+            acknowledged: 0,
             read_shut: false,
             options,
         });
