@@ -145,7 +145,7 @@ impl Lab {
 
     /// Ends a lab that has done its work, which is to have gone well: in order, with a capture that is whole and has
     /// nothing wrong in it.
-    pub fn finish(mut self) -> Ended {
+    pub fn finish(&mut self) -> Ended {
         let ended = self.stop(Signal::SIGINT);
         assert!(matches!(ended.status.code(), Some(0 | 130)), "{ended:?}");
         super::capture::check(&self.capture());
