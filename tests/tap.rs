@@ -3,17 +3,18 @@
 //!
 //! Needs root: scripts/test sees to that.
 
+mod common;
+
 use std::fs::{metadata, read_link};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use common::namespace::{DEVICE, Namespace, script};
 use guestnet::live::tap::{Counters, FRAME_BYTES_MAX, Tap, TapError};
 use guestnet::rng::Seed;
 use miette::Diagnostic;
@@ -27,81 +28,21 @@ use smoltcp::wire::{
 const LINUX: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
 const GUEST: Ipv4Address = Ipv4Address::new(10, 0, 0, 2);
 const GUEST_MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 2]);
-const DEVICE: &str = "gn0";
 /// For what should come at once; long, so that a busy machine does not fail the tests.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A namespace with a TAP in it, gone again at the end of the test however that ends.
-struct Namespace {
-    name: String,
-}
-
-impl Namespace {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        assert!(
-            Uid::effective().is_root(),
-            "a network namespace needs root; run through scripts/test, which takes sudo where it has to"
-        );
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let namespace = Namespace { name: format!("gntest-{}-{number}", std::process::id()) };
-        namespace.up(&[]);
-        namespace
-    }
-
-    fn up(&self, options: &[&str]) -> String {
-        let output = script("up", &[&["--netns", &self.name], options].concat());
-        assert!(output.status.success(), "netns/up: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn down(&self) {
-        let output = script("down", &["--netns", &self.name]);
-        assert!(output.status.success(), "netns/down: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
-    /// Opens the TAP. A child process of another test has this process's descriptors from its fork to its
-    /// exec, so one that was closed just now may be busy for that long.
-    fn open(&self) -> Tap {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match Tap::open(DEVICE, Some(&self.name)) {
-                Err(TapError::Busy { .. }) if Instant::now() < deadline => {
-                    thread::sleep(Duration::from_millis(1));
-                }
-                opened => return opened.unwrap(),
+/// Opens a namespace's TAP. A child process of another test has this process's descriptors from its fork to its
+/// exec, so one that was closed just now may be busy for that long.
+fn open(namespace: &Namespace) -> Tap {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Tap::open(DEVICE, Some(&namespace.name)) {
+            Err(TapError::Busy { .. }) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(1));
             }
+            opened => return opened.unwrap(),
         }
     }
-
-    /// A command that runs inside the namespace.
-    fn command(&self, line: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name]).args(line.split(' ')).stdin(Stdio::null());
-        command
-    }
-
-    /// Runs a command inside the namespace, and has what it printed.
-    fn run(&self, line: &str) -> String {
-        let output = self.command(line).output().unwrap();
-        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn start(&self, line: &str) -> Child {
-        self.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        script("down", &["--netns", &self.name]);
-    }
-}
-
-fn script(name: &str, arguments: &[&str]) -> Output {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("netns").join(name);
-    Command::new(path).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
 /// The next frame, waited for with poll(2); `None` when none comes before the deadline.
@@ -213,7 +154,7 @@ fn told(error: &TapError) -> String {
 #[test]
 fn linux_asks_for_its_neighbours() {
     let namespace = Namespace::new();
-    let mut tap = namespace.open();
+    let mut tap = open(&namespace);
     let mut ping = namespace.start("ping -c 1 -W 1 10.0.0.2");
     let request = expect(&mut tap, "an ARP request", arp);
     ping.wait().unwrap();
@@ -241,7 +182,7 @@ fn linux_asks_for_its_neighbours() {
 #[test]
 fn ping_is_answered_and_garbage_does_no_harm() {
     let namespace = Namespace::new();
-    let mut tap = namespace.open();
+    let mut tap = open(&namespace);
     assert!(ping_gets_through(&namespace, &mut tap));
     assert_eq!(tap.counters(), Counters::default());
 
@@ -268,7 +209,7 @@ fn ping_is_answered_and_garbage_does_no_harm() {
 fn a_frame_longer_than_the_buffer_is_left_out_and_counted() {
     let namespace = Namespace::new();
     namespace.up(&["--mtu", "65521"]);
-    let mut tap = namespace.open();
+    let mut tap = open(&namespace);
     assert_eq!(tap.mtu(), 65_521);
     namespace.run("ip neigh add 10.0.0.2 lladdr 02:00:00:00:00:02 dev gn0");
     // 65 493 bytes, 8 of ICMP and 20 of IP fill the MTU, and 14 of Ethernet come before.
@@ -295,7 +236,7 @@ fn one_program_at_a_time_and_as_often_as_wanted() {
     let namespace = Namespace::new();
     let own = || read_link("/proc/thread-self/ns/net").unwrap();
     let before = own();
-    let first = namespace.open();
+    let first = open(&namespace);
     assert_eq!(own(), before);
     let busy = Tap::open(DEVICE, Some(&namespace.name)).unwrap_err();
     insta::assert_snapshot!(told(&busy), @"
@@ -303,7 +244,7 @@ fn one_program_at_a_time_and_as_often_as_wanted() {
     help: end that program (another guestnet?), or use a TAP with another name
     ");
     drop(first);
-    let mut tap = namespace.open();
+    let mut tap = open(&namespace);
     assert_eq!((tap.name(), tap.mtu()), (DEVICE, 1500));
     assert!(ping_gets_through(&namespace, &mut tap));
 }
@@ -314,7 +255,7 @@ fn a_tap_of_its_own_is_up_and_goes_with_it() {
     let tap = Tap::open("gn-own", Some(&namespace.name)).unwrap();
     assert!(namespace.run("ip -o link show dev gn-own").contains(",UP,LOWER_UP>"));
     drop(tap);
-    let deadline = Instant::now() + PATIENCE; // see Namespace::open
+    let deadline = Instant::now() + PATIENCE; // see `open`
     while namespace.command("ip link show dev gn-own").output().unwrap().status.success() {
         assert!(Instant::now() < deadline, "the TAP stays");
     }
@@ -323,7 +264,7 @@ fn a_tap_of_its_own_is_up_and_goes_with_it() {
 #[test]
 fn a_link_that_is_down_costs_frames_only() {
     let namespace = Namespace::new();
-    let mut tap = namespace.open();
+    let mut tap = open(&namespace);
     namespace.run("ip link set dev gn0 down");
     assert!(!tap.send(&[0; 64]).unwrap());
     assert_eq!(tap.counters(), Counters { link_down: 1, ..Counters::default() });
@@ -333,7 +274,7 @@ fn a_link_that_is_down_costs_frames_only() {
 
     namespace.run("ip link set dev gn0 down");
     drop(tap);
-    let mut tap = namespace.open();
+    let mut tap = open(&namespace);
     assert!(namespace.run("ip -o link show dev gn0").contains(",UP,LOWER_UP>"));
     assert!(tap.send(&[0; 64]).unwrap());
 }
@@ -341,7 +282,7 @@ fn a_link_that_is_down_costs_frames_only() {
 #[test]
 fn a_device_that_goes_away_is_an_error_at_once() {
     let namespace = Namespace::new();
-    let mut tap = namespace.open();
+    let mut tap = open(&namespace);
     namespace.down();
     let deadline = Instant::now() + PATIENCE;
     let gone = loop {
@@ -424,7 +365,7 @@ fn netns_up_can_run_again_and_down_takes_it_all() {
     let again = namespace.up(&["--address", "10.0.0.1/24", "--address", "fd00:7::1/64", "--mtu", "9000"]);
     assert!(again.contains("10.0.0.1/24 fd00:7::1/64"), "{again}");
     namespace.up(&["--tap", "gn1", "--address", "192.0.2.1/24"]);
-    let tap = namespace.open();
+    let tap = open(&namespace);
     assert_eq!(tap.mtu(), 9000);
     // At once, as there is no wait for duplicates.
     let addresses = namespace.run("ip -o addr show dev gn0");

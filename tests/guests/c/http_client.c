@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     answer[have] = 0;
     char *body = strstr(answer, "\r\n\r\n");
     int status;
-    if (!body || sscanf(answer, "HTTP/1.1 %d", &status) != 1) {
+    if (!body || sscanf(answer, "HTTP/1.%*1[01] %d", &status) != 1) {
         fprintf(stderr, "%s: no HTTP answer in %zu bytes\n", guest_name, have);
         return 1;
     }

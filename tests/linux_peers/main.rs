@@ -1,0 +1,13 @@
+//! The program with a TAP, against what Linux has: ping, curl, nc, nmap, and sockets of its kernel. Each lab is in a
+//! namespace of its own, and each capture is read by tshark afterwards.
+//!
+//! Needs root: scripts/test sees to that.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bulk;
+mod echo;
+mod errors;
+mod http;
+mod ping;
