@@ -138,8 +138,11 @@ fn outside(plan: &Plan) -> Result<Outside, Failure> {
 fn summary(arguments: &Arguments, plan: &Plan, world: &World, console: &Console, seed: u64) -> String {
     let totals = world.totals();
     let capture = arguments.capture.place().map(|place| format!("; capture: {}", place.display()));
+    let drops = world.device_drops();
+    let drops: Vec<_> = drops.iter().map(|(why, count)| format!("{count} {why}")).collect();
+    let drops = if drops.is_empty() { String::new() } else { format!("; by devices: {}", drops.join(", ")) };
     format!(
-        "{}: {}; {:.6} s{}, seed {seed}; {} frames, {} bytes, {} dropped{}",
+        "{}: {}; {:.6} s{}, seed {seed}; {} frames, {} bytes, {} dropped by links{drops}{}",
         plan.name,
         console.tally(),
         world.now().elapsed().as_secs_f64(),

@@ -11,6 +11,7 @@
 //! order in which they were woken, nodes by number.
 
 mod build;
+mod drops;
 mod network;
 mod schedule;
 

@@ -2,7 +2,7 @@
 //!
 //! smoltcp looks at every socket of a set for each packet. Here each connection has a set of its own,
 //! and this file finds it: [`classify`] reads the addresses and ports, [`Table`] maps them to a key.
-//! Nothing is trusted: a header that does not add up is [`Class::Other`], and the stack below judges it.
+//! Nothing is trusted: what does not add up is [`Class::Malformed`] and goes no further.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -45,6 +45,8 @@ pub enum Class {
     Neighbour,
     /// Anything else, for smoltcp's interface to answer or drop.
     Other,
+    /// Cut short, or against its protocol's format.
+    Malformed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ pub enum Unreachable {
 
 /// Reads an Ethernet frame (`ethernet`) or a bare IP packet.
 pub fn classify(bytes: &[u8], ethernet: bool) -> Class {
-    classify_checked(bytes, ethernet).unwrap_or(Class::Other)
+    classify_checked(bytes, ethernet).unwrap_or(Class::Malformed)
 }
 
 fn classify_checked(bytes: &[u8], ethernet: bool) -> Option<Class> {
@@ -80,15 +82,18 @@ fn classify_checked(bytes: &[u8], ethernet: bool) -> Option<Class> {
         EthernetProtocol::Ipv4 => ipv4(frame.payload(), EthernetFrame::<&[u8]>::header_len()),
         EthernetProtocol::Ipv6 => ipv6(frame.payload(), EthernetFrame::<&[u8]>::header_len()),
         EthernetProtocol::Arp => ArpPacket::new_checked(frame.payload()).ok().map(|_| Class::Neighbour),
-        EthernetProtocol::Unknown(_) => None,
+        EthernetProtocol::Unknown(_) => Some(Class::Other),
     }
 }
 
 fn ipv4(bytes: &[u8], offset: usize) -> Option<Class> {
     let packet = Ipv4Packet::new_checked(bytes).ok()?;
-    // Fragments carry no ports, and smoltcp is built without reassembly: it drops them.
-    if packet.version() != 4 || packet.more_frags() || packet.frag_offset() != 0 {
+    if packet.version() != 4 {
         return None;
+    }
+    // Fragments carry no ports, and smoltcp is built without reassembly: it drops them.
+    if packet.more_frags() || packet.frag_offset() != 0 {
+        return Some(Class::Other);
     }
     let header = usize::from(packet.header_len());
     let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
@@ -143,14 +148,14 @@ fn transport(
             let start = offset + smoltcp::wire::UDP_HEADER_LEN;
             Some(Class::Udp(Tuple { local, remote }, start..offset + usize::from(udp.len())))
         }
-        _ => None,
+        _ => Some(Class::Other),
     }
 }
 
 fn icmpv4(bytes: &[u8]) -> Option<Class> {
     let packet = Icmpv4Packet::new_checked(bytes).ok()?;
     if packet.msg_type() != Icmpv4Message::DstUnreachable {
-        return None;
+        return Some(Class::Other);
     }
     // RFC 1122 3.2.2.1.
     let reason = match packet.msg_code() {
@@ -177,7 +182,7 @@ fn icmpv6(bytes: &[u8]) -> Option<Class> {
         (Icmpv6Message::DstUnreachable, 1 | 5 | 6) => Unreachable::Prohibited,
         (Icmpv6Message::DstUnreachable, _) => Unreachable::Host,
         (Icmpv6Message::PktTooBig, _) => Unreachable::TooBig,
-        _ => return None,
+        _ => return Some(Class::Other),
     };
     let quoted = bytes.get(8..)?;
     let address = |at: usize| Some(IpAddr::from(<[u8; 16]>::try_from(quoted.get(at..at + 16)?).ok()?));
@@ -196,7 +201,7 @@ fn quoted_flow(
     let quoted = match protocol {
         IpProtocol::Tcp => Quoted::Tcp,
         IpProtocol::Udp => Quoted::Udp,
-        _ => return None,
+        _ => return Some(Class::Other),
     };
     let port = |at: usize| Some(u16::from_be_bytes(transport.get(at..at + 2)?.try_into().ok()?));
     let tuple = Tuple { local: SocketAddr::new(local, port(0)?), remote: SocketAddr::new(remote, port(2)?) };
@@ -255,5 +260,36 @@ impl Hasher for Fold {
 
     fn finish(&self) -> u64 {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An IPv4 packet with nothing in it but its header and `payload`.
+    fn ipv4(protocol: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let len = (20 + payload.len()) as u8;
+        let header = [0x45, 0, 0, len, 0, 1, flags, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        [&header, payload].concat()
+    }
+
+    #[test]
+    fn what_is_cut_short_is_malformed_and_what_is_unknown_is_other() {
+        let udp = ipv4(17, 0, &[0, 1, 0, 2, 0, 9, 0, 0, b'x']);
+        assert!(matches!(classify(&udp, false), Class::Udp(_, payload) if payload == (28..29)));
+        for len in 0..udp.len() {
+            assert_eq!(classify(&udp[..len], false), Class::Malformed, "{len} bytes");
+        }
+        assert_eq!(
+            classify(&ipv4(17, 0, &[0, 1, 0, 2, 0, 99, 0, 0]), false),
+            Class::Malformed,
+            "length past the end"
+        );
+        assert_eq!(classify(&ipv4(6, 0, &[0; 20]), false), Class::Malformed, "a TCP header of no length");
+        assert_eq!(classify(&ipv4(17, 0x20, &[1, 2, 3]), false), Class::Other, "a fragment");
+        assert_eq!(classify(&ipv4(132, 0, &[]), false), Class::Other, "SCTP");
+        assert_eq!(classify(&[2; 13], true), Class::Malformed, "a runt");
+        assert_eq!(classify(&[0x88; 14], true), Class::Other, "an unknown EtherType");
     }
 }

@@ -104,6 +104,8 @@ pub struct Readiness {
 pub struct Statistics {
     /// Frames whose checksums did not hold.
     pub bad_checksum: u64,
+    /// Frames cut short, or against their protocol's format.
+    pub malformed: u64,
     /// SYNs past a listener's backlog.
     pub backlog_full: u64,
     /// Datagrams past a flow's buffer or a listener's backlog.
@@ -213,6 +215,7 @@ impl Stack {
                 self.udp_neighbour();
             }
             Class::Other => self.receive_for_nobody(now, index, packet),
+            Class::Malformed => self.statistics.malformed += 1,
         }
     }
 
@@ -222,9 +225,9 @@ impl Stack {
         self.flush(now, index);
     }
 
-    /// True if a frame is sent to this interface alone: connections speak unicast.
+    /// False for a frame to another Ethernet address.
     fn is_for_us(&self, index: usize, packet: &Bytes) -> bool {
-        EthernetFrame::new_checked(packet).is_ok_and(|frame| {
+        EthernetFrame::new_checked(packet).map_or(true, |frame| {
             frame.dst_addr() == self.interfaces[index].mac || !frame.dst_addr().is_unicast()
         })
     }
