@@ -7,6 +7,7 @@ pub mod docs;
 pub mod error;
 pub mod event;
 pub mod guest;
+pub mod lab;
 pub mod live;
 pub mod network;
 pub mod node;

@@ -2,6 +2,7 @@
 //!
 //! Same plan, same modules, same seed: the same run, to the byte of the capture.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::time::Instant;
@@ -20,6 +21,18 @@ pub enum Ending {
     Interrupted,
     /// Rounds at one instant without end: two parts of the lab keep each other busy.
     Livelock(Instant),
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ending::Over => write!(f, "over"),
+            Ending::Stalled => write!(f, "stalled"),
+            Ending::Duration => write!(f, "out of time"),
+            Ending::Interrupted => write!(f, "interrupted"),
+            Ending::Livelock(_) => write!(f, "a livelock"),
+        }
+    }
 }
 
 /// Rounds at one instant that are taken for endless.

@@ -17,7 +17,7 @@ const ORDER: &[&[&str]] = &[
     &["guest"],
     &["world"],
     &["sim"],
-    &["live"],
+    &["live", "lab"],
     &["lib"],
 ];
 

@@ -1,0 +1,141 @@
+//! Labs in Rust's own tests: a scenario, run in virtual time with a seed, and a report of what came of it.
+//!
+//! ```
+//! use guestnet::lab::Lab;
+//!
+//! let mut lab = Lab::from_toml("[guest.hello]\nmodule = 'hello.wat'", "lab.toml")?;
+//! lab.set_module(
+//!     "hello.wat",
+//!     r#"(module
+//!         (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+//!         (memory (export "memory") 1)
+//!         (data (i32.const 0) "\10\00\00\00\06\00\00\00")
+//!         (data (i32.const 16) "hello\n")
+//!         (func (export "_start") (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#,
+//! );
+//! let report = lab.run(1);
+//! assert!(report.is_success(), "{report}");
+//! assert_eq!(report.guest("hello").stdout(), "hello\n");
+//! assert_eq!(report.capture(), lab.run(1).capture(), "the same seed, the same bytes");
+//! # Ok::<(), guestnet::scenario::ScenarioError>(())
+//! ```
+//!
+//! A lab is compiled once and run as often as wanted. This folder is the library's front; it knows nothing of
+//! terminals, files of captures, or wall-clock time.
+
+mod record;
+mod report;
+
+pub use report::{GuestReport, Report};
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::guest::{Engine, EngineSettings};
+use crate::scenario::assets::Assets;
+use crate::scenario::plan::Plan;
+use crate::scenario::{self, ScenarioError};
+use crate::sim;
+use crate::world::{Settings, World};
+
+/// A lab, ready to be run.
+pub struct Lab {
+    plan: Plan,
+    assets: Assets,
+    engine: Mutex<Engine>,
+    trace: bool,
+}
+
+impl Lab {
+    /// Reads a scenario file and the modules that it names.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or there are mistakes in it.
+    ///
+    /// # Panics
+    ///
+    /// On a processor that the WebAssembly compiler does not know.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Lab, ScenarioError> {
+        let plan = scenario::load(path.as_ref())?;
+        let assets = Assets::read(&plan);
+        Ok(Lab::new(plan, assets))
+    }
+
+    /// A scenario from its text. `path` names it in messages, and the paths in it are relative to that folder;
+    /// modules that are not there are for [`Lab::set_module`] to give.
+    ///
+    /// # Errors
+    ///
+    /// There are mistakes in the text.
+    ///
+    /// # Panics
+    ///
+    /// As [`Lab::from_file`].
+    pub fn from_toml(text: &str, path: impl AsRef<Path>) -> Result<Lab, ScenarioError> {
+        let plan = scenario::parse(text, path.as_ref())?;
+        let assets = Assets::read(&plan);
+        Ok(Lab::new(plan, assets))
+    }
+
+    /// A lab from its plan, with the files that the plan names.
+    ///
+    /// # Panics
+    ///
+    /// As [`Lab::from_file`].
+    pub fn new(plan: Plan, assets: Assets) -> Lab {
+        let settings = EngineSettings { guests: plan.guests.len(), ..EngineSettings::default() };
+        let engine = Engine::new(settings).expect("the compiler knows this processor");
+        Lab { plan, assets, engine: Mutex::new(engine), trace: false }
+    }
+
+    /// Keeps compiled modules in `folder`, for later labs and later processes.
+    ///
+    /// # Panics
+    ///
+    /// As [`Lab::from_file`].
+    #[must_use]
+    pub fn with_cache(self, folder: impl Into<PathBuf>) -> Lab {
+        let settings = EngineSettings { guests: self.plan.guests.len(), cache_folder: Some(folder.into()) };
+        let engine = Engine::new(settings).expect("the compiler knows this processor");
+        Lab { engine: Mutex::new(engine), ..self }
+    }
+
+    /// Has reports tell the guests' calls too.
+    #[must_use]
+    pub fn with_trace(self) -> Lab {
+        Lab { trace: true, ..self }
+    }
+
+    /// A guest's module, binary or text, from memory. `path` is as the scenario has it.
+    pub fn set_module(&mut self, path: impl AsRef<Path>, module: impl Into<Vec<u8>>) {
+        self.assets.insert(path.as_ref().to_owned(), module.into());
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// For what a test changes: a guest's arguments, a link's loss, the duration.
+    pub fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
+    /// Runs the lab in virtual time until it ends, or its duration is over.
+    pub fn run(&self, seed: u64) -> Report {
+        let settings = Settings { trace: self.trace, ..Settings::sim(&self.plan, seed) };
+        let mut world = {
+            // A panic elsewhere leaves compiled modules as they were.
+            let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+            World::new(&self.plan, &self.assets, settings, &mut engine, &mut |_| ())
+        };
+        let records = record::Records::default();
+        world.set_sink(Box::new(records.clone()));
+        let mut gathered = report::Gathered::new(&self.plan);
+        let ending = sim::run(&mut world, self.plan.duration, |_, reports| {
+            gathered.extend(reports);
+            true
+        });
+        gathered.finish(seed, ending, &world, records.take())
+    }
+}

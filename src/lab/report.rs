@@ -1,0 +1,163 @@
+//! What came of a run.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::capture::{Record, Session, Writer};
+use crate::guest::Exit;
+use crate::node::OutputStream;
+use crate::scenario::plan::Plan;
+use crate::sim::Ending;
+use crate::time::Instant;
+use crate::world::{self, Totals, World};
+
+/// What one guest did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestReport {
+    pub name: String,
+    /// It was to be stopped with the lab.
+    pub background: bool,
+    pub exit: Exit,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    /// Its calls, as strace shows them, if they were traced.
+    pub calls: Vec<String>,
+}
+
+impl GuestReport {
+    /// What it wrote to standard output; what is not UTF-8 is shown as such.
+    pub fn stdout(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stdout)
+    }
+
+    pub fn stderr(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stderr)
+    }
+
+    pub fn stdout_bytes(&self) -> &[u8] {
+        &self.stdout
+    }
+
+    pub fn stderr_bytes(&self) -> &[u8] {
+        &self.stderr
+    }
+
+    /// It exited with 0, or was in the background until the lab's end.
+    pub fn is_success(&self) -> bool {
+        self.exit.is_success() || (self.background && self.exit == Exit::Stopped)
+    }
+}
+
+/// What came of a run. Two runs with the same seed have equal reports.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub lab: String,
+    pub seed: u64,
+    pub ending: Ending,
+    /// When it ended.
+    pub at: Instant,
+    pub guests: Vec<GuestReport>,
+    pub totals: Totals,
+    /// Frames that devices dropped on their own account, by reason.
+    pub device_drops: Vec<(&'static str, u64)>,
+    /// Every frame at every port that it crossed, in order.
+    pub records: Vec<Record>,
+    /// The ports that records name by number.
+    pub session: Session,
+}
+
+impl Report {
+    /// # Panics
+    ///
+    /// The lab has no guest of that name.
+    pub fn guest(&self, name: &str) -> &GuestReport {
+        self.guests
+            .iter()
+            .find(|guest| guest.name == name)
+            .unwrap_or_else(|| panic!("lab `{}` has no guest `{name}`", self.lab))
+    }
+
+    /// Every guest succeeded.
+    pub fn is_success(&self) -> bool {
+        self.guests.iter().all(GuestReport::is_success)
+    }
+
+    /// The run's pcapng file.
+    pub fn capture(&self) -> Vec<u8> {
+        let write = || {
+            let mut writer = Writer::new(Vec::new(), &self.session)?;
+            for record in &self.records {
+                writer.record(record)?;
+            }
+            writer.finish(self.at)
+        };
+        let file: std::io::Result<Vec<u8>> = write();
+        file.expect("memory takes every capture")
+    }
+}
+
+/// As a person wants to read it: the guests' output and ends, then the lab's.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for guest in &self.guests {
+            writeln!(f, "{} {}", guest.name, guest.exit)?;
+            for (mark, text) in [('>', guest.stdout()), ('!', guest.stderr())] {
+                text.lines().try_for_each(|line| writeln!(f, "  {mark} {line}"))?;
+            }
+        }
+        let Totals { frames, bytes, dropped } = self.totals;
+        write!(f, "{} at {} s: {frames} frames, {bytes} bytes, {dropped} dropped", self.ending, self.at)
+    }
+}
+
+/// A report in the making.
+pub(super) struct Gathered {
+    guests: Vec<GuestReport>,
+}
+
+impl Gathered {
+    pub fn new(plan: &Plan) -> Gathered {
+        let guests = plan.guests.iter().map(|guest| GuestReport {
+            name: guest.name.clone(),
+            background: guest.background,
+            exit: Exit::Stopped,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+            calls: Vec::new(),
+        });
+        Gathered { guests: guests.collect() }
+    }
+
+    pub fn extend(&mut self, reports: Vec<world::Report>) {
+        for report in reports {
+            match report {
+                world::Report::Exited { guest, exit } => self.guests[guest].exit = exit,
+                world::Report::Output { guest, output } => {
+                    let guest = &mut self.guests[guest];
+                    match output.stream {
+                        OutputStream::Stdout => guest.stdout.extend(output.bytes),
+                        OutputStream::Stderr => guest.stderr.extend(output.bytes),
+                        OutputStream::Trace => {
+                            guest.calls.push(String::from_utf8_lossy(&output.bytes).into_owned());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn finish(self, seed: u64, ending: Ending, world: &World, records: Vec<Record>) -> Report {
+        let session = world.session().clone();
+        Report {
+            lab: session.name.clone(),
+            seed,
+            ending,
+            at: world.now(),
+            guests: self.guests,
+            totals: world.totals(),
+            device_drops: world.device_drops(),
+            records,
+            session,
+        }
+    }
+}
