@@ -48,6 +48,8 @@ pub fn of_argument(error: &GuestError) -> Errno {
         | GuestError::TryFromIntError(_)
         | GuestError::PtrNotAligned(..) => Errno::Inval,
         GuestError::InvalidUtf8(_) => Errno::Ilseq,
-        GuestError::PtrOverflow | GuestError::PtrOutOfBounds(_) | GuestError::SliceLengthsDiffer => Errno::Fault,
+        GuestError::PtrOverflow | GuestError::PtrOutOfBounds(_) | GuestError::SliceLengthsDiffer => {
+            Errno::Fault
+        }
     }
 }
