@@ -158,6 +158,7 @@ static void connecting(void)
     EXPECT(EINPROGRESS, networking_connect(from, address, &connection));
     EXPECT(EALREADY, networking_connect(from, "127.0.0.1:9", &connection));
     EXPECT(EISCONN, networking_listen(from, 1));
+    EXPECT(EINVAL, networking_connect(control, "127.0.0.1:9", &connection));
     SAME(0, poll_one(from, __WASI_EVENTTYPE_FD_WRITE).error);
     EXPECT(0, networking_connect(from, address, &connection));
     /* Once more to the same peer, from another port. */
@@ -310,6 +311,8 @@ static void datagrams(void)
     EXPECT(EINVAL, networking_accept(from, &other));
     EXPECT(0, networking_connect(from, address_of(control), &connection));
     EXPECT(EISCONN, networking_listen(from, 1));
+    EXPECT(EISCONN, networking_connect(from, address_of(control), &other));
+    EXPECT(EINVAL, networking_connect(control, address_of(from), &other));
     EXPECT(0, networking_stream_create(connection, RIGHTS, 0, NONBLOCK, &near));
     EXPECT(ENOTSUP, networking_stream_create(connection, RIGHTS, 0, 0, &other));
     EXPECT(EAGAIN, networking_accept(control, &other));
