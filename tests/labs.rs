@@ -14,6 +14,9 @@ use std::path::Path;
 use common::lab::{self, Outcome};
 use common::tshark;
 use guestnet::guest::Exit;
+use guestnet::scenario::assets::Assets;
+use guestnet::sim;
+use guestnet::world::{Settings, World};
 
 /// The scenarios' own seed, if they name one, is for people: here it is these.
 const SEED: u64 = 1;
@@ -57,8 +60,8 @@ macro_rules! labs {
 }
 
 labs! {
-    abi_answers broken cable echo echo6 echo_rust handshake hostile http http_go inherited loopback lossy many nostd
-    policy replicas stalled stdio time trunk udp udp6
+    abi_answers broken cable echo echo6 echo_rust handshake hostile http http_go inherited loopback lossy many multihomed
+    nostd policy replicas stalled stdio time trunk udp udp6 unreachable
 }
 
 #[test]
@@ -101,13 +104,39 @@ fn guests_that_break_disturb_nobody() {
 fn a_lab_that_is_cut_short_has_a_readable_capture() {
     let mut plan = guestnet::scenario::load(&lab::scenario("lossy")).unwrap();
     plan.duration = Some(std::time::Duration::from_millis(300));
-    let assets = guestnet::scenario::assets::Assets::read(&plan);
+    let assets = Assets::read(&plan);
     let outcome = lab::run(&plan, &assets, &mut lab::engine(), SEED);
-    assert_eq!(outcome.ending, guestnet::sim::Ending::Duration);
+    assert_eq!(outcome.ending, sim::Ending::Duration);
     assert_eq!(outcome.exits(), [Some(&Exit::Stopped); 2]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.pcapng");
     std::fs::write(&path, &outcome.capture).unwrap();
     assert_eq!(tshark::faults(&path), "");
     assert!(Path::new(&path).metadata().unwrap().len() > 100_000);
+}
+
+/// A guest that waits with a long timeout for what comes soon, a thousand times, leaves nothing behind.
+#[test]
+fn waits_that_ended_early_are_not_kept() {
+    let text = r#"
+        [guest.server]
+        module = "target/guests/echo_server.wasm"
+        args = ["0.0.0.0:7", "dgram"]
+        background = true
+        [guest.client]
+        module = "target/guests/echo_client.wasm"
+        args = ["10.0.0.2:7", "dgram", "again", "1000"]
+    "#;
+    let plan = guestnet::scenario::parse(text, Path::new("waits.toml")).unwrap();
+    let assets = Assets::read(&plan);
+    let mut world = World::new(&plan, &assets, Settings::sim(&plan, SEED), &mut lab::engine(), &mut |_| ());
+    let mut pending_max = 0;
+    let mut reports = Vec::new();
+    sim::run(&mut world, None, |world, new| {
+        pending_max = pending_max.max(world.events_pending());
+        reports.extend(new);
+        true
+    });
+    assert_eq!(lab::gather(&plan, reports)[1].exit, Some(Exit::Code(0)));
+    assert!(pending_max < 100, "{pending_max} events");
 }
