@@ -1,10 +1,11 @@
 //! A capture as other programs read it: pcap-file's reader, and tshark.
 
-use std::path::Path;
-use std::process::Command;
+mod common;
+
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::tshark;
 use guestnet::capture::{PortInfo, Record, Session, Way, Writer};
 use guestnet::network::link::DropReason;
 use guestnet::network::{Frame, PacketId};
@@ -18,9 +19,6 @@ const SERVER4: [u8; 4] = [10, 0, 0, 1];
 const CLIENT4: [u8; 4] = [10, 0, 0, 2];
 const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const CLIENT_MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
-
-/// Wrong checksums are expert notes of the severity "warning", what is too short is an "error".
-const MALFORMED: [&str; 2] = ["-Y", "_ws.malformed || _ws.short || _ws.expert.severity >= 0x600000"];
 
 fn session() -> Session {
     let port =
@@ -117,12 +115,12 @@ fn tshark_reads_what_was_written() {
         "frame.protocols",
         "frame.comment",
     ];
-    let mut packets = tshark(&path);
+    let mut packets = tshark::tshark(&path);
     packets.args(["-T", "fields", "-E", "separator=|"]);
     for field in fields {
         packets.args(["-e", field]);
     }
-    insta::assert_snapshot!(output(&mut packets), @r#"
+    insta::assert_snapshot!(tshark::output(&mut packets), @r#"
     client|1577836800.000000001|0x00000002|1|42|eth:ethertype:arp|
     server|1577836800.000250124|0x00000001|1|42|eth:ethertype:arp|
     server|1577836800.001000001|0x00000002|2|46|eth:ethertype:ip:udp:data|
@@ -134,37 +132,18 @@ fn tshark_reads_what_was_written() {
     server|1577836800.004250124|0x00000001|5|65549|eth:ethertype:ip:tcp|
     "#);
 
-    assert_eq!(output(tshark(&path).args(MALFORMED)), "");
+    assert_eq!(tshark::faults(&path), "");
     let mut broken = capture();
     let syn = broken.windows(4).position(|bytes| bytes == [2, 4, 5, 0xB4]).unwrap();
     broken[syn] ^= 1;
     let broken_path = folder.path().join("broken.pcapng");
     std::fs::write(&broken_path, broken).unwrap();
-    assert_eq!(output(tshark(&broken_path).args(MALFORMED)).lines().count(), 1, "the filter finds faults");
+    assert_eq!(tshark::faults(&broken_path).lines().count(), 1, "the filter finds faults");
 
-    let hosts = output(tshark(&path).args(["-q", "-z", "hosts"]));
+    let hosts = tshark::output(tshark::tshark(&path).args(["-q", "-z", "hosts"]));
     for name in ["10.0.0.1\tserver.lab", "10.0.0.2\tclient.lab", "2001:db8::1\tserver.lab"] {
         assert!(hosts.contains(name), "{name:?} is missing in\n{hosts}");
     }
-}
-
-/// tshark on a capture, with the checksums looked at too.
-fn tshark(path: &Path) -> Command {
-    let mut tshark = Command::new("tshark");
-    tshark.arg("-r").arg(path);
-    for protocol in ["ip", "tcp", "udp"] {
-        tshark.args(["-o", &format!("{protocol}.check_checksum:TRUE")]);
-    }
-    tshark
-}
-
-fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| {
-        panic!("tshark does not run ({error}); this test needs it: apt-get install tshark")
-    });
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "tshark failed: {complaint}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn ethernet(to: [u8; 6], from: [u8; 6], protocol: u16, payload: &[u8]) -> Vec<u8> {

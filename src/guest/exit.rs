@@ -30,7 +30,11 @@ impl Exit {
         match error.downcast_ref::<wasmtime::Trap>() {
             Some(wasmtime::Trap::OutOfFuel) => Exit::OutOfFuel { backtrace },
             Some(trap) => Exit::Trap { reason: trap.to_string(), backtrace },
-            None => Exit::Failed(format!("{error:#}")),
+            // The backtrace is a cause of its own, and stands first: what happened is said by the others.
+            None => {
+                let causes = error.chain().map(ToString::to_string).filter(|cause| *cause != backtrace);
+                Exit::Failed(causes.collect::<Vec<_>>().join(": "))
+            }
         }
     }
 

@@ -153,8 +153,14 @@ impl World {
             let setup = self.setup(plan);
             Guest::start(&program, shared, setup, Limits { fuel_max: plan.fuel_max })
         });
-        let mut slot =
-            GuestSlot { plan: plan.clone(), state: GuestState::Waiting, guest: None, wait: 0, ready: false };
+        let mut slot = GuestSlot {
+            plan: plan.clone(),
+            state: GuestState::Waiting,
+            guest: None,
+            deadline: None,
+            alarms: Vec::new(),
+            ready: false,
+        };
         match started {
             Ok(guest) => {
                 slot.guest = Some(guest);

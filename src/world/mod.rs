@@ -48,10 +48,9 @@ enum Event {
         router: usize,
         at: Instant,
     },
-    /// A guest's wait is over, if it is still the same wait.
-    Wake {
+    /// A guest may have waited long enough.
+    Alarm {
         guest: usize,
-        wait: u64,
     },
     Start {
         guest: usize,
@@ -82,8 +81,10 @@ struct GuestSlot {
     plan: GuestPlan,
     state: GuestState,
     guest: Option<Guest>,
-    /// Counts its waits, so that a timer of an earlier one wakes nobody.
-    wait: u64,
+    /// When it is to run again whatever happens.
+    deadline: Option<Instant>,
+    /// Its alarms in the event queue, the next one last: each is for an earlier time than the one before.
+    alarms: Vec<Instant>,
     ready: bool,
 }
 
@@ -187,11 +188,7 @@ impl World {
                     self.send_from_router(router, egress);
                 }
             }
-            Event::Wake { guest, wait } => {
-                if self.guests[guest].wait == wait {
-                    self.make_ready(guest);
-                }
-            }
+            Event::Alarm { guest } => self.alarm(guest),
             Event::Start { guest } => self.start(guest),
             Event::LingerOver { guest } => self.linger_over(guest),
         }
@@ -253,6 +250,11 @@ impl World {
 
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// Events to come: frames under way, timers, guests' waits.
+    pub fn events_pending(&self) -> usize {
+        self.events.len()
     }
 
     /// The capture's head: its ports are this world's.

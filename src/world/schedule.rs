@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Event, Report, World};
 use crate::abi::lock;
 use crate::guest::{Exit, Step};
+use crate::time::Instant;
 
 /// Where a guest is in its life. World guest `n` is on node `n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl World {
             let now = self.now;
             let slot = &mut self.guests[guest];
             slot.ready = false;
-            slot.wait += 1;
+            slot.deadline = None;
             let Some(running) = &mut slot.guest else { continue };
             lock(&self.nodes[guest].node).now = now;
             let step = running.run();
@@ -71,13 +72,29 @@ impl World {
         }
     }
 
-    fn wake_at(&mut self, guest: usize, at: crate::time::Instant) {
-        let wait = self.guests[guest].wait;
-        self.events.push(at, Event::Wake { guest, wait });
+    /// An alarm that is set already and rings before `at` is looked at again then: guests that wait with a long
+    /// timeout for what comes soon, again and again, must not fill the queue.
+    fn wake_at(&mut self, guest: usize, at: Instant) {
+        let slot = &mut self.guests[guest];
+        slot.deadline = Some(at);
+        if at < Instant::FAR_FUTURE && slot.alarms.last().is_none_or(|&next| at < next) {
+            slot.alarms.push(at);
+            self.events.push(at, Event::Alarm { guest });
+        }
+    }
+
+    pub(super) fn alarm(&mut self, guest: usize) {
+        let slot = &mut self.guests[guest];
+        slot.alarms.pop();
+        match slot.deadline {
+            Some(deadline) if deadline <= self.now => self.make_ready(guest),
+            Some(deadline) => self.wake_at(guest, deadline),
+            None => {}
+        }
     }
 
     /// Takes what a guest's calls left in its node: work, output, a wake-up, a deadline.
-    pub(super) fn look_after(&mut self, guest: usize) -> Option<crate::time::Instant> {
+    pub(super) fn look_after(&mut self, guest: usize) -> Option<Instant> {
         let (work, woken, deadline, output) = {
             let mut node = lock(&self.nodes[guest].node);
             (node.has_work(), node.take_woken(), node.take_deadline(), node.stdio.has_output())

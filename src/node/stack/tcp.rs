@@ -5,7 +5,8 @@
 //!  SYN --> HalfOpen --> Queued --> Open --(last holder lets go)--> orphan --> TIME-WAIT table
 //! ```
 //!
-//! An orphan goes on until what was written is acknowledged, or [`ORPHAN`] has passed.
+//! An orphan goes on until what was written is acknowledged, or its linger has passed; then it has [`ORPHAN`] for
+//! the peer's end.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -45,12 +46,13 @@ pub struct TcpOptions {
     pub no_delay: bool,
     pub keep_alive: Option<Duration>,
     pub hop_limit: Option<u8>,
-    /// Zero: closing resets.
+    /// How long a closed connection goes on, to have what was written acknowledged. Zero: closing resets.
     pub linger: Option<Duration>,
 }
 
 impl TcpOptions {
     pub const BUFFER_BYTES: usize = 64 * 1024;
+    pub const LINGER: Duration = Duration::from_secs(10);
 }
 
 impl Default for TcpOptions {
@@ -61,7 +63,7 @@ impl Default for TcpOptions {
             no_delay: false,
             keep_alive: None,
             hop_limit: None,
-            linger: None,
+            linger: Some(Self::LINGER),
         }
     }
 }
@@ -127,7 +129,11 @@ impl Tcp {
     fn readiness(&self) -> Readiness {
         let socket = self.socket();
         let over = self.error.is_some() || self.phase == Phase::Open && socket.state() == State::Closed;
-        let hangup = over || self.read_shut || !(socket.may_recv() || self.phase == Phase::Connecting);
+        let ended = matches!(
+            socket.state(),
+            State::CloseWait | State::LastAck | State::Closing | State::TimeWait | State::Closed
+        );
+        let hangup = over || self.read_shut || (ended && self.phase != Phase::Connecting);
         let read_bytes = socket.recv_queue();
         let write_bytes = if socket.may_send() { socket.send_capacity() - socket.send_queue() } else { 0 };
         Readiness {
@@ -322,7 +328,7 @@ impl Stack {
         if last {
             connection.phase = Phase::Open;
             connection.waiting = Interest::default();
-            connection.deadline = Some(now + ORPHAN);
+            connection.deadline = Some(now + connection.options.linger.unwrap_or(ORPHAN));
             // It may be gone before a delay is over.
             connection.socket_mut().set_ack_delay(None);
         }
@@ -485,7 +491,17 @@ impl Stack {
         }
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.holders == 0 && connection.phase == Phase::Open {
+            let socket = connection.socket();
+            if socket.recv_queue() > 0 && socket.state() != State::Closed && !connection.read_shut {
+                // Data that nobody will read: the peer is told so (RFC 1122, 4.2.2.13).
+                connection.socket_mut().abort();
+                return self.mark_dirty(id);
+            }
             match connection.socket().state() {
+                // All was acknowledged, and lingering is over; the peer's own end may take longer.
+                State::FinWait2 if connection.options.linger.take().is_some() => {
+                    connection.deadline = Some(now + ORPHAN);
+                }
                 State::Closed if connection.socket().remote_endpoint().is_none() => return self.remove(id),
                 State::TimeWait if !connection.dirty => {
                     let (tuple, peer_next) = (connection.tuple, connection.peer_next);

@@ -13,23 +13,33 @@ pub struct UdpControl {
     udp: Id<Udp>,
     local: SocketAddr,
     scope: Scope,
-    connected: bool,
+    role: Role,
+}
+
+/// What a control was first used for; it is not used for the other after that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Idle,
+    Listening,
+    Connected,
 }
 
 impl UdpControl {
     pub fn open(cx: &mut Context, bind: SocketAddr, scope: Scope) -> Result<Self> {
         let udp = cx.stack.udp_bind(bind)?;
         let local = cx.stack.udp_local(udp).ok_or(Error::BadDescriptor)?;
-        Ok(Self { udp, local, scope, connected: false })
+        Ok(Self { udp, local, scope, role: Role::Idle })
     }
 }
 
 impl Control for UdpControl {
     fn listen(&mut self, cx: &mut Context, backlog: usize) -> Result<()> {
-        if self.connected {
+        if self.role == Role::Connected {
             return Err(Error::IsConnected);
         }
-        cx.stack.udp_listen(self.udp, backlog)
+        cx.stack.udp_listen(self.udp, backlog)?;
+        self.role = Role::Listening;
+        Ok(())
     }
 
     fn accept(&mut self, cx: &mut Context) -> Result<Box<dyn Connection>> {
@@ -39,8 +49,11 @@ impl Control for UdpControl {
 
     fn connect(&mut self, cx: &mut Context, address: &str) -> Result<Box<dyn Connection>> {
         let peer = self.scope.peer(address)?;
+        if self.role == Role::Listening {
+            return Err(Error::Invalid);
+        }
         let flow = cx.stack.udp_connect(cx.now, self.udp, peer)?;
-        self.connected = true;
+        self.role = Role::Connected;
         Ok(Box::new(UdpConnection { flow, udp: self.udp, stream_taken: false }))
     }
 }

@@ -6,21 +6,8 @@
  * FORBIDDEN is an address that the protocol object's policy does not let the guest connect to; DIRECTORY is a
  * preopened directory. Without the last two, what needs them is left out.
  */
-#include <wasi/api.h>
+#include "expect.h"
 
-#include "common.h"
-
-static int failures;
-
-static void check(int line, const char *call, int answer, int expected)
-{
-    if (answer == expected)
-        return;
-    printf("line %d: %s: %d (%s), not %d (%s)\n", line, call, answer, strerror(answer), expected, strerror(expected));
-    failures++;
-}
-
-#define EXPECT(expected, call) check(__LINE__, #call, (call), expected)
 #define REFUSED(call) check(__LINE__, #call, (call) == 0, 0)
 #define PAST ((void *)(uintptr_t)0xfffffff0u) /* ends past 4 GiB */
 #define HIGH ((void *)(uintptr_t)0xe0000000u) /* aligned, and far past what this guest has */
@@ -210,6 +197,5 @@ int main(int argc, char **argv)
     try_control(protocol, argument(argc, argv, 2, NULL));
     try_stream(protocol, argv[1]);
     try_the_rest(protocol, argument(argc, argv, 3, NULL));
-    printf(failures ? "%d answers are wrong\n" : "every answer is as it should be\n", failures);
-    return failures != 0;
+    return verdict();
 }

@@ -1,0 +1,186 @@
+//! The whole ABI edge under any calls: the guest `abi_edge` makes them with whatever descriptors, pointers, lengths,
+//! flags and texts, in a lab with a server to talk to. Whatever it does, the host neither panics nor hangs, every
+//! answer is an errno, and the guest ends in one of the ways that are its own doing.
+
+mod common;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use common::simulated as lab;
+use guestnet::guest::Exit;
+use guestnet::scenario::assets::Assets;
+use guestnet::scenario::plan::{Plan, StdinPlan};
+use proptest::prelude::*;
+
+type Record = [u64; 10];
+
+const OPEN: u64 = 0;
+const LISTEN: u64 = 1;
+const ACCEPT: u64 = 2;
+const CONNECT: u64 = 3;
+const STREAM_CREATE: u64 = 4;
+const STREAM_ACCEPT: u64 = 5;
+const OPTION_SET: u64 = 9;
+const FD_CLOSE: u64 = 18;
+const FD_READ: u64 = 30;
+const FD_WRITE: u64 = 36;
+const POLL_ONEOFF: u64 = 47;
+const SOCK_ACCEPT: u64 = 51;
+const SOCK_RECV: u64 = 52;
+const SOCK_SEND: u64 = 53;
+const SOCK_SHUTDOWN: u64 = 54;
+const FUNCTIONS: u64 = 56;
+
+/// Where the guest has texts, a list of one buffer, and two subscriptions; their lengths.
+const TEXTS: [(u64, u64); 7] = [(256, 9), (272, 9), (288, 10), (304, 10), (320, 6), (336, 6), (352, 5)];
+const IOVEC: u64 = 512;
+const SUBSCRIPTIONS: u64 = 1024;
+const RESULT: u64 = 2048;
+const MEMORY_BYTES: u64 = 128 * 1024;
+const NONBLOCK: u64 = 4;
+
+/// The preopens are 3 (a listener), 4 (a directory), 5 and 6 (protocol objects); what is opened follows.
+fn descriptor() -> impl Strategy<Value = u64> {
+    prop_oneof![6 => 3..14_u64, 1 => 0..3_u64, 1 => any::<u64>()]
+}
+
+fn pointer() -> impl Strategy<Value = u64> {
+    let texts = TEXTS.map(|(at, _)| at).to_vec();
+    prop_oneof![
+        3 => prop::sample::select(texts),
+        3 => prop::sample::select(vec![IOVEC, SUBSCRIPTIONS, SUBSCRIPTIONS + 48, RESULT, 4096]),
+        2 => MEMORY_BYTES - 64..MEMORY_BYTES + 64,
+        1 => 0xffff_ff00..=0xffff_ffff_u64,
+        1 => any::<u64>(),
+    ]
+}
+
+fn any_value() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        descriptor(),
+        pointer(),
+        0..70_u64,
+        any::<u64>(),
+        prop::sample::select(vec![u64::MAX, 1 << 31, u64::from(u32::MAX), 1 << 63, 0]),
+    ]
+}
+
+/// Rights: all, some, or none.
+fn rights() -> impl Strategy<Value = u64> {
+    let all = 1 << 1 | 1 << 3 | 1 << 6 | 1 << 22 | 1 << 29 | 1 << 30;
+    prop_oneof![4 => Just(all), 1 => any::<u64>().prop_map(move |mask| mask & all), 1 => any::<u64>()]
+}
+
+/// A call that has a chance to come to something, so that those after it meet controls, connections and streams.
+fn likely() -> impl Strategy<Value = Record> {
+    let text = || prop::sample::select(TEXTS.to_vec());
+    let fd = descriptor;
+    prop_oneof![
+        4 => (5..7_u64, text(), 5..7_u64, rights(), rights())
+            .prop_map(|(on, (at, len), kind, base, more)| [OPEN, on, at, len, kind, base, more, NONBLOCK, RESULT, 0]),
+        2 => (fd(), 0..4_u64).prop_map(|(fd, backlog)| record(LISTEN, &[fd, backlog])),
+        2 => fd().prop_map(|fd| record(ACCEPT, &[fd, RESULT])),
+        4 => (fd(), text()).prop_map(|(fd, (at, len))| record(CONNECT, &[fd, at, len, RESULT])),
+        3 => (fd(), rights()).prop_map(|(fd, rights)| record(STREAM_CREATE, &[fd, rights, 0, NONBLOCK, RESULT])),
+        2 => fd().prop_map(|fd| record(STREAM_ACCEPT, &[fd, RESULT])),
+        2 => (fd(), 0..7_u64, any_value()).prop_map(|(fd, option, value)| record(OPTION_SET, &[fd, option, value])),
+        2 => fd().prop_map(|fd| record(FD_CLOSE, &[fd])),
+        2 => fd().prop_map(|fd| record(FD_READ, &[fd, IOVEC, 1, RESULT])),
+        4 => fd().prop_map(|fd| record(FD_WRITE, &[fd, IOVEC, 1, RESULT])),
+        3 => (0..2_u64, 1..3_u64)
+            .prop_map(|(from, count)| record(POLL_ONEOFF, &[SUBSCRIPTIONS + 48 * from, 4096, count, RESULT])),
+        1 => fd().prop_map(|fd| record(SOCK_ACCEPT, &[fd, NONBLOCK, RESULT])),
+        2 => (fd(), 0..4_u64).prop_map(|(fd, flags)| record(SOCK_RECV, &[fd, IOVEC, 1, flags, RESULT, RESULT + 8])),
+        2 => fd().prop_map(|fd| record(SOCK_SEND, &[fd, IOVEC, 1, 0, RESULT])),
+        1 => (fd(), 0..4_u64).prop_map(|(fd, how)| record(SOCK_SHUTDOWN, &[fd, how])),
+    ]
+}
+
+fn record(function: u64, arguments: &[u64]) -> Record {
+    let mut record = [0; 10];
+    record[0] = function;
+    record[1..=arguments.len()].copy_from_slice(arguments);
+    record
+}
+
+fn unlikely() -> impl Strategy<Value = Record> {
+    (0..FUNCTIONS, prop::array::uniform9(any_value()))
+        .prop_map(|(function, arguments)| record(function, &arguments))
+}
+
+fn records() -> impl Strategy<Value = Vec<Record>> {
+    prop::collection::vec(prop_oneof![3 => likely(), 2 => unlikely()], 1..60)
+}
+
+fn plan(folder: &Path) -> Plan {
+    let text = format!(
+        r#"
+        duration = "60s"
+        [guest.server]
+        module = "target/guests/echo_server.wasm"
+        background = true
+        [guest.edge]
+        module = "target/guests/abi_edge.wat"
+        stdin = {{ file = "records" }}
+        directories = {{ "/box" = {{ host = "{}", writable = true }} }}
+        descriptors = 24
+        memory = "1MiB"
+        fuel = 3_000_000
+        [[guest.edge.listen]]
+        bind = "0.0.0.0:9"
+        "#,
+        folder.display()
+    );
+    guestnet::scenario::parse(&text, Path::new("edge.toml"))
+        .unwrap_or_else(|error| panic!("{}", error.plain()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn whatever_is_called(records in records()) {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(folder.path());
+        let mut assets = Assets::read(&plan);
+        let StdinPlan::File(input) = &plan.guests[1].stdin else { panic!("records are a file") };
+        assets.insert(input.clone(), records.iter().flatten().flat_map(|value| value.to_le_bytes()).collect());
+        let begun = Instant::now();
+        let outcome = ENGINE.with_borrow_mut(|engine| lab::run(&plan, &assets, engine, 3));
+        let exit = outcome.guest("edge").exit.clone();
+        // A trap would be the guest's `$not_an_errno`; `Failed` a host call that ended it.
+        prop_assert!(
+            matches!(exit, Some(Exit::Code(0) | Exit::Stopped | Exit::OutOfFuel { .. })),
+            "{exit:?}"
+        );
+        prop_assert_eq!(&outcome.guest("server").exit, &Some(Exit::Stopped), "the server goes on");
+        prop_assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+}
+
+thread_local! {
+    static ENGINE: std::cell::RefCell<guestnet::guest::Engine> = lab::engine().into();
+}
+
+/// The records do come to something: with these the guest talks to the server, over one of its own streams.
+#[test]
+fn likely_calls_reach_the_network() {
+    let all = 1 << 1 | 1 << 3 | 1 << 6 | 1 << 22 | 1 << 29 | 1 << 30;
+    let records = [
+        [OPEN, 5, 256, 9, 6, all, all, 0, RESULT, 0],
+        record(CONNECT, &[7, 304, 10, RESULT]),
+        record(STREAM_CREATE, &[8, all, 0, 0, RESULT]),
+        record(FD_WRITE, &[9, IOVEC, 1, RESULT]),
+        record(FD_READ, &[9, IOVEC, 1, RESULT]),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(folder.path());
+    let mut assets = Assets::read(&plan);
+    assets.insert("records".into(), records.iter().flatten().flat_map(|value| value.to_le_bytes()).collect());
+    let outcome = lab::run(&plan, &assets, &mut lab::engine(), 3);
+    assert_eq!(outcome.guest("edge").exit, Some(Exit::Code(0)));
+    // There and back: a segment with the 64 bytes of the guest's buffer, on each of the two cables it crosses.
+    let echoes = outcome.frames.iter().filter(|frame| frame.len() == 14 + 20 + 20 + 64).count();
+    assert_eq!(echoes, 4);
+}
