@@ -1,0 +1,145 @@
+//! guestnet's own side: two guests on a switch, every link ideal, MTU 1500.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use guestnet::capture::Writer;
+use guestnet::guest::{Engine, EngineSettings, Exit};
+use guestnet::live::capture::Threaded;
+use guestnet::live::{self, Interrupt, Outside};
+use guestnet::scenario::{self, assets::Assets};
+use guestnet::sim;
+use guestnet::world::{Report, Settings, World};
+
+/// Which driver moves the lab.
+#[derive(Clone, Copy)]
+pub enum Mode {
+    Sim,
+    Live,
+}
+
+pub struct Lab {
+    engine: RefCell<Engine>,
+    interrupt: Interrupt,
+}
+
+/// Where `scripts/guests` puts a guest.
+pub fn guest(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests").join(name).with_extension("wasm")
+}
+
+/// A guest's table in a scenario.
+pub fn table(name: &str, module: &str, arguments: &[&str]) -> String {
+    format!("[guest.{name}]\nmodule = \"{}\"\nargs = {arguments:?}\n", guest(module).display())
+}
+
+fn pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
+    table("server", server.0, server.1) + &table("client", client.0, client.1)
+}
+
+impl Lab {
+    /// A lab of up to so many guests.
+    pub fn new(guests: usize) -> Self {
+        let engine = Engine::new(EngineSettings { cache_folder: None, guests }).expect("a compiler");
+        Self { engine: RefCell::new(engine), interrupt: Interrupt::register().expect("signal handlers") }
+    }
+
+    /// A world that has not run yet: modules are compiled.
+    pub fn world(&self, mode: Mode, scenario: &str) -> World {
+        let plan = scenario::parse(scenario, Path::new("bench.toml")).expect("a scenario without mistakes");
+        let settings = match mode {
+            Mode::Sim => Settings::sim(&plan, 1),
+            Mode::Live => Settings::live(Duration::ZERO, 1),
+        };
+        World::new(&plan, &Assets::read(&plan), settings, &mut self.engine.borrow_mut(), &mut |_| ())
+    }
+
+    /// Seconds by the host's clock, the capture's completion included.
+    fn run(&self, mode: Mode, scenario: &str, capture: Option<&Path>) -> f64 {
+        self.run_noting(mode, scenario, capture, |_| ())
+    }
+
+    /// Runs to the end, and sees to it that every guest did what it should. `output` hears of whatever is printed.
+    fn run_noting(
+        &self,
+        mode: Mode,
+        scenario: &str,
+        capture: Option<&Path>,
+        mut output: impl FnMut(Instant),
+    ) -> f64 {
+        let mut world = self.world(mode, scenario);
+        if let Some(path) = capture {
+            let file = File::create(path).expect("a file for the capture");
+            let writer = Writer::new(file, world.session()).expect("the capture's head");
+            world.set_sink(Box::new(Threaded::new(Box::new(writer)).expect("a thread")));
+        }
+        let turn = |_: &World, reports: Vec<Report>| {
+            for report in reports {
+                match report {
+                    Report::Exited { exit: Exit::Code(0), .. } => {}
+                    Report::Output { .. } => output(Instant::now()),
+                    Report::Exited { guest, exit } => panic!("guest {guest}: {exit}"),
+                }
+            }
+            true
+        };
+        let start = Instant::now();
+        match mode {
+            Mode::Sim => sim::run(&mut world, None, turn),
+            Mode::Live => live::run(&mut world, Outside::default(), &self.interrupt, None, turn)
+                .expect("nothing outside that could fail"),
+        };
+        world.close_sink().expect("a whole capture");
+        start.elapsed().as_secs_f64()
+    }
+
+    /// Seconds for so many megabytes from one guest to another.
+    pub fn bulk(&self, mode: Mode, megabytes: u64, capture: Option<&Path>) -> f64 {
+        let megabytes = megabytes.to_string();
+        let client = ["10.0.0.2:5001", megabytes.as_str()];
+        self.run(mode, &pair(("bulk_receiver", &[]), ("bulk_sender", &client)), capture)
+    }
+
+    /// Seconds for one byte there and back.
+    pub fn ping_pong(&self, mode: Mode, rounds: u64) -> f64 {
+        self.slope(mode, rounds, |rounds| {
+            pair(("pingpong_server", &[]), ("pingpong_client", &["10.0.0.2:5002", rounds]))
+        })
+    }
+
+    /// Seconds to connect, send a byte each way and close.
+    pub fn connect(&self, mode: Mode, count: u64) -> f64 {
+        self.slope(mode, count, |count| {
+            pair(("conn_server", &["0.0.0.0:5003", count]), ("conn_client", &["10.0.0.2:5003", count]))
+        })
+    }
+
+    /// Seconds for one byte there and back over the first of so many connections: the client prints a line
+    /// before and a line after.
+    pub fn held(&self, mode: Mode, connections: u64, rounds: u64) -> f64 {
+        let mut printed = Vec::new();
+        self.run_noting(mode, &held(connections, &rounds.to_string()), None, |at| printed.push(at));
+        let [begin, end] = printed[..] else { panic!("{} outputs", printed.len()) };
+        (end - begin).as_secs_f64() / rounds as f64
+    }
+
+    /// What one operation costs, without what comes before and after all of them: the difference between a run
+    /// of many and a run of few.
+    fn slope(&self, mode: Mode, count: u64, scenario: impl Fn(&str) -> String) -> f64 {
+        let few = count / 10;
+        let seconds = |count: u64| self.run(mode, &scenario(&count.to_string()), None);
+        (seconds(count) - seconds(few)) / (count - few) as f64
+    }
+}
+
+/// A client that holds connections, and a server that has accepted them all and answers on the first.
+pub fn held(connections: u64, rounds: &str) -> String {
+    let connections = connections.to_string();
+    let room = "descriptors = 20000\n";
+    table("server", "hold_server", &["0.0.0.0:7", &connections])
+        + room
+        + &table("client", "holder", &["10.0.0.2:7", &connections, rounds])
+        + room
+}

@@ -1,0 +1,115 @@
+//! Rows of figures, and how both sides of a comparison are measured.
+
+/// What a figure is.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Unit {
+    /// Of one operation; less is better.
+    Seconds,
+    /// More is better.
+    BytesPerSecond,
+    /// Less is better.
+    Bytes,
+}
+
+impl Unit {
+    fn show(self, value: f64) -> String {
+        match self {
+            Unit::Seconds => format!("{:.2} us", value * 1e6),
+            Unit::BytesPerSecond => format!("{:.2} Gbit/s", value * 8.0 / 1e9),
+            Unit::Bytes => format!("{:.1} KiB", value / 1024.0),
+        }
+    }
+}
+
+/// What a ratio of ours to the peer's should be.
+#[derive(Clone, Copy)]
+pub enum Goal {
+    None,
+    /// Ours by theirs.
+    AtLeast(f64),
+    /// Ours by theirs.
+    AtMost(f64),
+    /// Theirs by ours.
+    TimesFaster(f64),
+}
+
+/// Runs both sides in turn, so that whatever else the machine does meets both; the best run of each counts.
+pub fn alternate(runs: usize, unit: Unit, ours: impl Fn() -> f64, theirs: impl Fn() -> f64) -> (f64, f64) {
+    let better = |one: f64, other: f64| match unit {
+        Unit::BytesPerSecond => one.max(other),
+        Unit::Seconds | Unit::Bytes => one.min(other),
+    };
+    (0..runs)
+        .map(|_| (ours(), theirs()))
+        .reduce(|best, run| (better(best.0, run.0), better(best.1, run.1)))
+        .expect("at least one run")
+}
+
+pub struct Table {
+    rows: Vec<[String; 6]>,
+}
+
+impl Table {
+    pub fn new() -> Self {
+        let head = ["what", "guestnet", "peer", "", "ratio", "goal"];
+        Self { rows: vec![head.map(str::to_owned)] }
+    }
+
+    pub fn row(&mut self, name: String, peer: &str, unit: Unit, (ours, theirs): (f64, f64), goal: Goal) {
+        let (ratio, goal) = match goal {
+            Goal::None => (format!("{:.2}", ours / theirs), String::new()),
+            Goal::AtLeast(least) => {
+                let ratio = ours / theirs;
+                (format!("{ratio:.2}"), verdict(format!(">= {least}"), ratio >= least))
+            }
+            Goal::AtMost(most) => {
+                let ratio = ours / theirs;
+                (format!("{ratio:.2}"), verdict(format!("<= {most}"), ratio <= most))
+            }
+            Goal::TimesFaster(least) => {
+                let ratio = theirs / ours;
+                (format!("{ratio:.1} x"), verdict(format!(">= {least} x"), ratio >= least))
+            }
+        };
+        self.push([name, unit.show(ours), unit.show(theirs), peer.to_owned(), ratio, goal]);
+    }
+
+    /// A figure in seconds that has a limit of its own.
+    pub fn limit(&mut self, name: String, seconds: f64, limit: f64) {
+        self.figure_limited(name, Unit::Seconds, seconds, limit);
+    }
+
+    pub fn figure_limited(&mut self, name: String, unit: Unit, ours: f64, limit: f64) {
+        let goal = verdict(format!("<= {}", unit.show(limit)), ours <= limit);
+        self.push([name, unit.show(ours), String::new(), String::new(), String::new(), goal]);
+    }
+
+    pub fn figure(&mut self, name: String, unit: Unit, ours: f64) {
+        self.push([name, unit.show(ours), String::new(), String::new(), String::new(), String::new()]);
+    }
+
+    fn push(&mut self, row: [String; 6]) {
+        eprintln!("  {}: {} {} {}", row[0], row[1], row[2], row[5]);
+        self.rows.push(row);
+    }
+
+    pub fn print(&self) {
+        let width = |column: usize| self.rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..6).map(width).collect();
+        for [name, ours, theirs, peer, ratio, goal] in &self.rows {
+            let line = format!(
+                "{name:w0$}  {ours:>w1$}  {theirs:>w2$}  {peer:w3$}  {ratio:>w4$}  {goal}",
+                w0 = widths[0],
+                w1 = widths[1],
+                w2 = widths[2],
+                w3 = widths[3],
+                w4 = widths[4],
+            );
+            println!("{}", line.trim_end());
+        }
+    }
+}
+
+fn verdict(goal: String, met: bool) -> String {
+    format!("{goal}: {}", if met { "met" } else { "NOT met" })
+}
