@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::demux::Tuple;
-use super::tcp::{HALF_OPEN, Phase, Tcp, TcpOptions};
+use super::socket::TcpOptions;
+use super::tcp::{HALF_OPEN, Phase, Tcp};
 use super::{Interest, Readiness, Stack};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;

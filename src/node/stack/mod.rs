@@ -27,12 +27,14 @@ mod listen;
 mod nic;
 mod ports;
 mod reply;
+mod socket;
 mod tcp;
 mod time_wait;
 mod udp;
 
 pub use listen::Listener;
-pub use tcp::{Tcp, TcpOptions};
+pub use socket::TcpOptions;
+pub use tcp::Tcp;
 pub use udp::{Flow, Udp};
 
 use crate::error::{Error, Result};
@@ -128,7 +130,7 @@ pub struct Stack {
     tcp_ports: Ports,
     time_wait: TimeWait,
     /// Sockets of closed connections, kept for their buffers.
-    spare: Vec<tcp::Spare>,
+    spare: Vec<socket::Spare>,
     /// Connections that may wait for a neighbour's address.
     unresolved: Vec<Id<Tcp>>,
     dirty: VecDeque<Work>,

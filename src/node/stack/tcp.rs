@@ -12,11 +12,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::tcp::{self, CongestionControl, State};
+use smoltcp::socket::tcp::{self, State};
 
 use super::demux::{Segment, Tuple, Unreachable};
 use super::listen::Listener;
+use super::socket::{Spare, TcpOptions, configure, to_smoltcp};
 use super::time_wait::Answer;
 use super::{BURST_PACKETS_MAX, Interest, Readiness, Stack, Work, ports, reply};
 use crate::error::{Error, Result};
@@ -30,43 +30,8 @@ pub(super) const HALF_OPEN: Duration = Duration::from_secs(60);
 const ORPHAN: Duration = Duration::from_secs(60);
 /// Data that the peer never acknowledges.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
-/// Sockets kept for their buffers.
-const SPARE_MAX: usize = 16;
 /// Connections of one node, whoever holds them; one more is refused.
 const CONNECTIONS_MAX: usize = 65_536;
-
-/// What can be set before a connection is made; the rest applies at any time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TcpOptions {
-    /// Bytes.
-    pub receive_buffer: usize,
-    /// Bytes.
-    pub send_buffer: usize,
-    /// Switches Nagle's algorithm (RFC 896) off.
-    pub no_delay: bool,
-    pub keep_alive: Option<Duration>,
-    pub hop_limit: Option<u8>,
-    /// How long a closed connection goes on, to have what was written acknowledged. Zero: closing resets.
-    pub linger: Option<Duration>,
-}
-
-impl TcpOptions {
-    pub const BUFFER_BYTES: usize = 64 * 1024;
-    pub const LINGER: Duration = Duration::from_secs(10);
-}
-
-impl Default for TcpOptions {
-    fn default() -> Self {
-        Self {
-            receive_buffer: Self::BUFFER_BYTES,
-            send_buffer: Self::BUFFER_BYTES,
-            no_delay: false,
-            keep_alive: None,
-            hop_limit: None,
-            linger: Some(Self::LINGER),
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -74,12 +39,6 @@ pub(super) enum Phase {
     HalfOpen(Id<Listener>),
     Queued(Id<Listener>),
     Open,
-}
-
-/// A socket in a set of its own.
-pub(super) struct Spare {
-    set: SocketSet<'static>,
-    handle: SocketHandle,
 }
 
 /// A TCP connection of this node.
@@ -589,42 +548,7 @@ impl Stack {
     pub(super) fn remove(&mut self, id: Id<Tcp>) {
         let Some(connection) = self.connections.remove(id) else { return };
         self.flows_by_tuple.remove(&connection.tuple);
-        let defaults = TcpOptions::default();
-        let usual = connection.options.receive_buffer == defaults.receive_buffer
-            && connection.options.send_buffer == defaults.send_buffer;
-        if usual && self.spare.len() < SPARE_MAX {
-            self.spare.push(connection.socket);
-        }
-    }
-
-    /// A socket, from the spare ones if it has the usual buffers: touching fresh pages costs more than the
-    /// whole handshake.
-    pub(super) fn make_socket(&mut self, nic: usize, options: &TcpOptions) -> Spare {
-        let defaults = TcpOptions::default();
-        let usual =
-            options.receive_buffer == defaults.receive_buffer && options.send_buffer == defaults.send_buffer;
-        let mut socket = match self.spare.pop().filter(|_| usual) {
-            Some(spare) => spare,
-            None => {
-                let receive = tcp::SocketBuffer::new(vec![0; options.receive_buffer]);
-                let send = tcp::SocketBuffer::new(vec![0; options.send_buffer]);
-                let mut set = SocketSet::new(Vec::with_capacity(1));
-                let handle = set.add(tcp::Socket::new(receive, send));
-                Spare { set, handle }
-            }
-        };
-        let eager = self.nics[nic].eager;
-        let smoltcp = socket.socket_mut();
-        // A spare socket may have been left with an unsent reset.
-        if smoltcp.is_open() {
-            smoltcp.abort();
-        }
-        smoltcp.set_congestion_control(CongestionControl::Cubic);
-        smoltcp.set_timeout(None);
-        // Each acknowledgement lets a lossy path recover; on an ideal one they are only work.
-        smoltcp.set_ack_delay((!eager).then(|| smoltcp::time::Duration::from_millis(10)));
-        configure(smoltcp, options);
-        socket
+        self.keep_socket(connection.socket, &connection.options);
     }
 
     /// Gives a half-open connection's set a listening socket on `local`.
@@ -647,20 +571,4 @@ impl Stack {
     pub fn wildcard_of(ip: IpAddr) -> IpAddr {
         ports::wildcard(ip)
     }
-}
-
-impl Spare {
-    fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
-        self.set.get_mut(self.handle)
-    }
-}
-
-fn configure(socket: &mut tcp::Socket<'static>, options: &TcpOptions) {
-    socket.set_nagle_enabled(!options.no_delay);
-    socket.set_keep_alive(options.keep_alive.map(to_smoltcp));
-    socket.set_hop_limit(options.hop_limit.filter(|&limit| limit > 0));
-}
-
-fn to_smoltcp(duration: Duration) -> smoltcp::time::Duration {
-    smoltcp::time::Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
