@@ -4,13 +4,13 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::simulated as lab;
+use common::scenario;
 use guestnet::guest::Exit;
+use guestnet::lab::{Lab, Report};
 use guestnet::scenario::assets::Assets;
-use guestnet::scenario::plan::{Plan, StdinPlan};
 use proptest::prelude::*;
 
 type Record = [u64; 10];
@@ -39,6 +39,8 @@ const SUBSCRIPTIONS: u64 = 1024;
 const RESULT: u64 = 2048;
 const MEMORY_BYTES: u64 = 128 * 1024;
 const NONBLOCK: u64 = 4;
+/// Read, set flags, write, stat, poll, shut down.
+const ALL_RIGHTS: u64 = 1 << 1 | 1 << 3 | 1 << 6 | 1 << 22 | 1 << 29 | 1 << 30;
 
 /// The preopens are 3 (a listener), 4 (a directory), 5 and 6 (protocol objects); what is opened follows.
 fn descriptor() -> impl Strategy<Value = u64> {
@@ -68,8 +70,8 @@ fn any_value() -> impl Strategy<Value = u64> {
 
 /// Rights: all, some, or none.
 fn rights() -> impl Strategy<Value = u64> {
-    let all = 1 << 1 | 1 << 3 | 1 << 6 | 1 << 22 | 1 << 29 | 1 << 30;
-    prop_oneof![4 => Just(all), 1 => any::<u64>().prop_map(move |mask| mask & all), 1 => any::<u64>()]
+    let some = any::<u64>().prop_map(|mask| mask & ALL_RIGHTS);
+    prop_oneof![4 => Just(ALL_RIGHTS), 1 => some, 1 => any::<u64>()]
 }
 
 /// A call that has a chance to come to something, so that those after it meet controls, connections and streams.
@@ -113,7 +115,8 @@ fn records() -> impl Strategy<Value = Vec<Record>> {
     prop::collection::vec(prop_oneof![3 => likely(), 2 => unlikely()], 1..60)
 }
 
-fn plan(folder: &Path) -> Plan {
+/// The lab of a guest that makes these calls, with `folder` as its directory.
+fn run(records: &[Record], folder: &Path) -> Report {
     let text = format!(
         r#"
         duration = "60s"
@@ -132,8 +135,12 @@ fn plan(folder: &Path) -> Plan {
         "#,
         folder.display()
     );
-    guestnet::scenario::parse(&text, Path::new("edge.toml"))
-        .unwrap_or_else(|error| panic!("{}", error.plain()))
+    let plan = guestnet::scenario::parse(&text, Path::new("edge.toml"));
+    let plan = plan.unwrap_or_else(|error| panic!("{}", error.plain()));
+    let mut assets = Assets::read(&plan);
+    let input = records.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
+    assets.insert(PathBuf::from("records"), input);
+    Lab::new(plan, assets).with_cache(scenario::cache()).run(3)
 }
 
 proptest! {
@@ -142,45 +149,30 @@ proptest! {
     #[test]
     fn whatever_is_called(records in records()) {
         let folder = tempfile::tempdir().unwrap();
-        let plan = plan(folder.path());
-        let mut assets = Assets::read(&plan);
-        let StdinPlan::File(input) = &plan.guests[1].stdin else { panic!("records are a file") };
-        assets.insert(input.clone(), records.iter().flatten().flat_map(|value| value.to_le_bytes()).collect());
         let begun = Instant::now();
-        let outcome = ENGINE.with_borrow_mut(|engine| lab::run(&plan, &assets, engine, 3));
-        let exit = outcome.guest("edge").exit.clone();
+        let report = run(&records, folder.path());
         // A trap would be the guest's `$not_an_errno`; `Failed` a host call that ended it.
-        prop_assert!(
-            matches!(exit, Some(Exit::Code(0) | Exit::Stopped | Exit::OutOfFuel { .. })),
-            "{exit:?}"
-        );
-        prop_assert_eq!(&outcome.guest("server").exit, &Some(Exit::Stopped), "the server goes on");
+        let exit = &report.guest("edge").exit;
+        prop_assert!(matches!(exit, Exit::Code(0) | Exit::Stopped | Exit::OutOfFuel { .. }), "{}", exit);
+        prop_assert_eq!(&report.guest("server").exit, &Exit::Stopped, "the server goes on");
         prop_assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
-}
-
-thread_local! {
-    static ENGINE: std::cell::RefCell<guestnet::guest::Engine> = lab::engine().into();
 }
 
 /// The records do come to something: with these the guest talks to the server, over one of its own streams.
 #[test]
 fn likely_calls_reach_the_network() {
-    let all = 1 << 1 | 1 << 3 | 1 << 6 | 1 << 22 | 1 << 29 | 1 << 30;
     let records = [
-        [OPEN, 5, 256, 9, 6, all, all, 0, RESULT, 0],
+        record(OPEN, &[5, 256, 9, 6, ALL_RIGHTS, ALL_RIGHTS, 0, RESULT]),
         record(CONNECT, &[7, 304, 10, RESULT]),
-        record(STREAM_CREATE, &[8, all, 0, 0, RESULT]),
+        record(STREAM_CREATE, &[8, ALL_RIGHTS, 0, 0, RESULT]),
         record(FD_WRITE, &[9, IOVEC, 1, RESULT]),
         record(FD_READ, &[9, IOVEC, 1, RESULT]),
     ];
     let folder = tempfile::tempdir().unwrap();
-    let plan = plan(folder.path());
-    let mut assets = Assets::read(&plan);
-    assets.insert("records".into(), records.iter().flatten().flat_map(|value| value.to_le_bytes()).collect());
-    let outcome = lab::run(&plan, &assets, &mut lab::engine(), 3);
-    assert_eq!(outcome.guest("edge").exit, Some(Exit::Code(0)));
-    // There and back: a segment with the 64 bytes of the guest's buffer, on each of the two cables it crosses.
-    let echoes = outcome.frames.iter().filter(|frame| frame.len() == 14 + 20 + 20 + 64).count();
-    assert_eq!(echoes, 4);
+    let report = run(&records, folder.path());
+    assert_eq!(report.guest("edge").exit, Exit::Code(0));
+    // There and back: a segment with the 64 bytes of the guest's buffer, at both ends of the two cables it crosses.
+    let echoes = report.records.iter().filter(|record| record.frame.len() == 14 + 20 + 20 + 64).count();
+    assert_eq!(echoes, 8);
 }

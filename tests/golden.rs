@@ -6,24 +6,24 @@ mod common;
 
 use std::path::Path;
 
-use common::{lab, tshark};
+use common::{scenario, tshark};
 
 /// They are for people to open, and stay in the repository for ever.
 const BYTES_MAX: usize = 24 * 1024;
 
 fn check(name: &str, seed: u64) {
-    let [outcome] = lab::run_seeds(name, [seed]);
+    let capture = scenario::lab(name).run(seed).capture();
     let folder = tempfile::tempdir().unwrap();
     let fresh = folder.path().join("fresh.pcapng");
-    std::fs::write(&fresh, &outcome.capture).unwrap();
+    std::fs::write(&fresh, &capture).unwrap();
     let golden = Path::new("captures").join(format!("{name}.pcapng"));
     if std::env::var_os("GOLDEN").is_some_and(|value| value == "write") {
-        assert!(outcome.capture.len() <= BYTES_MAX, "{name}: {} bytes are too many", outcome.capture.len());
-        std::fs::write(&golden, &outcome.capture).unwrap();
+        assert!(capture.len() <= BYTES_MAX, "{name}: {} bytes are too many", capture.len());
+        std::fs::write(&golden, &capture).unwrap();
         return;
     }
     let kept = std::fs::read(&golden).unwrap_or_else(|error| panic!("{}: {error}", golden.display()));
-    if kept != outcome.capture {
+    if kept != capture {
         // What a person can read comes first.
         assert_eq!(packets(&golden), packets(&fresh), "{name} went another way");
         panic!("{name}: tshark sees the same packets, yet the files differ");

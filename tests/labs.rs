@@ -10,42 +10,61 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
-use common::simulated::{self as lab, Outcome};
-use common::tshark;
-use guestnet::guest::Exit;
+use common::{scenario, tshark};
+use guestnet::capture::Way;
+use guestnet::guest::{Engine, EngineSettings, Exit};
+use guestnet::lab::Report;
 use guestnet::scenario::assets::Assets;
-use guestnet::sim;
-use guestnet::world::{Settings, World};
+use guestnet::sim::{self, Ending};
+use guestnet::world::{self, Settings, World};
 
 /// The scenarios' own seed, if they name one, is for people: here it is these.
 const SEED: u64 = 1;
 const ANOTHER_SEED: u64 = 2;
 
 fn check(name: &str) {
-    let [first, again, other] = lab::run_seeds(name, [SEED, SEED, ANOTHER_SEED]);
+    let lab = scenario::lab(name);
+    let [first, again, other] = [SEED, SEED, ANOTHER_SEED].map(|seed| lab.run(seed));
     insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "scenarios/snapshots", omit_expression => true }, {
         insta::assert_snapshot!(name, first);
     });
-    assert!(first == again, "the same seed, and another run:\n{first}\n\n{again}");
-    assert_eq!(first.exits(), other.exits(), "with another seed:\n{other}");
+    assert_eq!(first.guests, again.guests, "the same seed, and another run");
+    assert!(first.capture() == again.capture(), "the same seed, and other packets");
+    assert_eq!(exits(&first), exits(&other), "with another seed:\n{other}");
     assert_eq!(first.ending, other.ending, "with another seed:\n{other}");
     if speaks_ip(&first) {
-        assert_ne!(first.frames, other.frames, "ports and sequence numbers come from the seed");
+        assert!(sent(&first) != sent(&other), "ports and sequence numbers come from the seed");
     }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(format!("{name}.pcapng"));
-    std::fs::write(&path, &first.capture).unwrap();
-    assert_eq!(tshark::faults(&path), "");
+    assert_eq!(faults(&first), "");
+}
+
+fn exits(report: &Report) -> Vec<&Exit> {
+    report.guests.iter().map(|guest| &guest.exit).collect()
+}
+
+/// The frames, each where it left.
+fn sent(report: &Report) -> Vec<&[u8]> {
+    let outbound = report.records.iter().filter(|record| record.way == Way::Outbound);
+    outbound.map(|record| &record.frame.bytes[..]).collect()
 }
 
 /// True if TCP segments or UDP datagrams were sent, behind Ethernet and a plain IP header.
-fn speaks_ip(outcome: &Outcome) -> bool {
-    outcome.frames.iter().any(|frame| match frame[12..14] {
+fn speaks_ip(report: &Report) -> bool {
+    sent(report).iter().any(|frame| match frame[12..14] {
         [0x08, 0x00] => [6, 17].contains(&frame[23]),
         [0x86, 0xDD] => [6, 17].contains(&frame[20]),
         _ => false,
     })
+}
+
+/// What tshark finds wrong with the capture.
+fn faults(report: &Report) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("{}.pcapng", report.lab));
+    std::fs::write(&path, report.capture()).unwrap();
+    tshark::faults(&path)
 }
 
 macro_rules! labs {
@@ -77,7 +96,7 @@ fn every_scenario_is_run() {
 #[test]
 fn every_scenario_says_what_it_tests() {
     for name in LABS {
-        let text = std::fs::read_to_string(lab::scenario(name)).unwrap();
+        let text = std::fs::read_to_string(scenario::path(name)).unwrap();
         assert!(text.starts_with("# "), "{name}.toml begins with no comment");
     }
 }
@@ -85,34 +104,30 @@ fn every_scenario_says_what_it_tests() {
 /// Beside guests that trap, spin or cannot even be loaded, the others have what they have without them.
 #[test]
 fn guests_that_break_disturb_nobody() {
-    let [outcome] = lab::run_seeds("broken", [SEED]);
+    let report = scenario::lab("broken").run(SEED);
     for name in ["server", "client", "grow"] {
-        assert_eq!(outcome.guest(name).exit, Some(Exit::Code(0)));
+        assert_eq!(report.guest(name).exit, Exit::Code(0));
     }
-    let Some(Exit::Trap { reason, backtrace }) = &outcome.guest("trap").exit else { panic!("{outcome}") };
+    let Exit::Trap { reason, backtrace } = &report.guest("trap").exit else { panic!("{report}") };
     assert!(reason.contains("unreachable"), "{reason}");
     let order = ["inner", "outer", "start"].map(|name| backtrace.find(name).expect("a function's name"));
     assert!(order.is_sorted(), "{backtrace}");
-    assert!(matches!(outcome.guest("spin").exit, Some(Exit::OutOfFuel { .. })));
+    assert!(matches!(report.guest("spin").exit, Exit::OutOfFuel { .. }));
     for name in ["nostart", "nomemory", "missing-import", "bad"] {
-        assert!(matches!(outcome.guest(name).exit, Some(Exit::Failed(_))), "{name}: {outcome}");
+        assert!(matches!(report.guest(name).exit, Exit::Failed(_)), "{name}: {report}");
     }
 }
 
 /// A lab that is given less time than it needs is stopped then, and its capture is whole all the same.
 #[test]
 fn a_lab_that_is_cut_short_has_a_readable_capture() {
-    let mut plan = guestnet::scenario::load(&lab::scenario("lossy")).unwrap();
-    plan.duration = Some(std::time::Duration::from_millis(300));
-    let assets = Assets::read(&plan);
-    let outcome = lab::run(&plan, &assets, &mut lab::engine(), SEED);
-    assert_eq!(outcome.ending, sim::Ending::Duration);
-    assert_eq!(outcome.exits(), [Some(&Exit::Stopped); 2]);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("cut.pcapng");
-    std::fs::write(&path, &outcome.capture).unwrap();
-    assert_eq!(tshark::faults(&path), "");
-    assert!(Path::new(&path).metadata().unwrap().len() > 100_000);
+    let mut lab = scenario::lab("lossy");
+    lab.plan_mut().duration = Some(Duration::from_millis(300));
+    let report = lab.run(SEED);
+    assert_eq!(report.ending, Ending::Duration);
+    assert_eq!(exits(&report), [&Exit::Stopped; 2]);
+    assert!(report.records.len() > 500, "{} records", report.records.len());
+    assert_eq!(faults(&report), "");
 }
 
 /// A guest that waits with a long timeout for what comes soon, a thousand times, leaves nothing behind.
@@ -129,14 +144,16 @@ fn waits_that_ended_early_are_not_kept() {
     "#;
     let plan = guestnet::scenario::parse(text, Path::new("waits.toml")).unwrap();
     let assets = Assets::read(&plan);
-    let mut world = World::new(&plan, &assets, Settings::sim(&plan, SEED), &mut lab::engine(), &mut |_| ());
+    let settings = EngineSettings { cache_folder: Some(scenario::cache()), guests: 2 };
+    let mut engine = Engine::new(settings).unwrap();
+    let mut world = World::new(&plan, &assets, Settings::sim(&plan, SEED), &mut engine, &mut |_| ());
     let mut pending_max = 0;
-    let mut reports = Vec::new();
-    sim::run(&mut world, None, |world, new| {
+    let mut ends = Vec::new();
+    sim::run(&mut world, None, |world, reports| {
         pending_max = pending_max.max(world.events_pending());
-        reports.extend(new);
+        ends.extend(reports.into_iter().filter(|report| matches!(report, world::Report::Exited { .. })));
         true
     });
-    assert_eq!(lab::gather(&plan, reports)[1].exit, Some(Exit::Code(0)));
+    assert_eq!(ends[0], world::Report::Exited { guest: 1, exit: Exit::Code(0) });
     assert!(pending_max < 100, "{pending_max} events");
 }

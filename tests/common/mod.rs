@@ -1,9 +1,10 @@
-//! What integration tests share.
+//! What integration tests share: the labs of tests/scenarios (`scenario`), labs beside Linux's own network (`lab`, in a
+//! `namespace`), and captures as tshark reads them (`tshark`; `capture` for those with peers).
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod capture;
 pub mod lab;
 pub mod namespace;
-pub mod simulated;
+pub mod scenario;
 pub mod tshark;
