@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{lab, tshark};
+use common::{simulated as lab, tshark};
 
 /// They are for people to open, and stay in the repository for ever.
 const BYTES_MAX: usize = 24 * 1024;
