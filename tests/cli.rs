@@ -103,7 +103,7 @@ fn of_many_guests_each_line_bears_a_name_and_failures_are_told_at_the_end() {
     guestnet: squatter exited with 1
     guestnet: refused exited with 1
     guestnet: sixless exited with 1
-    guestnet: policy: 2 of 5 guests exited with 0, 3 failed; 0.000000 s of virtual time, seed 0; 45 frames, 3134 bytes, 0 dropped
+    guestnet: policy: 2 of 5 guests exited with 0, 3 failed; 0.000000 s of virtual time, seed 0; 45 frames, 3134 bytes, 0 dropped by links
     ");
 }
 
