@@ -31,7 +31,7 @@ mod trace;
 mod wasip1;
 
 pub use link::add_to_linker;
-pub use preopens::Setup;
+pub use preopens::{FileTimes, Setup};
 
 use crate::error::{Error, Result};
 use crate::node::{Interest, Node, ObjectId};
@@ -47,6 +47,7 @@ pub struct Context {
     wasi: WasiP1Ctx,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     epoch: Duration,
+    file_times: FileTimes,
     trace: bool,
     pub limits: StoreLimits,
 }

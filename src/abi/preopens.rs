@@ -28,7 +28,17 @@ pub struct Setup {
     pub descriptors_max: usize,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     pub epoch: Duration,
+    pub file_times: FileTimes,
     pub trace: bool,
+}
+
+/// What guests are told of when files were changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileTimes {
+    /// What the file system says.
+    Own,
+    /// The world's first instant: a copy of the lab on another machine goes the same way.
+    Epoch,
 }
 
 impl Context {
@@ -90,7 +100,8 @@ impl Context {
             .memories(1)
             .build();
         let wasi = builder.build_p1();
-        Ok(Context { node: Arc::clone(&node), table, wasi, epoch: setup.epoch, trace: setup.trace, limits })
+        let Setup { epoch, file_times, trace, .. } = setup;
+        Ok(Context { node: Arc::clone(&node), table, wasi, epoch, file_times, trace, limits })
     }
 }
 

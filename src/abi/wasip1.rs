@@ -9,7 +9,7 @@ use wiggle::{GuestMemory, GuestPtr};
 use super::rights::Rights;
 use super::sockets::{read_ciovecs, read_iovecs};
 use super::table::{Descriptor, Network, NetworkKind, Stdio};
-use super::{Context, ProcExit, lock, suspend};
+use super::{Context, FileTimes, ProcExit, lock, suspend};
 use crate::node::OutputStream;
 
 /// Bytes that one `random_get` may ask for.
@@ -54,7 +54,6 @@ impl WasiSnapshotPreview1 for Context {
         fn fd_tell() -> types::Filesize, otherwise Spipe;
         #[asynchronous] fn fd_readdir(buffer: GuestPtr<u8>, len: types::Size, cookie: types::Dircookie) -> types::Size, otherwise Notdir;
         #[asynchronous] fn path_create_directory(path: GuestPtr<str>) -> (), otherwise Notdir;
-        #[asynchronous] fn path_filestat_get(flags: types::Lookupflags, path: GuestPtr<str>) -> types::Filestat, otherwise Notdir;
         #[asynchronous] fn path_filestat_set_times(flags: types::Lookupflags, path: GuestPtr<str>, accessed: types::Timestamp, modified: types::Timestamp, times: types::Fstflags) -> (), otherwise Notdir;
         #[asynchronous] fn path_readlink(path: GuestPtr<str>, buffer: GuestPtr<u8>, len: types::Size) -> types::Size, otherwise Notdir;
         #[asynchronous] fn path_remove_directory(path: GuestPtr<str>) -> (), otherwise Notdir;
@@ -200,7 +199,8 @@ impl WasiSnapshotPreview1 for Context {
         let filetype = match self.table.get(fd)? {
             Descriptor::File(file) => {
                 let file = *file;
-                return self.wasi.fd_filestat_get(memory, file).await;
+                let stat = self.wasi.fd_filestat_get(memory, file).await?;
+                return Ok(self.tell(stat));
             }
             Descriptor::Stdio { .. } => types::Filetype::Unknown,
             Descriptor::Network(network) => {
@@ -325,6 +325,18 @@ impl WasiSnapshotPreview1 for Context {
         Context::sock_shutdown(self, fd, how)
     }
 
+    async fn path_filestat_get(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        directory: Fd,
+        flags: types::Lookupflags,
+        path: GuestPtr<str>,
+    ) -> Result<types::Filestat> {
+        let directory = self.table.file(directory, Errno::Notdir)?;
+        let stat = self.wasi.path_filestat_get(memory, directory, flags, path).await?;
+        Ok(self.tell(stat))
+    }
+
     async fn path_link(
         &mut self,
         memory: &mut GuestMemory<'_>,
@@ -419,6 +431,17 @@ impl WasiSnapshotPreview1 for Context {
 }
 
 impl Context {
+    /// A file's properties as this guest is to see them.
+    fn tell(&self, stat: types::Filestat) -> types::Filestat {
+        match self.file_times {
+            FileTimes::Own => stat,
+            FileTimes::Epoch => {
+                let at = u64::try_from(self.epoch.as_nanos()).unwrap_or(u64::MAX);
+                types::Filestat { atim: at, mtim: at, ctim: at, ..stat }
+            }
+        }
+    }
+
     async fn write_output(
         &mut self,
         memory: &mut GuestMemory<'_>,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Event, GuestSlot, GuestState, NodeSlot, Port, Report, World};
-use crate::abi::{Setup, lock};
+use crate::abi::{FileTimes, Setup, lock};
 use crate::capture::{PortInfo, Session};
 use crate::event::Queue;
 use crate::guest::{Engine, Exit, Guest, Limits};
@@ -26,6 +26,7 @@ pub struct Settings {
     pub epoch: Duration,
     /// Virtual time that a guest's quantum of fuel takes; `None`: time passes by itself.
     pub quantum: Option<Duration>,
+    pub file_times: FileTimes,
     /// Record guest calls.
     pub trace: bool,
 }
@@ -33,12 +34,18 @@ pub struct Settings {
 impl Settings {
     /// Virtual time, from the plan's own epoch.
     pub fn sim(plan: &Plan, seed: u64) -> Self {
-        Self { seed, epoch: plan.epoch, quantum: Some(super::schedule::quantum()), trace: false }
+        Self {
+            seed,
+            epoch: plan.epoch,
+            quantum: Some(super::schedule::quantum()),
+            file_times: FileTimes::Epoch,
+            trace: false,
+        }
     }
 
     /// Time that passes by itself, from `epoch`.
     pub fn live(epoch: Duration, seed: u64) -> Self {
-        Self { seed, epoch, quantum: None, trace: false }
+        Self { seed, epoch, quantum: None, file_times: FileTimes::Own, trace: false }
     }
 }
 
@@ -197,6 +204,7 @@ impl World {
             memory_bytes_max: usize::try_from(plan.memory_bytes_max).unwrap_or(usize::MAX),
             descriptors_max: plan.descriptors_max,
             epoch: self.settings.epoch,
+            file_times: self.settings.file_times,
             trace: self.settings.trace,
         }
     }
