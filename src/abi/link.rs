@@ -22,10 +22,12 @@ fn split<'a>(
     export: &'a Option<Extern>,
 ) -> wasmtime::Result<(GuestMemory<'a>, &'a mut Context)> {
     let fuel = caller.as_context_mut().hostcall_fuel();
+    let left = caller.get_fuel()?;
     match export {
         Some(Extern::Memory(memory)) => {
             let (memory, context) = memory.data_and_store_mut(caller);
             preview1::WasiSnapshotPreview1::set_hostcall_fuel(context, fuel);
+            context.fuel_used = context.fuel_at_start.saturating_sub(left);
             Ok((GuestMemory::Unshared(memory), context))
         }
         _ => wasmtime::bail!("the module exports no memory called \"memory\""),
@@ -72,6 +74,8 @@ macro_rules! link {
                 Box::new(async move {
                     let export = caller.get_export("memory");
                     let (mut memory, context) = split(&mut caller, &export)?;
+                    // It may wait, and computes no more while it does.
+                    drop(context.charged());
                     let trace = context.trace.then(|| trace::Call::new(context, stringify!($name)));
                     let checked: Result<(), Errno> = Ok(())$(.and_then(|()| check_result(&memory, $result, $bytes)))*;
                     let answer = match checked {

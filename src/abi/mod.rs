@@ -47,6 +47,10 @@ pub struct Context {
     wasi: WasiP1Ctx,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     epoch: Duration,
+    /// What the guest had when it was started.
+    fuel_at_start: u64,
+    /// What it had used when the call under way began.
+    fuel_used: u64,
     file_times: FileTimes,
     trace: bool,
     pub limits: StoreLimits,
@@ -61,6 +65,14 @@ impl Context {
     /// Locks the node. Never held across an await.
     fn node(&self) -> MutexGuard<'_, Node> {
         lock(&self.node)
+    }
+
+    /// The node, once what was computed until this call has been charged to the guest's clocks.
+    fn charged(&self) -> MutexGuard<'_, Node> {
+        let mut node = lock(&self.node);
+        let now = node.now;
+        node.cpu.charge(now, self.fuel_used);
+        node
     }
 
     fn insert(&mut self, network: Network) -> Result<Fd, Errno> {

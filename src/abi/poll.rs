@@ -17,7 +17,10 @@ const SUBSCRIPTIONS_MAX: u32 = 65_536;
 
 /// One subscription, resolved.
 enum Source {
+    /// On the monotonic clock.
     Clock(Instant),
+    /// A time of day, since the Unix epoch: the clock may be set while somebody waits for it.
+    WallClock(Duration),
     Object(ObjectId, Interest),
     Stdin,
     /// Ready at any time, with this many bytes.
@@ -56,12 +59,13 @@ impl Context {
             .iter()
             .map(|subscription| Ok(self.resolve(memory.read(subscription?)?)))
             .collect::<Result<Vec<_>, types::Error>>()?;
+        let epoch = self.epoch;
         loop {
             let ready = {
                 let mut node = lock(&self.node);
-                let ready: Vec<_> = list.iter().filter_map(|each| event(&mut node, each)).collect();
+                let ready: Vec<_> = list.iter().filter_map(|each| event(&mut node, epoch, each)).collect();
                 if ready.is_empty() {
-                    list.iter().for_each(|each| register(&mut node, each));
+                    list.iter().for_each(|each| register(&mut node, epoch, each));
                 }
                 ready
             };
@@ -89,17 +93,17 @@ impl Context {
     }
 
     fn clock(&self, clock: &types::SubscriptionClock) -> Source {
-        let now = lock(&self.node).now;
+        let now = lock(&self.node).clock();
         let absolute = clock.flags.contains(types::Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME);
         let timeout = Duration::from_nanos(clock.timeout);
-        Source::Clock(match clock.id {
-            _ if !absolute => now + timeout,
-            types::Clockid::Realtime => Instant::START + timeout.saturating_sub(self.epoch),
-            types::Clockid::Monotonic => Instant::START + timeout,
+        match clock.id {
+            types::Clockid::Realtime if absolute => Source::WallClock(timeout),
+            types::Clockid::Monotonic if absolute => Source::Clock(Instant::START + timeout),
+            types::Clockid::Realtime | types::Clockid::Monotonic => Source::Clock(now + timeout),
             types::Clockid::ProcessCputimeId | types::Clockid::ThreadCputimeId => {
-                return Source::Failed(Errno::Notsup);
+                Source::Failed(Errno::Notsup)
             }
-        })
+        }
     }
 
     fn descriptor(&self, fd: types::Fd, interest: Interest) -> Source {
@@ -125,7 +129,7 @@ impl Context {
 }
 
 /// The event of a subscription that is ready.
-fn event(node: &mut Node, subscription: &Subscription) -> Option<types::Event> {
+fn event(node: &mut Node, epoch: Duration, subscription: &Subscription) -> Option<types::Event> {
     let answer = |error, readiness: Readiness, bytes: usize| types::Event {
         userdata: subscription.userdata,
         error,
@@ -143,7 +147,8 @@ fn event(node: &mut Node, subscription: &Subscription) -> Option<types::Event> {
     match subscription.source {
         Source::Failed(errno) => Some(answer(errno, nothing, 0)),
         Source::Always => Some(answer(Errno::Success, nothing, 0)),
-        Source::Clock(at) => (at <= node.now).then(|| answer(Errno::Success, nothing, 0)),
+        Source::Clock(at) => (at <= node.clock()).then(|| answer(Errno::Success, nothing, 0)),
+        Source::WallClock(at) => (at <= node.wall_clock(epoch)).then(|| answer(Errno::Success, nothing, 0)),
         Source::Stdin => match node.stdio.readable() {
             Some(0) => None,
             Some(bytes) => Some(answer(Errno::Success, nothing, bytes)),
@@ -161,9 +166,14 @@ fn event(node: &mut Node, subscription: &Subscription) -> Option<types::Event> {
     }
 }
 
-fn register(node: &mut Node, subscription: &Subscription) {
+fn register(node: &mut Node, epoch: Duration, subscription: &Subscription) {
     match subscription.source {
         Source::Clock(at) => node.wake_at(at),
+        Source::WallClock(at) => {
+            let wait = at.saturating_sub(node.wall_clock(epoch));
+            let at = node.clock() + wait;
+            node.wake_at(at);
+        }
         Source::Object(id, interest) => node.watch(id, interest),
         Source::Stdin => node.stdio.watch_input(),
         Source::Always | Source::Failed(_) => {}

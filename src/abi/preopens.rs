@@ -29,6 +29,8 @@ pub struct Setup {
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     pub epoch: Duration,
     pub file_times: FileTimes,
+    /// Units of fuel that it is given.
+    pub fuel: u64,
     pub trace: bool,
 }
 
@@ -100,8 +102,18 @@ impl Context {
             .memories(1)
             .build();
         let wasi = builder.build_p1();
-        let Setup { epoch, file_times, trace, .. } = setup;
-        Ok(Context { node: Arc::clone(&node), table, wasi, epoch, file_times, trace, limits })
+        let Setup { epoch, file_times, fuel: fuel_at_start, trace, .. } = setup;
+        Ok(Context {
+            node: Arc::clone(&node),
+            table,
+            wasi,
+            epoch,
+            file_times,
+            fuel_at_start,
+            fuel_used: 0,
+            trace,
+            limits,
+        })
     }
 }
 

@@ -99,10 +99,10 @@ impl WasiSnapshotPreview1 for Context {
         id: types::Clockid,
         _precision: types::Timestamp,
     ) -> Result<types::Timestamp> {
-        let now = self.node().now.elapsed();
+        let node = self.charged();
         let time = match id {
-            types::Clockid::Realtime => self.epoch + now,
-            types::Clockid::Monotonic => now,
+            types::Clockid::Realtime => node.wall_clock(self.epoch),
+            types::Clockid::Monotonic => node.clock().elapsed(),
             types::Clockid::ProcessCputimeId | types::Clockid::ThreadCputimeId => {
                 return Err(Errno::Notsup.into());
             }

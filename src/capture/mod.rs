@@ -19,11 +19,13 @@ use crate::time::Instant;
 
 mod fan;
 mod pcapng;
+mod read;
 #[cfg(test)]
 mod tests;
 
 pub use fan::{Fan, Group};
 pub use pcapng::Writer;
+pub use read::frames;
 
 /// What a capture says about itself: enough to run the lab again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -17,6 +17,8 @@ pub enum Exit {
     Failed(String),
     /// The lab ended before it did.
     Stopped,
+    /// The scenario's timeline killed it.
+    Killed,
 }
 
 impl Exit {
@@ -50,11 +52,13 @@ impl Exit {
             Exit::Trap { .. } | Exit::OutOfFuel { .. } => 134,
             Exit::Failed(_) => 1,
             Exit::Stopped => 130,
+            Exit::Killed => 137,
         }
     }
 
+    /// It did what the scenario wants: it exited with 0, or was to be killed.
     pub fn is_success(&self) -> bool {
-        *self == Exit::Code(0)
+        matches!(self, Exit::Code(0) | Exit::Killed)
     }
 }
 
@@ -69,6 +73,7 @@ impl fmt::Display for Exit {
             Exit::OutOfFuel { backtrace } => write!(f, "ran out of fuel{}", trail(backtrace)),
             Exit::Failed(why) => write!(f, "could not run: {why}"),
             Exit::Stopped => write!(f, "stopped with the lab"),
+            Exit::Killed => write!(f, "killed by the timeline"),
         }
     }
 }

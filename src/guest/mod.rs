@@ -10,7 +10,7 @@
 mod engine;
 mod exit;
 
-pub use engine::{Engine, EngineSettings};
+pub use engine::{Engine, EngineSettings, Program};
 pub use exit::Exit;
 
 use std::future::Future;
@@ -22,10 +22,11 @@ use std::task::{Context as TaskContext, Poll, Wake, Waker};
 use wasmtime::Store;
 
 use crate::abi::{self, Setup, SharedNode};
-use engine::Program;
 
 /// Fuel, about one unit an instruction, that a guest runs for before another has its turn.
 pub const QUANTUM_FUEL: u64 = 100_000;
+/// However slow its processor is: turns cost the host something.
+const QUANTUM_FUEL_MIN: u64 = 1_000;
 
 /// What a turn came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,21 @@ pub enum Step {
 pub struct Limits {
     /// `None`: no limit.
     pub fuel_max: Option<u64>,
+    /// Units that take a second of virtual time.
+    pub cpu_hz: u64,
+}
+
+impl Limits {
+    /// What a guest is given to use.
+    pub fn fuel(&self) -> u64 {
+        self.fuel_max.unwrap_or(u64::MAX)
+    }
+
+    /// Fuel of one turn: on a slow processor less, so that a turn takes little virtual time.
+    fn quantum_fuel(&self) -> u64 {
+        const TURNS_PER_SECOND: u64 = 10_000;
+        (self.cpu_hz / TURNS_PER_SECOND).clamp(QUANTUM_FUEL_MIN, QUANTUM_FUEL)
+    }
 }
 
 /// A guest at work, or about to be.
@@ -49,6 +65,7 @@ pub struct Guest {
     run: Pin<Box<dyn Future<Output = Exit> + Send>>,
     waker: Waker,
     yielded: Arc<Yielded>,
+    quantum_fuel: u64,
 }
 
 /// wasmtime wakes the task when it yields for fuel; nothing else here uses wakers.
@@ -71,8 +88,9 @@ impl Guest {
         let context = abi::Context::new(node, setup).map_err(failed)?;
         let mut store = Store::new(program.engine(), context);
         store.limiter(|context| &mut context.limits);
-        store.set_fuel(limits.fuel_max.unwrap_or(u64::MAX)).map_err(failed)?;
-        store.fuel_async_yield_interval(Some(QUANTUM_FUEL)).map_err(failed)?;
+        store.set_fuel(limits.fuel()).map_err(failed)?;
+        let quantum_fuel = limits.quantum_fuel();
+        store.fuel_async_yield_interval(Some(quantum_fuel)).map_err(failed)?;
         let program = program.clone();
         let run = async move {
             let result = async {
@@ -83,7 +101,12 @@ impl Guest {
             Exit::of(result.await)
         };
         let yielded = Arc::new(Yielded::default());
-        Ok(Guest { run: Box::pin(run), waker: Arc::clone(&yielded).into(), yielded })
+        Ok(Guest { run: Box::pin(run), waker: Arc::clone(&yielded).into(), yielded, quantum_fuel })
+    }
+
+    /// Fuel that a turn which ended by [`Step::Yielded`] took, or a little less.
+    pub fn quantum_fuel(&self) -> u64 {
+        self.quantum_fuel
     }
 
     /// Runs until the guest waits, ends, or has used its quantum. Not to be called again after `Exited`.

@@ -27,17 +27,19 @@ pub struct Frame {
     pub id: PacketId,
     pub bytes: Bytes,
     pub checksums: Checksums,
+    /// The side of a partition that it comes from; 0: none. Copies and forwarded packets keep it.
+    pub side: u32,
 }
 
 impl Frame {
     /// A frame made inside the world.
     pub fn new(bytes: Bytes) -> Self {
-        Self { id: PacketId::NONE, bytes, checksums: Checksums::Valid }
+        Self { id: PacketId::NONE, bytes, checksums: Checksums::Valid, side: 0 }
     }
 
     /// A frame that came from outside (a TAP, an injected capture).
     pub fn from_outside(bytes: Bytes) -> Self {
-        Self { id: PacketId::NONE, bytes, checksums: Checksums::Unverified }
+        Self { id: PacketId::NONE, bytes, checksums: Checksums::Unverified, side: 0 }
     }
 
     /// Length in bytes on the link, Ethernet header included.

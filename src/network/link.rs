@@ -9,6 +9,8 @@ use crate::time::Instant;
 /// Knobs of one direction. The default is the ideal link: no delay, no limit, no loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkParameters {
+    /// A link that is down drops every frame.
+    pub up: bool,
     /// One-way propagation delay.
     pub delay: Duration,
     /// Serialisation rate in bytes a second, counted over the Ethernet frame; `None` is unlimited.
@@ -21,20 +23,30 @@ pub struct LinkParameters {
 
 impl Default for LinkParameters {
     fn default() -> Self {
-        Self { delay: Duration::ZERO, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
+        Self {
+            up: true,
+            delay: Duration::ZERO,
+            rate_bytes_per_second: None,
+            loss: 0.0,
+            queue_frames_max: 1000,
+        }
     }
 }
 
 impl LinkParameters {
     /// True if frames arrive at the instant they are sent, in order, every one.
     pub fn is_ideal(&self) -> bool {
-        self.delay.is_zero() && self.rate_bytes_per_second.is_none() && self.loss == 0.0
+        self.up && self.delay.is_zero() && self.rate_bytes_per_second.is_none() && self.loss == 0.0
     }
 }
 
 /// Why a frame did not arrive. The words stand in captures and reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DropReason {
+    /// The link was down.
+    Down,
+    /// The frame would have passed from one side of a partition to another.
+    Partition,
     /// Lost at random by the link.
     Loss,
     /// The link's queue was full.
@@ -46,6 +58,8 @@ pub enum DropReason {
 impl DropReason {
     pub const fn as_str(self) -> &'static str {
         match self {
+            DropReason::Down => "link down",
+            DropReason::Partition => "partition",
             DropReason::Loss => "lost on the link",
             DropReason::QueueFull => "queue full",
             DropReason::Unplugged => "port not plugged in",
@@ -80,6 +94,12 @@ impl Direction {
         &self.parameters
     }
 
+    /// Changes a link at work. What is under way arrives as it was to arrive.
+    pub fn set_parameters(&mut self, parameters: LinkParameters) {
+        self.ideal = parameters.is_ideal();
+        self.parameters = parameters;
+    }
+
     /// True if frames arrive at the instant they are sent.
     pub fn is_ideal(&self) -> bool {
         self.ideal
@@ -89,6 +109,9 @@ impl Direction {
     pub fn offer(&mut self, now: Instant, frame: &Frame) -> Verdict {
         if self.ideal {
             return Verdict::Deliver(now);
+        }
+        if !self.parameters.up {
+            return Verdict::Drop(DropReason::Down);
         }
         if self.parameters.loss > 0.0 && self.rng.chance(self.parameters.loss) {
             return Verdict::Drop(DropReason::Loss);

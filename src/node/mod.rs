@@ -8,14 +8,20 @@
 //! A node is shared between the world, which moves frames and time, and its guest's calls; it is locked for
 //! one call or one turn, never across a wait. It knows nothing of WebAssembly, descriptors or drivers.
 
+mod cpu;
 pub mod object;
 pub mod slab;
 pub mod stack;
 mod stdio;
 
+pub use cpu::Cpu;
 pub use object::{Object, ObjectId, SocketOption};
 pub use stack::{Interest, Readiness, Stack};
 pub use stdio::{Output, OutputStream, Stdio};
+
+use std::time::Duration;
+
+use smoltcp::wire::IpCidr;
 
 use crate::error::{Error, Result};
 use crate::network::{Frame, InterfaceConfig, Route};
@@ -35,6 +41,9 @@ pub struct Node {
     /// The instant of the turn under way.
     pub now: Instant,
     pub stdio: Stdio,
+    pub cpu: Cpu,
+    /// How far its wall clock is ahead of the lab's, in nanoseconds.
+    skew_ns: i64,
     stack: Stack,
     objects: Slab<Object>,
     /// For `random_get` and whatever else a guest draws.
@@ -49,6 +58,8 @@ impl Node {
         Self {
             now: Instant::START,
             stdio: Stdio::default(),
+            cpu: Cpu::new(None),
+            skew_ns: 0,
             stack: Stack::new(interfaces, routes, stack_rng, Instant::START),
             objects: Slab::default(),
             rng: guest_rng,
@@ -112,6 +123,29 @@ impl Node {
         self.stack.tcp_abort_all();
     }
 
+    /// Changes an interface's addresses; neighbours are told.
+    pub fn rebind(&mut self, now: Instant, interface: usize, addresses: &[IpCidr]) {
+        self.now = now;
+        self.stack.rebind(interface, addresses);
+    }
+
+    /// Sets the wall clock, so far ahead of the lab's. Whoever waits for a time of day looks at it again.
+    pub fn set_skew(&mut self, skew_ns: i64) {
+        self.skew_ns = skew_ns;
+        self.woken = true;
+    }
+
+    pub fn skew(&self) -> i64 {
+        self.skew_ns
+    }
+
+    /// Another program begins, on the same stack.
+    pub fn begin_program(&mut self, now: Instant) {
+        self.now = now;
+        self.stdio = Stdio::default();
+        self.cpu.restart();
+    }
+
     pub fn stack(&self) -> &Stack {
         &self.stack
     }
@@ -129,6 +163,18 @@ impl Node {
 
     pub fn random(&mut self, buffer: &mut [u8]) {
         self.rng.fill(buffer);
+    }
+
+    /// The guest's monotonic clock.
+    pub fn clock(&self) -> Instant {
+        self.cpu.clock(self.now)
+    }
+
+    /// The guest's wall clock, `epoch` being the world's first instant, since the Unix epoch.
+    pub fn wall_clock(&self, epoch: Duration) -> Duration {
+        let skew = Duration::from_nanos(self.skew_ns.unsigned_abs());
+        let lab = epoch + self.clock().elapsed();
+        if self.skew_ns < 0 { lab.saturating_sub(skew) } else { lab + skew }
     }
 
     /// Wakes the guest at `at` if nothing does before.

@@ -1,10 +1,10 @@
-//! The files that a plan names, read once: guests' modules and standard inputs.
+//! The files that a plan names, read once: guests' modules and standard inputs, captures to be injected.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::plan::{Plan, StdinPlan};
+use super::plan::{Action, FramesPlan, Plan, StdinPlan};
 
 /// Contents by path. A file that could not be read is kept as its error: it ends the guests that need it
 /// and no others.
@@ -21,6 +21,11 @@ impl Assets {
             match &guest.stdin {
                 StdinPlan::File(path) => assets.add(path),
                 StdinPlan::Empty | StdinPlan::Text(_) | StdinPlan::Inherit => {}
+            }
+        }
+        for entry in &plan.timeline {
+            if let Action::Inject { frames: FramesPlan::Capture(path), .. } = &entry.action {
+                assets.add(path);
             }
         }
         assets

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
 
 use super::mistake::{Mistakes, quote};
 use super::plan::StdinPlan;
-use super::spec::Spec;
+use super::spec::{ActionSpec, FramesSpec, Spec};
 
 /// Notes a mistake for each file or folder that is not there, or not what it should be.
 pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
@@ -30,6 +32,21 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
             let message = format!("directories: {}: {wrong}", quote(&host.to_string_lossy()));
             mistakes.add(directory.span(), message, looked_for(&path));
         }
+    }
+    for entry in &spec.timeline {
+        if let ActionSpec::Inject { frames: FramesSpec::Capture(named), .. } = &entry.action {
+            capture(folder, named, mistakes);
+        }
+    }
+}
+
+/// A capture must be one.
+fn capture(folder: &Path, named: &Spanned<PathBuf>, mistakes: &Mistakes) {
+    let path = folder.join(named.get_ref());
+    let read = fs::read(&path).map_err(|error| error.to_string());
+    if let Err(wrong) = read.and_then(|bytes| crate::capture::frames(&bytes)) {
+        let message = format!("pcap: {}: {wrong}", quote(&named.get_ref().to_string_lossy()));
+        mistakes.add(named.span(), message, looked_for(&path));
     }
 }
 

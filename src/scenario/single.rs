@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::address::{automatic_mac, link_local, nth_host};
 use super::plan::{
-    DEFAULT_AGEING, DEFAULT_DESCRIPTORS, DEFAULT_EPOCH, DEFAULT_LINGER, DEFAULT_MEMORY_BYTES, DEFAULT_MTU,
-    DEFAULT_SWITCH, DeviceRef, GuestPlan, LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan, TapPlan,
-    default_protocols, digest,
+    DEFAULT_AGEING, DEFAULT_CPU_HZ, DEFAULT_DESCRIPTORS, DEFAULT_EPOCH, DEFAULT_LINGER, DEFAULT_MEMORY_BYTES,
+    DEFAULT_MTU, DEFAULT_SWITCH, DeviceRef, GuestPlan, LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan,
+    TapPlan, default_protocols, digest,
 };
 use super::resolve::addressing::default_subnets;
 use crate::network::InterfaceConfig;
@@ -34,6 +34,7 @@ impl Plan {
             listeners: Vec::new(),
             protocols: default_protocols(),
             memory_bytes_max: DEFAULT_MEMORY_BYTES,
+            cpu_hz: DEFAULT_CPU_HZ,
             fuel_max: None,
             descriptors_max: DEFAULT_DESCRIPTORS,
             linger: DEFAULT_LINGER,
@@ -60,6 +61,7 @@ impl Plan {
             routers: Vec::new(),
             taps: Vec::new(),
             links: vec![link],
+            timeline: Vec::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use toml::de::DeValue;
 use toml::value::{Datetime, Offset};
 
 use super::mistake::{Problem, quote};
+use super::plan::Span;
 use super::read::article;
 
 /// A hundred years: enough for any lab, and far from where virtual time ends.
@@ -22,6 +23,8 @@ const NANOSECONDS: &[(&str, u64)] = &[
 ];
 const BITS: &[(&str, u64)] =
     &[("bit", 1), ("kbit", 1_000), ("Mbit", 1_000_000), ("Gbit", 1_000_000_000), ("Tbit", 1_000_000_000_000)];
+const HERTZ: &[(&str, u64)] =
+    &[("Hz", 1), ("kHz", 1_000), ("MHz", 1_000_000), ("GHz", 1_000_000_000), ("THz", 1_000_000_000_000)];
 const BYTES: &[(&str, u64)] = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// `"10ms"`, `"1.5s"`.
@@ -31,6 +34,52 @@ pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Problem> {
     let duration =
         u64::try_from(nanos).map(Duration::from_nanos).ok().filter(|&duration| duration <= DURATION_MAX);
     duration.ok_or_else(|| Problem::new("is longer than a hundred years", HELP))
+}
+
+/// `"10ms"`, or `"10ms..200ms"`.
+pub(super) fn span(value: &DeValue<'_>) -> Result<Span, Problem> {
+    const HELP: &str = "a duration such as \"10ms\", or a range of them such as \"10ms..200ms\"";
+    let DeValue::String(text) = value else {
+        let message = format!("{} where a duration in quotes belongs", article(value));
+        return Err(Problem::new(message, HELP));
+    };
+    let Some((least, most)) = text.split_once("..") else {
+        let only = duration(value)?;
+        return Ok(Span { least: only, most: only });
+    };
+    let end = |text: &str| duration(&DeValue::String(text.trim().into()));
+    let (least, most) = (end(least)?, end(most)?);
+    if least > most {
+        return Err(Problem::new(format!("{} runs backwards", quote(text)), HELP));
+    }
+    Ok(Span { least, most })
+}
+
+/// `"5s"`, or `"-5s"`, in nanoseconds.
+pub(super) fn skew(value: &DeValue<'_>) -> Result<i64, Problem> {
+    let unsigned = match value {
+        DeValue::String(text) => text.strip_prefix('-'),
+        _ => None,
+    };
+    let nanos = |value: &DeValue<'_>| {
+        let duration = duration(value)?;
+        i64::try_from(duration.as_nanos())
+            .map_err(|_| Problem::new("is too large", "at most a hundred years"))
+    };
+    match unsigned {
+        Some(text) => Ok(-nanos(&DeValue::String(text.into()))?),
+        None => nanos(value),
+    }
+}
+
+/// `"1GHz"`, in hertz.
+pub(super) fn frequency(value: &DeValue<'_>) -> Result<u64, Problem> {
+    const HELP: &str = "from \"1kHz\" to \"1THz\", in Hz, kHz, MHz, GHz or THz";
+    let hertz = quantity(value, HERTZ, "a frequency", "hertz", HELP)?;
+    match u64::try_from(hertz) {
+        Ok(hertz @ 1_000..=1_000_000_000_000) => Ok(hertz),
+        _ => Err(Problem::new("is out of range", HELP)),
+    }
 }
 
 /// A duration as scenarios write it, without quotation marks, for the command line.
@@ -186,6 +235,27 @@ mod tests {
         }
         let long = format!("0.{}s", "0".repeat(100));
         assert!(duration(&text(&long)).is_err());
+    }
+
+    #[test]
+    fn ranges_run_forwards_and_clocks_both_ways() {
+        let of =
+            |least, most| Ok(Span { least: Duration::from_millis(least), most: Duration::from_millis(most) });
+        assert_eq!(span(&text("10ms")), of(10, 10));
+        assert_eq!(span(&text("10ms..0.2s")), of(10, 200));
+        assert_eq!(span(&text("10ms .. 10ms")), of(10, 10));
+        for wrong in ["2ms..1ms", "1ms..", "..1ms", "1ms...2ms", "1ms..2ms..3ms", "-1ms", "-1ms..1ms"] {
+            assert!(span(&text(wrong)).is_err(), "{wrong}");
+        }
+        assert_eq!(skew(&text("1.5s")), Ok(1_500_000_000));
+        assert_eq!(skew(&text("-1ns")), Ok(-1));
+        for wrong in ["--1s", "-", "+ 1s", "- 1"] {
+            assert!(skew(&text(wrong)).is_err(), "{wrong}");
+        }
+        assert_eq!(frequency(&text("2.4GHz")), Ok(2_400_000_000));
+        for wrong in ["999Hz", "1.1THz", "0GHz", "1", "1Ghz"] {
+            assert!(frequency(&text(wrong)).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Event, GuestSlot, GuestState, NodeSlot, Port, Report, World};
-use crate::abi::{FileTimes, Setup, lock};
+use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Timeline, World};
+use crate::abi::{FileTimes, Setup};
 use crate::capture::{PortInfo, Session};
 use crate::event::Queue;
-use crate::guest::{Engine, Exit, Guest, Limits};
+use crate::guest::{Engine, Exit, Limits};
 use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
-use crate::node::Node;
+use crate::node::{Cpu, Node};
 use crate::protocol::Grant;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
@@ -24,8 +24,8 @@ pub struct Settings {
     pub seed: u64,
     /// Wall-clock time of the first instant, since the Unix epoch.
     pub epoch: Duration,
-    /// Virtual time that a guest's quantum of fuel takes; `None`: time passes by itself.
-    pub quantum: Option<Duration>,
+    /// What guests compute takes virtual time; otherwise time passes by itself.
+    pub charge_fuel: bool,
     pub file_times: FileTimes,
     /// Record guest calls.
     pub trace: bool,
@@ -34,18 +34,12 @@ pub struct Settings {
 impl Settings {
     /// Virtual time, from the plan's own epoch.
     pub fn sim(plan: &Plan, seed: u64) -> Self {
-        Self {
-            seed,
-            epoch: plan.epoch,
-            quantum: Some(super::schedule::quantum()),
-            file_times: FileTimes::Epoch,
-            trace: false,
-        }
+        Self { seed, epoch: plan.epoch, charge_fuel: true, file_times: FileTimes::Epoch, trace: false }
     }
 
     /// Time that passes by itself, from `epoch`.
     pub fn live(epoch: Duration, seed: u64) -> Self {
-        Self { seed, epoch, quantum: None, file_times: FileTimes::Own, trace: false }
+        Self { seed, epoch, charge_fuel: false, file_times: FileTimes::Own, trace: false }
     }
 }
 
@@ -63,7 +57,7 @@ impl World {
         let mut world = World {
             now: Instant::START,
             session: session(plan, &settings),
-            nodes: plan.guests.iter().map(|guest| node(guest, seed)).collect(),
+            nodes: plan.guests.iter().map(|guest| node(guest, seed, &settings)).collect(),
             guests: Vec::with_capacity(plan.guests.len()),
             switches: plan.switches.iter().map(|switch| Switch::new(switch.ports, switch.ageing)).collect(),
             switch_ports: plan.switches.iter().map(|switch| vec![usize::MAX; switch.ports]).collect(),
@@ -86,16 +80,31 @@ impl World {
             outbound: Vec::new(),
             reports: Vec::new(),
             totals: Default::default(),
+            timeline: Timeline::default(),
             scratch: Vec::new(),
             egress: Vec::new(),
             settings,
         };
         world.plug(plan, seed);
+        let timeline = Timeline::new(plan, assets, seed).map(|timeline| world.timeline = timeline);
+        world.begin_timeline();
         for guest in &plan.guests {
             progress(&guest.name);
             world.place(guest, assets, engine);
         }
+        if let Err(why) = timeline {
+            world.give_up(&format!("timeline: {why}"));
+        }
         world
+    }
+
+    /// A lab that cannot be as its plan has it does not run.
+    fn give_up(&mut self, why: &str) {
+        for guest in 0..self.guests.len() {
+            if self.guests[guest].state.is_running() {
+                self.end(guest, Exit::Failed(why.to_owned()));
+            }
+        }
     }
 
     /// Ports in the order of the plan's links, each link's two ends after one another.
@@ -105,13 +114,9 @@ impl World {
             for (end, port) in link.ends.iter().enumerate() {
                 let rng = seed.fork(&format!("link:{}:{end}", link.name));
                 let direction = Direction::new(link.directions[end].clone(), rng);
-                let eager = !link.directions[end].is_ideal() || !link.directions[1 - end].is_ideal();
                 let at = first + end;
                 match port.device {
-                    DeviceRef::Guest(guest) => {
-                        self.nodes[guest].ports[port.index] = at;
-                        lock(&self.nodes[guest].node).set_eager(port.index, eager);
-                    }
+                    DeviceRef::Guest(guest) => self.nodes[guest].ports[port.index] = at,
                     DeviceRef::Switch(switch) => self.switch_ports[switch][port.index] = at,
                     DeviceRef::Router(router) => self.router_ports[router][port.index] = at,
                     DeviceRef::Tap(tap) => self.tap_ports[tap] = at,
@@ -119,6 +124,7 @@ impl World {
                 let link = Some((first + 1 - end, direction));
                 self.ports.push(Port { device: port.device, index: port.index, link });
             }
+            self.set_eager([first, first + 1]);
         }
         self.plug_the_rest();
     }
@@ -153,12 +159,10 @@ impl World {
 
     fn place(&mut self, plan: &GuestPlan, assets: &Assets, engine: &mut Engine) {
         let number = self.guests.len();
-        let shared = Arc::clone(&self.nodes[number].node);
         let started = assets.get(&plan.module).map_err(Exit::Failed).and_then(|bytes| {
             let program = engine.load(&plan.module, bytes)?;
-            feed(&mut lock(&shared), &plan.stdin, assets).map_err(Exit::Failed)?;
-            let setup = self.setup(plan);
-            Guest::start(&program, shared, setup, Limits { fuel_max: plan.fuel_max })
+            let boot = Boot { program, stdin: stdin(&plan.stdin, assets).map_err(Exit::Failed)? };
+            Ok((self.boot(number, plan, &boot)?, boot))
         });
         let mut slot = GuestSlot {
             plan: plan.clone(),
@@ -167,10 +171,15 @@ impl World {
             deadline: None,
             alarms: Vec::new(),
             ready: false,
+            paused: false,
+            missed: false,
+            killed: false,
+            boot: None,
         };
         match started {
-            Ok(guest) => {
+            Ok((guest, boot)) => {
                 slot.guest = Some(guest);
+                slot.boot = self.timeline.restarts(number).then(|| Arc::new(boot));
                 self.events.push(Instant::START + plan.start, Event::Start { guest: number });
             }
             Err(exit) => {
@@ -181,7 +190,7 @@ impl World {
         self.guests.push(slot);
     }
 
-    fn setup(&self, plan: &GuestPlan) -> Setup {
+    pub(super) fn setup(&self, plan: &GuestPlan) -> Setup {
         let program = plan.module.file_name().map(|name| name.to_string_lossy().into_owned());
         Setup {
             args: program.into_iter().chain(plan.args.iter().cloned()).collect(),
@@ -205,32 +214,46 @@ impl World {
             descriptors_max: plan.descriptors_max,
             epoch: self.settings.epoch,
             file_times: self.settings.file_times,
+            fuel: limits(plan).fuel(),
             trace: self.settings.trace,
         }
     }
 }
 
-fn node(plan: &GuestPlan, seed: Seed) -> NodeSlot {
-    let stack = seed.fork(&format!("stack:{}", plan.name));
-    let guest = seed.fork(&format!("guest:{}", plan.name));
+pub(super) fn limits(plan: &GuestPlan) -> Limits {
+    Limits { fuel_max: plan.fuel_max, cpu_hz: plan.cpu_hz }
+}
+
+fn node(plan: &GuestPlan, seed: Seed, settings: &Settings) -> NodeSlot {
     NodeSlot {
-        node: Arc::new(Mutex::new(Node::new(&plan.interfaces, &plan.routes, stack, guest))),
+        node: Arc::new(Mutex::new(fresh_node(plan, seed, 0, settings))),
         dirty: false,
         timer: None,
+        powered: true,
+        boots: 0,
         ports: vec![usize::MAX; plan.interfaces.len()],
     }
 }
 
-fn feed(node: &mut Node, stdin: &StdinPlan, assets: &Assets) -> Result<(), String> {
-    match stdin {
-        StdinPlan::Empty => {}
-        StdinPlan::Text(text) => node.stdio.feed(text.as_bytes()),
-        StdinPlan::File(path) => node.stdio.feed(assets.get(path)?),
-        // The driver feeds it.
-        StdinPlan::Inherit => return Ok(()),
+/// A node as it is when its machine is switched on; each time it draws other random numbers.
+pub(super) fn fresh_node(plan: &GuestPlan, seed: Seed, boots: u32, settings: &Settings) -> Node {
+    let rng = |what: &str| match boots {
+        0 => seed.fork(&format!("{what}:{}", plan.name)),
+        again => seed.fork(&format!("{what}:{}:{again}", plan.name)),
+    };
+    let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("guest"));
+    node.cpu = Cpu::new(settings.charge_fuel.then_some(plan.cpu_hz));
+    node
+}
+
+/// What a guest's standard input has in it; `None`: the driver feeds it.
+fn stdin(plan: &StdinPlan, assets: &Assets) -> Result<Option<Vec<u8>>, String> {
+    match plan {
+        StdinPlan::Empty => Ok(Some(Vec::new())),
+        StdinPlan::Text(text) => Ok(Some(text.clone().into_bytes())),
+        StdinPlan::File(path) => Ok(Some(assets.get(path)?.to_vec())),
+        StdinPlan::Inherit => Ok(None),
     }
-    node.stdio.end_input();
-    Ok(())
 }
 
 fn session(plan: &Plan, settings: &Settings) -> Session {

@@ -14,11 +14,13 @@ mod build;
 mod drops;
 mod network;
 mod schedule;
+mod timeline;
 
 pub use build::Settings;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::abi::SharedNode;
@@ -32,6 +34,7 @@ use crate::network::{Egress, Frame};
 use crate::node::Output;
 use crate::scenario::plan::{DeviceRef, GuestPlan};
 use crate::time::Instant;
+use timeline::{Boot, Timeline};
 
 /// Something that happens at its time.
 enum Event {
@@ -58,6 +61,10 @@ enum Event {
     LingerOver {
         guest: usize,
     },
+    /// An entry of the timeline is due.
+    Entry {
+        number: usize,
+    },
 }
 
 /// A port: where a device meets a link.
@@ -73,6 +80,10 @@ struct NodeSlot {
     node: SharedNode,
     dirty: bool,
     timer: Option<Instant>,
+    /// False for a machine without power: it hears nothing.
+    powered: bool,
+    /// How often it was started anew.
+    boots: u32,
     /// World ports of its interfaces.
     ports: Vec<usize>,
 }
@@ -86,6 +97,13 @@ struct GuestSlot {
     /// Its alarms in the event queue, the next one last: each is for an earlier time than the one before.
     alarms: Vec<Instant>,
     ready: bool,
+    /// Its process is stopped; what would have woken it is in `missed`.
+    paused: bool,
+    missed: bool,
+    /// The timeline killed it, and has not started it since.
+    killed: bool,
+    /// Kept for those that the timeline restarts.
+    boot: Option<Arc<Boot>>,
 }
 
 /// A frame that leaves by a TAP.
@@ -133,6 +151,7 @@ pub struct World {
     outbound: Vec<Outbound>,
     reports: Vec<Report>,
     totals: Totals,
+    timeline: Timeline,
     scratch: Vec<(usize, Frame)>,
     egress: Egress,
 }
@@ -191,6 +210,7 @@ impl World {
             Event::Alarm { guest } => self.alarm(guest),
             Event::Start { guest } => self.start(guest),
             Event::LingerOver { guest } => self.linger_over(guest),
+            Event::Entry { number } => self.take_entry(number),
         }
     }
 
@@ -284,10 +304,14 @@ impl World {
     }
 
     /// True once every guest ended and what it wrote was acknowledged. Guests in the background do not count;
-    /// a lab without any other is never over by itself.
+    /// a lab without any other is never over by itself. One that was killed counts while it is to be restarted.
     pub fn is_over(&self) -> bool {
-        let mut foreground = self.guests.iter().filter(|slot| !slot.plan.background).peekable();
-        foreground.peek().is_some() && foreground.all(|slot| slot.state == GuestState::Gone)
+        let guests = self.guests.iter().enumerate();
+        let mut foreground = guests.filter(|(_, slot)| !slot.plan.background).peekable();
+        foreground.peek().is_some()
+            && foreground.all(|(guest, slot)| {
+                slot.state == GuestState::Gone && !(slot.killed && self.timeline.will_restart(guest))
+            })
     }
 
     /// Ends every guest that is still there, and lets their stacks say so: what they send at this instant is

@@ -1,6 +1,6 @@
 //! Frames between ports: recorded, judged by their link, delivered.
 
-use super::{Event, Outbound, World};
+use super::{Event, Outbound, Port, World};
 use crate::abi::lock;
 use crate::capture::{Record, Way};
 use crate::network::link::{DropReason, Verdict};
@@ -22,6 +22,9 @@ impl World {
         self.totals.frames += 1;
         self.totals.bytes += frame.len() as u64;
         let (peer, verdict) = match &mut self.ports[port].link {
+            Some((peer, _)) if self.timeline.parts(&mut frame, port, *peer) => {
+                (*peer, Verdict::Drop(DropReason::Partition))
+            }
             Some((peer, direction)) => (*peer, direction.offer(now, &frame)),
             None => (port, Verdict::Drop(DropReason::Unplugged)),
         };
@@ -30,6 +33,9 @@ impl World {
             Verdict::Drop(reason) => Some(reason),
         };
         self.record(port, Way::Outbound, &frame, dropped);
+        if self.awaits_packets() {
+            self.saw_packet(port, &frame);
+        }
         match verdict {
             Verdict::Deliver(at) if at <= now => self.immediate.push_back((peer, frame)),
             Verdict::Deliver(at) => self.events.push(at, Event::Deliver { port: peer, frame }),
@@ -50,8 +56,12 @@ impl World {
     /// A frame reaches `port` and goes into its device.
     pub(super) fn deliver(&mut self, port: usize, frame: Frame) {
         self.record(port, Way::Inbound, &frame, None);
+        if self.awaits_packets() {
+            self.saw_packet(port, &frame);
+        }
         let index = self.ports[port].index;
         match self.ports[port].device {
+            DeviceRef::Guest(node) if !self.nodes[node].powered => {}
             DeviceRef::Guest(node) => {
                 let woken = {
                     let mut node = lock(&self.nodes[node].node);
@@ -105,6 +115,17 @@ impl World {
             self.transmit(self.nodes[node].ports[index], frame);
         }
         self.scratch = frames;
+    }
+
+    /// Whether the stacks at both ends of a link are polled for each packet: one of its directions is impaired.
+    pub(super) fn set_eager(&mut self, ends: [usize; 2]) {
+        let ideal = |port: usize| self.ports[port].link.as_ref().is_none_or(|(_, link)| link.is_ideal());
+        let eager = !ends.into_iter().all(ideal);
+        for port in ends {
+            if let Port { device: DeviceRef::Guest(guest), index, .. } = self.ports[port] {
+                lock(&self.nodes[guest].node).set_eager(index, eager);
+            }
+        }
     }
 
     pub(super) fn mark_dirty(&mut self, node: usize) {

@@ -1,7 +1,5 @@
 //! Guests by turns: started, run, woken, ended, and their stacks lingering on.
 
-use std::time::Duration;
-
 use super::{Event, Report, World};
 use crate::abi::lock;
 use crate::guest::{Exit, Step};
@@ -30,7 +28,9 @@ impl GuestState {
 impl World {
     pub(super) fn make_ready(&mut self, guest: usize) {
         let slot = &mut self.guests[guest];
-        if slot.guest.is_some() && !slot.ready {
+        if slot.guest.is_some() && slot.paused {
+            slot.missed = true;
+        } else if slot.guest.is_some() && !slot.ready {
             slot.ready = true;
             self.ready.push_back(guest);
         }
@@ -41,6 +41,7 @@ impl World {
         if self.guests[guest].state == GuestState::Waiting {
             self.guests[guest].state = GuestState::Running;
             self.make_ready(guest);
+            self.saw_start(guest);
         }
     }
 
@@ -55,13 +56,18 @@ impl World {
             let Some(running) = &mut slot.guest else { continue };
             lock(&self.nodes[guest].node).now = now;
             let step = running.run();
+            let quantum_fuel = running.quantum_fuel();
             let deadline = self.look_after(guest);
             match step {
-                Step::Yielded => match self.settings.quantum {
-                    None => self.make_ready(guest),
+                Step::Yielded => {
+                    let at = {
+                        let mut node = lock(&self.nodes[guest].node);
+                        node.cpu.charge_quantum(now, quantum_fuel);
+                        node.clock()
+                    };
                     // It computed: in virtual time that took as long as its fuel says.
-                    Some(quantum) => self.wake_at(guest, now + quantum),
-                },
+                    if at > now { self.wake_at(guest, at) } else { self.make_ready(guest) }
+                }
                 Step::Blocked => {
                     if let Some(at) = deadline {
                         self.wake_at(guest, at);
@@ -116,6 +122,7 @@ impl World {
             let mut node = lock(&self.nodes[guest].node);
             (node.stdio.take_output(), node.take_woken())
         };
+        self.saw_output(guest, &outputs);
         self.reports.extend(outputs.into_iter().map(|output| Report::Output { guest, output }));
         if woken {
             self.make_ready(guest);
@@ -129,7 +136,7 @@ impl World {
         slot.guest = None;
         slot.state = GuestState::Lingering;
         let linger = slot.plan.linger;
-        self.reports.push(Report::Exited { guest, exit });
+        self.gone(guest, exit);
         let drained = {
             let mut node = lock(&self.nodes[guest].node);
             node.now = self.now;
@@ -142,6 +149,12 @@ impl World {
             self.mark_dirty(guest);
             self.events.push(self.now + linger, Event::LingerOver { guest });
         }
+    }
+
+    /// Tells the end of a guest.
+    pub(super) fn gone(&mut self, guest: usize, exit: Exit) {
+        self.reports.push(Report::Exited { guest, exit });
+        self.saw_exit(guest);
     }
 
     pub(super) fn drained(&mut self, guest: usize) {
@@ -159,9 +172,4 @@ impl World {
         self.guests[guest].state = GuestState::Gone;
         self.mark_dirty(guest);
     }
-}
-
-/// Virtual time that a quantum of fuel takes: one unit a nanosecond, about an instruction at 1 GHz.
-pub const fn quantum() -> Duration {
-    Duration::from_nanos(crate::guest::QUANTUM_FUEL)
 }

@@ -9,7 +9,7 @@ use super::icmp::Problem;
 use super::neighbours::{Due, Lookup};
 use super::packet::{ETHERNET_HEADER_BYTES, Packet};
 use super::{Router, fragment};
-use crate::network::{Checksums, Egress, Frame, PacketId};
+use crate::network::{Egress, Frame};
 use crate::time::Instant;
 
 impl Router {
@@ -70,7 +70,8 @@ impl Router {
 
     fn transmit(&mut self, port: usize, to: EthernetAddress, packet: Packet, out: &mut Egress) {
         let interface = &self.interfaces[port];
-        let Packet { mut bytes, id, checksums, from } = packet;
+        let Packet { mut bytes, id, checksums, side, from } = packet;
+        let frame = |bytes: BytesMut| (port, Frame { id, bytes: bytes.freeze(), checksums, side });
         let is_ipv4 = bytes[ETHERNET_HEADER_BYTES] >> 4 == 4;
         let protocol = if is_ipv4 { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 };
         write_ethernet(&mut bytes, to, interface.mac, protocol);
@@ -79,7 +80,7 @@ impl Router {
         if !is_larger {
             self.statistics.forwarded += u64::from(from.is_some());
             self.statistics.originated += u64::from(from.is_none());
-            out.push((port, Frame { id, bytes: bytes.freeze(), checksums }));
+            out.push(frame(bytes));
             return;
         }
         // A forwarded packet that must not be cut was refused before it came here.
@@ -91,7 +92,7 @@ impl Router {
         self.statistics.forwarded += u64::from(from.is_some());
         self.statistics.originated += u64::from(from.is_none());
         self.statistics.fragmented += 1;
-        out.extend(fragments.into_iter().map(|bytes| (port, Frame { id, bytes: bytes.freeze(), checksums })));
+        out.extend(fragments.into_iter().map(frame));
     }
 
     /// Sends a frame that the router made and that needs no neighbour: `payload` follows the header.
@@ -108,8 +109,7 @@ impl Router {
         bytes.extend_from_slice(payload);
         write_ethernet(&mut bytes, to, self.interfaces[port].mac, protocol);
         self.statistics.originated += 1;
-        let frame = Frame { id: PacketId::NONE, bytes: bytes.freeze(), checksums: Checksums::Valid };
-        out.push((port, frame));
+        out.push((port, Frame::new(bytes.freeze())));
     }
 }
 

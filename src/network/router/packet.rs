@@ -20,6 +20,7 @@ pub(super) struct Packet {
     pub(super) bytes: BytesMut,
     pub(super) id: PacketId,
     pub(super) checksums: Checksums,
+    pub(super) side: u32,
     /// The port that a forwarded packet came in by; `None` for a packet that the router made.
     pub(super) from: Option<usize>,
 }
@@ -27,17 +28,17 @@ pub(super) struct Packet {
 impl Packet {
     /// A packet made by the router.
     pub(super) fn made(bytes: BytesMut) -> Self {
-        Self { bytes, id: PacketId::NONE, checksums: Checksums::Valid, from: None }
+        Self { bytes, id: PacketId::NONE, checksums: Checksums::Valid, side: 0, from: None }
     }
 
     /// A packet to be forwarded: `ip_bytes` long, with TTL or hop limit taken down by one.
     pub(super) fn forwarded(frame: Frame, ip_bytes: usize, from: usize) -> Self {
-        let Frame { id, mut bytes, checksums } = frame;
+        let Frame { id, mut bytes, checksums, side } = frame;
         bytes.truncate(ETHERNET_HEADER_BYTES + ip_bytes);
         // Nobody else holds the bytes: change them in place. A capture does: copy them.
         let mut bytes = bytes.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
         change_hops(&mut bytes[ETHERNET_HEADER_BYTES..], u8::wrapping_sub);
-        Self { bytes, id, checksums, from: Some(from) }
+        Self { bytes, id, checksums, side, from: Some(from) }
     }
 
     pub(super) fn ip(&self) -> &[u8] {

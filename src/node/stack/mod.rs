@@ -26,6 +26,7 @@ mod demux;
 mod listen;
 mod nic;
 mod ports;
+mod rebind;
 mod reply;
 mod socket;
 mod tcp;

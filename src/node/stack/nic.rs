@@ -37,12 +37,20 @@ impl Nic {
         let mut wire = Wire::new(Medium::Ethernet, config.mtu + ETHERNET_HEADER_LEN);
         let mut settings = Config::new(HardwareAddress::Ethernet(config.mac));
         settings.random_seed = seed;
-        let mut interface = Interface::new(settings, &mut wire, to_smoltcp(now));
-        assign(&mut interface, &config.addresses);
-        interface.routes_mut().update(|table| {
+        let interface = Interface::new(settings, &mut wire, to_smoltcp(now));
+        let mut nic = Nic { interface, wire, eager: false, asked_at: None };
+        nic.rebind(&config.addresses, routes);
+        nic
+    }
+
+    /// Has these addresses from now on, and those of `routes` that lead over their subnets.
+    pub fn rebind(&mut self, addresses: &[IpCidr], routes: &[Route]) {
+        assign(&mut self.interface, addresses);
+        self.interface.routes_mut().update(|table| {
+            table.clear();
             for route in routes {
                 let on_link = |cidr: &IpCidr| cidr.contains_addr(&route.via.into());
-                if config.addresses.iter().any(on_link) {
+                if addresses.iter().any(on_link) {
                     let entry = smoltcp::iface::Route {
                         cidr: route.prefix,
                         via_router: route.via.into(),
@@ -54,7 +62,6 @@ impl Nic {
                 }
             }
         });
-        Nic { interface, wire, eager: false, asked_at: None }
     }
 
     /// 127.0.0.1, ::1 and the node's own addresses, reached without a port.
@@ -62,14 +69,20 @@ impl Nic {
         let mut wire = Wire::new(Medium::Ip, LOOPBACK_MTU);
         let mut settings = Config::new(HardwareAddress::Ip);
         settings.random_seed = seed;
-        let mut interface = Interface::new(settings, &mut wire, to_smoltcp(now));
+        let interface = Interface::new(settings, &mut wire, to_smoltcp(now));
+        let mut nic = Nic { interface, wire, eager: false, asked_at: None };
+        nic.rebind_loopback(own);
+        nic
+    }
+
+    /// The loopback interface of a node with these addresses.
+    pub fn rebind_loopback(&mut self, own: &[IpCidr]) {
         let mut addresses = vec![
             IpCidr::new(std::net::Ipv4Addr::LOCALHOST.into(), 8),
             IpCidr::new(std::net::Ipv6Addr::LOCALHOST.into(), 128),
         ];
         addresses.extend_from_slice(own);
-        assign(&mut interface, &addresses);
-        Nic { interface, wire, eager: false, asked_at: None }
+        assign(&mut self.interface, &addresses);
     }
 
     pub fn is_ethernet(&self) -> bool {
@@ -102,6 +115,7 @@ impl Nic {
 
 fn assign(interface: &mut Interface, addresses: &[IpCidr]) {
     interface.update_ip_addrs(|list| {
+        list.clear();
         for &address in addresses {
             // The scenario checked the count against the list's size.
             let _ = list.push(address);

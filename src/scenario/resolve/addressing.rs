@@ -16,7 +16,7 @@ use super::expand::Node;
 use super::topology::{Domain, Interface, Topology};
 
 /// The least an IPv6 link must carry (RFC 8200, section 5).
-const MTU_MIN_V6: usize = 1280;
+pub(super) const MTU_MIN_V6: usize = 1280;
 
 /// What one interface got.
 pub(super) struct Addresses {

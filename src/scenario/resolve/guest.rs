@@ -73,6 +73,7 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         listeners,
         protocols,
         memory_bytes_max: spec.memory_bytes_max.unwrap_or(plan::DEFAULT_MEMORY_BYTES),
+        cpu_hz: spec.cpu_hz.unwrap_or(plan::DEFAULT_CPU_HZ),
         fuel_max: spec.fuel_max,
         descriptors_max: spec.descriptors_max.unwrap_or(plan::DEFAULT_DESCRIPTORS),
         linger: spec.linger.unwrap_or(plan::DEFAULT_LINGER),

@@ -5,6 +5,7 @@
 //! topology.rs    names looked up, cables laid (groups.rs: which switches are joined)
 //! addressing.rs  MAC and IP addresses written and given out
 //! guest.rs       routes, protocols, listeners
+//! timeline.rs    what happens while the lab runs
 //! ```
 //!
 //! Every step goes on after a mistake as well as it can; the plan is worth something only if there was none.
@@ -30,6 +31,7 @@ pub(super) mod addressing;
 mod expand;
 mod groups;
 mod guest;
+mod timeline;
 mod topology;
 
 /// The plan of a scenario read from `path`. `None`, or something incomplete, after a mistake.
@@ -76,7 +78,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         ageing: switch.ageing.unwrap_or(DEFAULT_AGEING),
     });
     let stem = || path.file_stem().map_or("lab".into(), |stem| stem.to_string_lossy().into_owned());
-    Some(Plan {
+    let mut plan = Plan {
         name: spec.name.clone().unwrap_or_else(stem),
         seed: spec.seed,
         digest: digest(text.as_bytes()),
@@ -87,7 +89,10 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         routers,
         taps,
         links,
-    })
+        timeline: Vec::new(),
+    };
+    plan.timeline = timeline::timeline(&spec.timeline, &plan, folder, mistakes);
+    Some(plan)
 }
 
 fn interfaces(node: &Node<'_>, topology: &Topology<'_>, addresses: &[Addresses]) -> Vec<InterfaceConfig> {

@@ -42,6 +42,7 @@ pub(in super::super) struct GuestSpec {
     /// Empty: not given.
     pub protocols: Vec<ProtocolSpec>,
     pub memory_bytes_max: Option<u64>,
+    pub cpu_hz: Option<u64>,
     pub fuel_max: Option<u64>,
     pub descriptors_max: Option<usize>,
     pub linger: Option<Duration>,
@@ -84,6 +85,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         listeners: listeners(&mut reader, &what),
         protocols: protocols(&mut reader, &what),
         memory_bytes_max: reader.get("memory", memory).map(Spanned::into_inner),
+        cpu_hz: reader.get("cpu", units::frequency).map(Spanned::into_inner),
         fuel_max: reader.get("fuel", integer(1..=u64::MAX)).map(Spanned::into_inner),
         descriptors_max: reader.get("descriptors", count(1 << 20)).map(Spanned::into_inner),
         linger: reader.get("linger", units::duration).map(Spanned::into_inner),
@@ -108,7 +110,7 @@ fn memory(value: &DeValue<'_>) -> Result<u64, Problem> {
     Err(Problem::new(format!("{bytes} bytes is out of range"), "from \"64KiB\" (one page) to \"4GiB\""))
 }
 
-fn path(value: &DeValue<'_>) -> Result<PathBuf, Problem> {
+pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, Problem> {
     let text = c_string(value)?;
     if text.is_empty() {
         return Err(Problem::new("is empty", "a path, relative to the scenario's folder"));

@@ -10,7 +10,7 @@ use toml::de::DeTable;
 
 use super::super::address;
 use super::super::mistake::Mistakes;
-use super::super::read::{Named, Reader, integer, string};
+use super::super::read::{Named, Reader, boolean, integer, string};
 use super::super::units;
 use super::{Directions, missing};
 use crate::network::Route;
@@ -113,12 +113,19 @@ pub(super) fn knobs(reader: &mut Reader<'_>) -> Directions {
     })
 }
 
-fn one_direction(reader: &mut Reader<'_>, base: LinkParameters) -> LinkParameters {
+/// The knobs of one direction, over what it has: for a table that was found without a mistake.
+pub(in super::super) fn knobs_over(table: &DeTable<'_>, base: &LinkParameters) -> LinkParameters {
+    one_direction(&mut Reader::new(table, "the change", &Mistakes::default()), base.clone())
+}
+
+pub(super) fn one_direction(reader: &mut Reader<'_>, base: LinkParameters) -> LinkParameters {
+    let up = reader.get("up", boolean).map(Spanned::into_inner);
     let delay: Option<Duration> = reader.get("delay", units::duration).map(Spanned::into_inner);
     let rate = reader.get("rate", units::rate).map(Spanned::into_inner);
     let loss = reader.get("loss", units::probability).map(Spanned::into_inner);
     let queue = reader.get("queue", integer(0..=QUEUE_FRAMES_MAX)).map(Spanned::into_inner);
     LinkParameters {
+        up: up.unwrap_or(base.up),
         delay: delay.unwrap_or(base.delay),
         rate_bytes_per_second: rate.or(base.rate_bytes_per_second),
         loss: loss.unwrap_or(base.loss),

@@ -5,6 +5,7 @@
 //! mod.rs         top level, switches, TAPs, links
 //! interface.rs   what guests and routers share: interfaces, cables, routes
 //! guest.rs       guests
+//! timeline.rs    what happens while the lab runs
 //! ```
 
 use std::ops::Range;
@@ -22,10 +23,12 @@ use crate::network::link::LinkParameters;
 
 mod guest;
 mod interface;
+mod timeline;
 
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
-pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
+pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route, knobs_over};
 use interface::{directions, interfaces, routing};
+pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 
 /// Both directions of a cable: there, and back.
 pub(super) type Directions = [LinkParameters; 2];
@@ -41,6 +44,7 @@ pub(super) struct Spec {
     pub routers: Vec<RouterSpec>,
     pub taps: Vec<TapSpec>,
     pub links: Vec<LinkSpec>,
+    pub timeline: Vec<EntrySpec>,
 }
 
 pub(super) struct SwitchSpec {
@@ -90,6 +94,7 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         routers: reader.named("router").into_iter().map(|named| router(named, mistakes)).collect(),
         taps: reader.named("tap").into_iter().map(|named| tap(named, mistakes)).collect(),
         links: reader.named("link").into_iter().map(|named| link(named, mistakes)).collect(),
+        timeline: timeline::entries(&mut reader),
     };
     reader.finish();
     spec

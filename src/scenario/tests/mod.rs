@@ -5,6 +5,7 @@ mod mistakes;
 mod plans;
 mod reference;
 mod show;
+mod timeline;
 
 use std::path::Path;
 
@@ -89,4 +90,21 @@ netns = "outside"
 ends = ["gn0", "r1.wan"]
 delay = "1ms"
 forward = { delay = "2ms" }
+
+[[at]]
+after = { at = "client.eth1", tcp = "syn", port = 80 }
+delay = "1ms..2ms"
+link = ["up", "server:lan"]
+direction = "backward"
+set = { loss = "10%", queue = 7 }
+
+[[at]]
+time = "2s"
+every = "1s"
+times = 3
+partition = [["server", "lan"], ["idle-1", "gn0"]]
+
+[[at]]
+time = "3s"
+rebind = { guest = "server", addresses = "10.0.0.9/24" }
 "#;

@@ -12,9 +12,9 @@ use crate::scenario::plan::{DeviceRef, Plan, StdinPlan, digest};
 fn a_lab_with_some_of_everything() {
     insta::assert_snapshot!(show(&parse(LAB).unwrap()), @r#"
     "web" seed Some(18446744073709551615) duration Some(10s) epoch 1709208000s
-    digest c0376fbf1fcd95bd...
+    digest 5b8b87649ea495a6...
     guest server "labs/bin/server.wasm" ["--port", "80"] [("Z", "1"), ("A", "two")] stdin Text("hello")
-      memory 1073741824 fuel Some(1000000) descriptors 16 linger 1s start 250ms
+      memory 1073741824 cpu 1000000000 fuel Some(1000000) descriptors 16 linger 1s start 250ms
       DirectoryPlan { guest: "/srv", host: "labs/www", writable: false }
       DirectoryPlan { guest: "/etc", host: "labs/conf", writable: true }
       eth0 02-aa-00-00-00-01 mtu 1500 10.0.0.2/24 fd00::2/64 fe80::aa:ff:fe00:1/64
@@ -24,7 +24,7 @@ fn a_lab_with_some_of_everything() {
       protocol ipv4 Ipv4 bind [None 80..=80] connect []
       protocol inside Ipv6 bind anything connect anything
     guest client "labs/client.wasm" ["{index}"] [] stdin Empty
-      memory 67108864 fuel None descriptors 1024 linger 10s start 0ns
+      memory 67108864 cpu 1000000000 fuel None descriptors 1024 linger 10s start 0ns
       eth0 02-00-00-00-00-02 mtu 1500 192.168.7.2/24 fe80::ff:fe00:2/64
       eth1 02-00-00-00-00-04 mtu 1500 10.0.0.3/24 fd00::3/64 fe80::ff:fe00:4/64
       0.0.0.0/0 via 192.168.7.1
@@ -32,14 +32,14 @@ fn a_lab_with_some_of_everything() {
       protocol ipv4 Ipv4 bind anything connect anything
       protocol ipv6 Ipv6 bind anything connect anything
     guest idle-0 "labs/idle.wasm" ["0"] [] stdin Empty
-      memory 67108864 fuel None descriptors 1024 linger 10s start 0ns
+      memory 67108864 cpu 1000000000 fuel None descriptors 1024 linger 10s start 0ns
       eth0 02-00-00-00-00-09 mtu 1500 10.0.0.4/24 fd00::4/64 fe80::ff:fe00:9/64
       0.0.0.0/0 via 10.0.0.1
       ::/0 via fd00::1
       protocol ipv4 Ipv4 bind anything connect anything
       protocol ipv6 Ipv6 bind anything connect anything
     guest idle-1 "labs/idle.wasm" ["1"] [] stdin Empty
-      memory 67108864 fuel None descriptors 1024 linger 10s start 0ns
+      memory 67108864 cpu 1000000000 fuel None descriptors 1024 linger 10s start 0ns
       eth0 02-00-00-00-00-05 mtu 1500 10.0.0.5/24 fd00::5/64 fe80::ff:fe00:5/64
       0.0.0.0/0 via 10.0.0.1
       ::/0 via fd00::1
@@ -54,8 +54,8 @@ fn a_lab_with_some_of_everything() {
       10.9.0.0/16 via 172.16.0.2
     TapPlan { name: "gn0", device: "gn0", netns: Some("outside") }
     link server:lan
-      Guest(0) 0 server -> LinkParameters { delay: 10ms, rate_bytes_per_second: Some(1250000), loss: 0.01, queue_frames_max: 1000 }
-      Switch(0) 0 lan.0 -> LinkParameters { delay: 10ms, rate_bytes_per_second: Some(1250000), loss: 0.5, queue_frames_max: 10 }
+      Guest(0) 0 server -> LinkParameters { up: true, delay: 10ms, rate_bytes_per_second: Some(1250000), loss: 0.01, queue_frames_max: 1000 }
+      Switch(0) 0 lan.0 -> LinkParameters { up: true, delay: 10ms, rate_bytes_per_second: Some(1250000), loss: 0.5, queue_frames_max: 10 }
     link client:far
       Guest(1) 0 client -> ideal
       Switch(1) 0 far.0 -> ideal
@@ -75,8 +75,11 @@ fn a_lab_with_some_of_everything() {
       Router(0) 1 r1.far -> ideal
       Switch(1) 1 far.1 -> ideal
     link up
-      Tap(0) 0 gn0 -> LinkParameters { delay: 2ms, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
-      Router(0) 2 r1.wan -> LinkParameters { delay: 1ms, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
+      Tap(0) 0 gn0 -> LinkParameters { up: true, delay: 2ms, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
+      Router(0) 2 r1.wan -> LinkParameters { up: true, delay: 1ms, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
+    EntryPlan { when: Packet { port: PortPlan { link: 2, end: 0 }, packet: PacketMatch { protocol: Tcp(Syn), port: Some(80) } }, delay: Span { least: 1ms, most: 2ms }, every: None, until: None, times: None, action: Change { links: [7, 0], directions: [false, true], change: LinkChange("\"loss\" = \"10%\"\n\"queue\" = 7") } }
+    EntryPlan { when: Time(Span { least: 2s, most: 2s }), delay: Span { least: 0ns, most: 0ns }, every: Some(Span { least: 1s, most: 1s }), until: None, times: Some(3), action: Partition([[Guest(0), Switch(0)], [Guest(3), Tap(0)]]) }
+    EntryPlan { when: Time(Span { least: 3s, most: 3s }), delay: Span { least: 0ns, most: 0ns }, every: None, until: None, times: None, action: Rebind { guest: 0, interface: 0, addresses: [Ipv4(Cidr { address: 10.0.0.9, prefix_len: 24 }), Ipv6(Cidr { address: fe80::aa:ff:fe00:1, prefix_len: 64 })] } }
     "#);
 }
 

@@ -22,7 +22,8 @@ fn every_example_on_the_reference_page_is_a_scenario() {
 fn every_key_stands_on_the_reference_page() {
     let probe = "x = 1\nswitch.s.x = 1\ntap.t.x = 1\nlink.l.x = 1\nlink.l.forward.x = 1\nrouter.r.x = 1\n\
                  router.r.interface.i.x = 1\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.protocol.ipv4.x = 1\n\
-                 guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1";
+                 guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1\n\
+                 at = [{ x = 1, after.x = 1, set.x = 1, rebind.x = 1, inject.x = 1, clock.x = 1 }]";
     let told = parse(probe).unwrap_err();
     let keys: std::collections::BTreeSet<&str> = told
         .lines()

@@ -7,7 +7,7 @@ use crate::scenario::plan::{GuestPlan, LinkPlan, Plan};
 
 pub(super) fn show(plan: &Plan) -> String {
     // Taken apart whole: a field that comes later must be shown as well.
-    let Plan { name, seed, digest, duration, epoch, guests, switches, routers, taps, links } = plan;
+    let Plan { name, seed, digest, duration, epoch, guests, switches, routers, taps, links, timeline } = plan;
     let mut lines = vec![
         format!("{name:?} seed {seed:?} duration {duration:?} epoch {epoch:?}"),
         format!("digest {}...", &digest[..16]),
@@ -24,17 +24,26 @@ pub(super) fn show(plan: &Plan) -> String {
         lines.push(format!("  {:?} {} {} -> {}", a.device, a.index, a.name, parameters(there)));
         lines.push(format!("  {:?} {} {} -> {}", b.device, b.index, b.name, parameters(back)));
     }
+    lines.extend(timeline.iter().map(|entry| format!("{entry:?}")));
     lines.join("\n")
 }
 
 fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
     let GuestPlan { name, module, args, env, stdin, directories, interfaces, routes, .. } = guest;
     let GuestPlan {
-        listeners, protocols, memory_bytes_max, fuel_max, descriptors_max, linger, start, ..
+        listeners,
+        protocols,
+        memory_bytes_max,
+        cpu_hz,
+        fuel_max,
+        descriptors_max,
+        linger,
+        start,
+        ..
     } = guest;
     lines.push(format!("guest {name} {module:?} {args:?} {env:?} stdin {stdin:?}"));
     lines.push(format!(
-        "  memory {memory_bytes_max} fuel {fuel_max:?} descriptors {descriptors_max} linger {linger:?} start {start:?}"
+        "  memory {memory_bytes_max} cpu {cpu_hz} fuel {fuel_max:?} descriptors {descriptors_max} linger {linger:?} start {start:?}"
     ));
     lines.extend(directories.iter().map(|directory| format!("  {directory:?}")));
     show_network(interfaces, routes, lines);

@@ -12,6 +12,12 @@ use crate::node::SocketKind;
 use crate::protocol::ProtocolKind;
 use crate::protocol::policy::Policy;
 
+mod timeline;
+
+pub use timeline::{
+    Action, EntryPlan, FramesPlan, LinkChange, PacketMatch, PortPlan, ProtocolMatch, Span, TcpMatch, When,
+};
+
 /// A whole lab.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -30,6 +36,8 @@ pub struct Plan {
     pub routers: Vec<RouterPlan>,
     pub taps: Vec<TapPlan>,
     pub links: Vec<LinkPlan>,
+    /// What happens while it runs, in file order.
+    pub timeline: Vec<EntryPlan>,
 }
 
 /// The switch of a lab that names no network at all.
@@ -39,6 +47,8 @@ pub const DEFAULT_AGEING: Duration = Duration::from_secs(300);
 /// Ethernet's.
 pub const DEFAULT_MTU: usize = 1500;
 pub const DEFAULT_MEMORY_BYTES: u64 = 64 << 20;
+/// An instruction a nanosecond.
+pub const DEFAULT_CPU_HZ: u64 = 1_000_000_000;
 pub const DEFAULT_DESCRIPTORS: usize = 1024;
 pub const DEFAULT_LINGER: Duration = Duration::from_secs(10);
 pub const DEFAULT_BACKLOG: usize = 128;
@@ -131,6 +141,8 @@ pub struct GuestPlan {
     pub protocols: Vec<ProtocolPlan>,
     /// Linear memory limit in bytes.
     pub memory_bytes_max: u64,
+    /// Units of fuel, about an instruction each, that take a second of virtual time.
+    pub cpu_hz: u64,
     /// Fuel limit (about one unit an instruction); `None`: no limit.
     pub fuel_max: Option<u64>,
     /// Objects a guest may hold open at once.

@@ -1,0 +1,270 @@
+//! The timeline: names of guests, links, ports and devices looked up, times checked against the lab's.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use smoltcp::config::IFACE_MAX_ADDR_COUNT;
+use smoltcp::wire::IpCidr;
+use toml::Spanned;
+
+use super::super::address::{address_of, is_link_local_v6};
+use super::super::mistake::{Mistakes, quote};
+use super::super::plan::{Action, DeviceRef, EntryPlan, FramesPlan, Plan, PortPlan, Span, When};
+use super::super::spec::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
+use super::addressing::MTU_MIN_V6;
+
+type Name = Spanned<String>;
+
+/// The entries of a timeline, as far as there was no mistake in them.
+pub(super) fn timeline(
+    entries: &[EntrySpec],
+    plan: &Plan,
+    folder: &Path,
+    mistakes: &Mistakes,
+) -> Vec<EntryPlan> {
+    let resolver = Resolver { plan, folder, mistakes, names: Names::of(plan) };
+    entries.iter().filter_map(|entry| resolver.entry(entry)).collect()
+}
+
+struct Resolver<'a> {
+    plan: &'a Plan,
+    folder: &'a Path,
+    mistakes: &'a Mistakes,
+    names: Names<'a>,
+}
+
+/// What entries can name.
+struct Names<'a> {
+    devices: BTreeMap<&'a str, DeviceRef>,
+    links: BTreeMap<&'a str, usize>,
+    ports: BTreeMap<&'a str, PortPlan>,
+}
+
+impl<'a> Names<'a> {
+    fn of(plan: &'a Plan) -> Names<'a> {
+        let guests = plan.guests.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Guest(i)));
+        let switches = plan.switches.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Switch(i)));
+        let routers = plan.routers.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Router(i)));
+        let taps = plan.taps.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Tap(i)));
+        let ports = plan.links.iter().enumerate().flat_map(|(link, it)| {
+            it.ends.iter().enumerate().map(move |(end, port)| (&*port.name, PortPlan { link, end }))
+        });
+        Names {
+            devices: guests.chain(switches).chain(routers).chain(taps).collect(),
+            links: plan.links.iter().enumerate().map(|(link, it)| (&*it.name, link)).collect(),
+            ports: ports.collect(),
+        }
+    }
+}
+
+impl Resolver<'_> {
+    fn entry(&self, spec: &EntrySpec) -> Option<EntryPlan> {
+        self.check_end(spec);
+        let action = self.action(&spec.action);
+        let when = match (&spec.time, &spec.after, &spec.every) {
+            (Some(time), ..) => When::Time(*time.get_ref()),
+            (None, Some(after), _) => self.after(after)?,
+            (None, None, every) => When::Time(*every.as_ref()?.get_ref()),
+        };
+        let span = |span: &Option<Spanned<Span>>| span.as_ref().map(|span| *span.get_ref());
+        Some(EntryPlan {
+            when,
+            delay: span(&spec.delay).unwrap_or_default(),
+            every: span(&spec.every),
+            until: spec.until.as_ref().map(|until| *until.get_ref()),
+            times: spec.times,
+            action: action?,
+        })
+    }
+
+    /// What could never happen, and what could never end.
+    fn check_end(&self, spec: &EntrySpec) {
+        let first = spec.time.as_ref().or(spec.delay.as_ref()).or(spec.every.as_ref());
+        if let (Some(duration), Some(first)) = (self.plan.duration, first)
+            && first.get_ref().most > duration
+        {
+            let message = format!("an entry of the timeline comes after the lab's end, {duration:?}");
+            self.mistakes.add(first.span(), message, "make `duration` longer, or have it earlier");
+        }
+        if let (Some(until), Some(first)) = (&spec.until, first)
+            && first.get_ref().least > *until.get_ref()
+        {
+            self.mistakes.add(until.span(), "until: is before the first time", "later than its beginning");
+        }
+        if let Some(every) = &spec.every
+            && spec.until.is_none()
+            && spec.times.is_none()
+            && self.plan.duration.is_none()
+        {
+            let help = "add `until` or `times`, or give the lab a `duration`";
+            self.mistakes.add(every.span(), "every: never ends, and would keep the lab going for ever", help);
+        }
+    }
+
+    fn after(&self, spec: &AfterSpec) -> Option<When> {
+        Some(match spec {
+            AfterSpec::Printed { guest, text } => {
+                When::Printed { guest: self.guest("after", guest)?, text: text.clone() }
+            }
+            AfterSpec::Started { guest } => When::Started { guest: self.guest("after", guest)? },
+            AfterSpec::Exited { guest } => When::Exited { guest: self.guest("after", guest)? },
+            AfterSpec::Packet { port, packet } => {
+                When::Packet { port: self.port("at", port)?, packet: *packet }
+            }
+        })
+    }
+
+    fn action(&self, spec: &ActionSpec) -> Option<Action> {
+        Some(match spec {
+            ActionSpec::Change { links, directions, change } => Action::Change {
+                links: all(links, |name| self.link(name))?,
+                directions: *directions,
+                change: change.clone(),
+            },
+            ActionSpec::Partition(sides) => Action::Partition(self.partition(sides)?),
+            ActionSpec::Heal => Action::Heal,
+            ActionSpec::Kill { guests, graceful } => {
+                Action::Kill { guests: self.guests("kill", guests)?, graceful: *graceful }
+            }
+            ActionSpec::Pause(guests) => Action::Pause(self.guests("pause", guests)?),
+            ActionSpec::Resume(guests) => Action::Resume(self.guests("resume", guests)?),
+            ActionSpec::Restart { guests, graceful } => {
+                Action::Restart { guests: self.guests("restart", guests)?, graceful: *graceful }
+            }
+            ActionSpec::Rebind { guest, interface, addresses } => self.rebind(guest, interface, addresses)?,
+            ActionSpec::Inject { port, frames } => Action::Inject {
+                port: self.port("inject", port)?,
+                frames: match frames {
+                    FramesSpec::One(frame) => FramesPlan::One(frame.clone()),
+                    FramesSpec::Capture(path) => FramesPlan::Capture(self.folder.join(path.get_ref())),
+                },
+            },
+            ActionSpec::Clock { guest, skew_ns } => {
+                Action::Clock { guest: self.guest("clock", guest)?, skew_ns: *skew_ns }
+            }
+        })
+    }
+
+    fn partition(&self, sides: &[Vec<Name>]) -> Option<Vec<Vec<DeviceRef>>> {
+        let mut sides_of = BTreeMap::new();
+        let mut whole = true;
+        let mut resolved = Vec::new();
+        for (side, names) in sides.iter().enumerate() {
+            let mut devices = Vec::new();
+            for name in names {
+                let Some(&device) = self.names.devices.get(name.get_ref().as_str()) else {
+                    self.unknown("partition", "device", name, self.names.devices.keys().copied());
+                    whole = false;
+                    continue;
+                };
+                if let Some(other) = sides_of.insert(device, side) {
+                    let message = match other == side {
+                        true => format!("partition: {} stands on its side twice", quote(name.get_ref())),
+                        false => format!("partition: {} stands on two sides", quote(name.get_ref())),
+                    };
+                    self.mistakes.add(name.span(), message, "each device is on one side, or on none");
+                }
+                devices.push(device);
+            }
+            resolved.push(devices);
+        }
+        whole.then_some(resolved)
+    }
+
+    fn rebind(&self, guest: &Name, interface: &Name, addresses: &[Spanned<IpCidr>]) -> Option<Action> {
+        let guest = self.guest("rebind", guest)?;
+        let of_guest = &self.plan.guests[guest].interfaces;
+        let wanted = interface.get_ref();
+        let Some(index) = of_guest.iter().position(|it| it.name == *wanted) else {
+            self.unknown("rebind", "interface", interface, of_guest.iter().map(|it| &*it.name));
+            return None;
+        };
+        let mtu = of_guest[index].mtu;
+        let mut list: Vec<IpCidr> = Vec::new();
+        for written in addresses {
+            let cidr = *written.get_ref();
+            if !address_of(cidr).is_ipv4() && mtu < MTU_MIN_V6 {
+                let message = format!("rebind: {cidr} needs an MTU of {MTU_MIN_V6}, and {wanted} has {mtu}");
+                self.mistakes.add(written.span(), message, "IPv6 needs links of 1280 bytes (RFC 8200)");
+            }
+            if list.iter().any(|other| other.address() == cidr.address()) {
+                let message = format!("rebind: {} stands there twice", cidr.address());
+                self.mistakes.add(written.span(), message, "each address once");
+            }
+            list.push(cidr);
+        }
+        // The link-local address stays, unless another is named.
+        if !list.iter().any(|&cidr| is_link_local_v6(address_of(cidr))) {
+            let own = of_guest[index].addresses.iter().find(|&&cidr| is_link_local_v6(address_of(cidr)));
+            list.extend(own);
+        }
+        if let Some(last) = addresses.last().filter(|_| list.len() > IFACE_MAX_ADDR_COUNT) {
+            let message = format!("rebind: {} addresses", list.len());
+            let help = format!("at most {IFACE_MAX_ADDR_COUNT}, the IPv6 link-local address among them");
+            self.mistakes.add(last.span(), message, help);
+        }
+        Some(Action::Rebind { guest, interface: index, addresses: list })
+    }
+
+    fn guests(&self, key: &str, names: &[Name]) -> Option<Vec<usize>> {
+        all(names, |name| self.guest(key, name))
+    }
+
+    fn guest(&self, key: &str, name: &Name) -> Option<usize> {
+        if let Some(&DeviceRef::Guest(guest)) = self.names.devices.get(name.get_ref().as_str()) {
+            return Some(guest);
+        }
+        self.unknown(key, "guest", name, self.plan.guests.iter().map(|guest| &*guest.name));
+        None
+    }
+
+    fn link(&self, name: &Name) -> Option<usize> {
+        let link = self.names.links.get(name.get_ref().as_str()).copied();
+        if link.is_none() {
+            self.unknown("link", "link", name, self.names.links.keys().copied());
+        }
+        link
+    }
+
+    /// As captures name it; a guest or TAP with one port stands for it.
+    fn port(&self, key: &str, name: &Name) -> Option<PortPlan> {
+        let text = name.get_ref().as_str();
+        if let Some(&port) = self.names.ports.get(text) {
+            return Some(port);
+        }
+        let first = format!("{text}.");
+        let mut of_device =
+            self.names.ports.range(&*first..).take_while(|(port, _)| port.starts_with(&first));
+        if let (Some((_, &port)), None) = (of_device.next(), of_device.next()) {
+            return Some(port);
+        }
+        self.unknown(key, "port", name, self.names.ports.keys().copied());
+        None
+    }
+
+    fn unknown<'a>(
+        &self,
+        key: &str,
+        what: &str,
+        name: &Name,
+        candidates: impl Iterator<Item = &'a str> + Clone,
+    ) {
+        /// Names told in full: a lab can have a hundred thousand.
+        const TOLD_MAX: usize = 12;
+        let meant = self.mistakes.did_you_mean(name.get_ref(), candidates.clone());
+        let mut known: Vec<&str> = candidates.clone().take(TOLD_MAX).collect();
+        if candidates.count() > TOLD_MAX {
+            known.push("...");
+        }
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let help = format!("{meant}{}there are: {known}", if meant.is_empty() { "" } else { " " });
+        let message = format!("{key}: there is no {what} {}", quote(name.get_ref()));
+        self.mistakes.add(name.span(), message, help);
+    }
+}
+
+/// Each of them, or nothing; the mistakes of all are told.
+fn all<T>(names: &[Name], find: impl Fn(&Name) -> Option<T>) -> Option<Vec<T>> {
+    let found: Vec<Option<T>> = names.iter().map(find).collect();
+    found.into_iter().collect()
+}

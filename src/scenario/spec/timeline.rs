@@ -1,0 +1,392 @@
+//! The entries `[[at]]`: when, and what.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smoltcp::wire::IpCidr;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::super::address;
+use super::super::mistake::{Mistakes, Problem, quote};
+use super::super::plan::{LinkChange, PacketMatch, ProtocolMatch, Span, TcpMatch};
+use super::super::read::{Reader, article, boolean, integer, string};
+use super::super::units;
+use super::guest::path;
+use super::interface::one_direction;
+use super::missing;
+use crate::network::link::LinkParameters;
+
+type Names = Vec<Spanned<String>>;
+
+pub(in super::super) struct EntrySpec {
+    pub time: Option<Spanned<Span>>,
+    pub after: Option<AfterSpec>,
+    pub delay: Option<Spanned<Span>>,
+    pub every: Option<Spanned<Span>>,
+    pub until: Option<Spanned<Duration>>,
+    pub times: Option<u64>,
+    pub action: ActionSpec,
+}
+
+pub(in super::super) enum AfterSpec {
+    Printed { guest: Spanned<String>, text: String },
+    Started { guest: Spanned<String> },
+    Exited { guest: Spanned<String> },
+    Packet { port: Spanned<String>, packet: PacketMatch },
+}
+
+pub(in super::super) enum ActionSpec {
+    Change { links: Names, directions: [bool; 2], change: LinkChange },
+    Partition(Vec<Names>),
+    Heal,
+    Kill { guests: Names, graceful: bool },
+    Pause(Names),
+    Resume(Names),
+    Restart { guests: Names, graceful: bool },
+    Rebind { guest: Spanned<String>, interface: Spanned<String>, addresses: Vec<Spanned<IpCidr>> },
+    Inject { port: Spanned<String>, frames: FramesSpec },
+    Clock { guest: Spanned<String>, skew_ns: i64 },
+}
+
+pub(in super::super) enum FramesSpec {
+    One(Bytes),
+    Capture(Spanned<PathBuf>),
+}
+
+const HELP: &str = "an entry is a time and an action, such as `time = \"2s\"` and `down = \"line\"`";
+
+/// What an entry can do, by the key that says so.
+const ACTIONS: [&str; 12] = [
+    "set",
+    "down",
+    "up",
+    "partition",
+    "heal",
+    "kill",
+    "pause",
+    "resume",
+    "restart",
+    "rebind",
+    "inject",
+    "clock",
+];
+
+pub(super) fn entries(reader: &mut Reader<'_>) -> Vec<EntrySpec> {
+    let mistakes = reader.mistakes;
+    reader.tables("at").into_iter().filter_map(|(at, table)| entry(at, table, mistakes)).collect()
+}
+
+fn entry(at: Range<usize>, table: &DeTable<'_>, mistakes: &Mistakes) -> Option<EntrySpec> {
+    let mistakes_before = mistakes.count();
+    let mut reader = Reader::new(table, "an entry of the timeline", mistakes);
+    let time = reader.get("time", units::span);
+    let after = after(&mut reader);
+    let delay = reader.get("delay", units::span);
+    let every = reader.get("every", units::span);
+    let until = reader.get("until", units::duration);
+    let times = reader.get("times", integer(1..=u64::MAX)).map(Spanned::into_inner);
+    let action = action(&mut reader, &at);
+    check_when(&reader, &at);
+    if let Some(every) = every.as_ref().filter(|every| every.get_ref().least.is_zero()) {
+        mistakes.add(every.span(), "every: may come again at the same instant", "longer than \"0s\"");
+    }
+    reader.finish();
+    if mistakes.count() != mistakes_before {
+        return None;
+    }
+    Some(EntrySpec { time, after, delay, every, until, times, action: action? })
+}
+
+/// Which keys of those that say when go together.
+fn check_when(reader: &Reader<'_>, at: &Range<usize>) {
+    let wrong = |message: &str, help: &str| {
+        reader.mistakes.add(at.clone(), format!("an entry of the timeline {message}"), help);
+    };
+    match (reader.has("time"), reader.has("after")) {
+        (true, true) => wrong("has both `time` and `after`", "for so long after a trigger, add `delay`"),
+        (false, false) if !reader.has("every") => wrong("has neither `time` nor `after`", HELP),
+        _ => {}
+    }
+    if reader.has("delay") && !reader.has("after") {
+        wrong("has `delay` without `after`", "`time` can be a range as well: \"10ms..200ms\"");
+    }
+    for key in ["until", "times"] {
+        if reader.has(key) && !reader.has("every") {
+            wrong(&format!("has `{key}` without `every`"), "`every` says how often it happens again");
+        }
+    }
+}
+
+fn after(reader: &mut Reader<'_>) -> Option<AfterSpec> {
+    let mistakes = reader.mistakes;
+    let (at, table) = reader.table("after")?;
+    let mut reader = Reader::new(table, "`after`", mistakes);
+    let guest = reader.get("guest", string);
+    let printed = reader.get("printed", text);
+    let started = reader.get("started", only_true);
+    let exited = reader.get("exited", only_true);
+    let port = reader.get("at", string);
+    let tcp = reader.get("tcp", tcp).map(|tcp| ProtocolMatch::Tcp(tcp.into_inner()));
+    let udp = reader.get("udp", only_true).map(|_| ProtocolMatch::Udp);
+    let number = reader.get("port", integer(1..=65_535));
+    let written = ["printed", "started", "exited", "tcp", "udp"].map(|key| reader.has(key));
+    let (of_guest, of_port) = (reader.has("guest"), reader.has("at"));
+    let numbered = reader.has("port");
+    reader.finish();
+    let [one, two, three, four, five] = written.map(usize::from);
+    let help = "`guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp` and `udp`";
+    let fits = match (of_guest, of_port) {
+        (true, false) => one + two + three == 1 && four + five == 0 && !numbered,
+        (false, true) => one + two + three == 0 && four + five == 1,
+        (true, true) | (false, false) => false,
+    };
+    if !fits {
+        mistakes.add(at, "after: is not one event", help);
+        return None;
+    }
+    let number = number.and_then(|number| u16::try_from(number.into_inner()).ok());
+    match (guest, port) {
+        (Some(guest), _) => match (printed, started, exited) {
+            (Some(text), ..) => Some(AfterSpec::Printed { guest, text: text.into_inner() }),
+            (None, Some(_), _) => Some(AfterSpec::Started { guest }),
+            (None, None, Some(_)) => Some(AfterSpec::Exited { guest }),
+            (None, None, None) => None,
+        },
+        (None, Some(port)) => {
+            let packet = PacketMatch { protocol: tcp.or(udp)?, port: number };
+            Some(AfterSpec::Packet { port, packet })
+        }
+        (None, None) => None,
+    }
+}
+
+fn text(value: &DeValue<'_>) -> Result<String, Problem> {
+    match string(value)? {
+        text if text.is_empty() => Err(Problem::new("is empty", "a text that the guest prints")),
+        text => Ok(text),
+    }
+}
+
+fn only_true(value: &DeValue<'_>) -> Result<(), Problem> {
+    if boolean(value)? { Ok(()) } else { Err(Problem::new("is false", "write true, or leave it out")) }
+}
+
+fn tcp(value: &DeValue<'_>) -> Result<TcpMatch, Problem> {
+    const HELP: &str = "one of \"syn\", \"syn-ack\", \"fin\", \"rst\", \"data\" and \"any\"";
+    match string(value)?.as_str() {
+        "any" => Ok(TcpMatch::Any),
+        "syn" => Ok(TcpMatch::Syn),
+        "syn-ack" => Ok(TcpMatch::SynAck),
+        "fin" => Ok(TcpMatch::Fin),
+        "rst" => Ok(TcpMatch::Rst),
+        "data" => Ok(TcpMatch::Data),
+        other => Err(Problem::new(format!("{} is no kind of segment", quote(other)), HELP)),
+    }
+}
+
+/// Exactly one of [`ACTIONS`], with the keys that belong to it.
+fn action(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
+    let mistakes = reader.mistakes;
+    let given: Vec<&str> = ACTIONS.into_iter().filter(|key| reader.has(key)).collect();
+    // All are read, so that all are known; the mistakes of one that is too many are told as well.
+    let graceful = reader.get("graceful", boolean);
+    let actions = [
+        change(reader, at),
+        names(reader, "down").map(|links| switched(links, false)),
+        names(reader, "up").map(|links| switched(links, true)),
+        partition(reader),
+        reader.get("heal", only_true).map(|_| ActionSpec::Heal),
+        names(reader, "kill").map(|guests| ActionSpec::Kill { guests, graceful: is(&graceful) }),
+        names(reader, "pause").map(ActionSpec::Pause),
+        names(reader, "resume").map(ActionSpec::Resume),
+        names(reader, "restart").map(|guests| ActionSpec::Restart { guests, graceful: is(&graceful) }),
+        rebind(reader),
+        inject(reader),
+        clock(reader),
+    ];
+    let help = format!("exactly one of {}", ACTIONS.map(|key| format!("`{key}`")).join(", "));
+    match given.as_slice() {
+        [] => mistakes.add(at.clone(), "an entry of the timeline does nothing", help),
+        [_] => {}
+        several => {
+            let message = format!("an entry of the timeline does several things: {}", several.join(", "));
+            mistakes.add(at.clone(), message, "an entry for each; they happen in file order");
+        }
+    }
+    if let Some(graceful) = graceful.filter(|_| !matches!(given[..], ["kill"] | ["restart"])) {
+        mistakes.add(graceful.span(), "graceful: without `kill` or `restart`", "leave it out");
+    }
+    actions.into_iter().flatten().next()
+}
+
+fn is(value: &Option<Spanned<bool>>) -> bool {
+    value.as_ref().is_some_and(|value| *value.get_ref())
+}
+
+/// At least one name.
+fn names(reader: &mut Reader<'_>, key: &'static str) -> Option<Names> {
+    let value = reader.value(key)?;
+    let names = reader.list(key, string)?;
+    if value.get_ref().as_array().is_some_and(|list| list.is_empty()) {
+        reader.mistakes.add(value.span(), format!("{key}: is empty"), "one name or more");
+    }
+    Some(names)
+}
+
+fn switched(links: Names, up: bool) -> ActionSpec {
+    ActionSpec::Change { links, directions: [true; 2], change: LinkChange::up(up) }
+}
+
+fn change(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
+    let mistakes = reader.mistakes;
+    let links = names(reader, "link");
+    let direction = reader.get("direction", direction);
+    let set = reader.table("set");
+    if !reader.has("set") {
+        for key in ["link", "direction"].into_iter().filter(|key| reader.has(key)) {
+            let message = format!("an entry of the timeline has `{key}` without `set`");
+            mistakes.add(at.clone(), message, "`set` has the knobs to change: `set = { delay = \"50ms\" }`");
+        }
+        return None;
+    }
+    let (set_at, table) = set?;
+    let mut knobs = Reader::new(table, "`set`", mistakes);
+    one_direction(&mut knobs, LinkParameters::default());
+    knobs.finish();
+    if table.is_empty() {
+        mistakes.add(set_at, "set: changes nothing", "the knobs to change: `set = { delay = \"50ms\" }`");
+    }
+    let Some(links) = links else {
+        if !reader.has("link") {
+            missing(
+                mistakes,
+                at.clone(),
+                "an entry with `set`",
+                "link",
+                "the link to change: `link = \"line\"`",
+            );
+        }
+        return None;
+    };
+    let directions = direction.map_or([true; 2], Spanned::into_inner);
+    Some(ActionSpec::Change { links, directions, change: LinkChange::new(table) })
+}
+
+fn direction(value: &DeValue<'_>) -> Result<[bool; 2], Problem> {
+    match string(value)?.as_str() {
+        "forward" => Ok([true, false]),
+        "backward" => Ok([false, true]),
+        other => {
+            let help = "\"forward\" or \"backward\"; leave it out for both";
+            Err(Problem::new(format!("{} is no direction", quote(other)), help))
+        }
+    }
+}
+
+fn partition(reader: &mut Reader<'_>) -> Option<ActionSpec> {
+    const HELP: &str = "two sides or more, such as `partition = [[\"a\", \"b\"], [\"c\"]]`";
+    let value = reader.value("partition")?;
+    let wrong = |at: Range<usize>, message: String| {
+        reader.mistakes.add(at, format!("partition: {message}"), HELP);
+    };
+    let DeValue::Array(sides) = value.get_ref() else {
+        wrong(value.span(), format!("{} where a list of lists belongs", article(value.get_ref())));
+        return None;
+    };
+    let mut partition = Vec::new();
+    for side in sides {
+        let DeValue::Array(names) = side.get_ref() else {
+            wrong(side.span(), format!("{} where a list of names belongs", article(side.get_ref())));
+            continue;
+        };
+        if names.is_empty() {
+            wrong(side.span(), "a side is empty".to_owned());
+        }
+        let mut names_of_side = Vec::new();
+        for name in names {
+            match string(name.get_ref()) {
+                Ok(text) => names_of_side.push(Spanned::new(name.span(), text)),
+                Err(problem) => wrong(name.span(), problem.message),
+            }
+        }
+        partition.push(names_of_side);
+    }
+    if sides.len() < 2 {
+        wrong(value.span(), "has fewer than two sides".to_owned());
+    }
+    Some(ActionSpec::Partition(partition))
+}
+
+fn rebind(reader: &mut Reader<'_>) -> Option<ActionSpec> {
+    let mistakes = reader.mistakes;
+    let (at, table) = reader.table("rebind")?;
+    let mut reader = Reader::new(table, "`rebind`", mistakes);
+    let guest = reader.get("guest", string);
+    let interface = reader.get("interface", string);
+    let addresses = reader.list("addresses", address::host);
+    require(
+        &reader,
+        &at,
+        &["guest", "addresses"],
+        "`rebind = { guest = \"x\", addresses = \"10.0.0.9/24\" }`",
+    );
+    reader.finish();
+    let interface = interface.unwrap_or_else(|| Spanned::new(at, "eth0".to_owned()));
+    Some(ActionSpec::Rebind { guest: guest?, interface, addresses: addresses? })
+}
+
+fn inject(reader: &mut Reader<'_>) -> Option<ActionSpec> {
+    let mistakes = reader.mistakes;
+    let (at, table) = reader.table("inject")?;
+    let mut reader = Reader::new(table, "`inject`", mistakes);
+    let port = reader.get("port", string);
+    let frame = reader.get("frame", hexadecimal);
+    let pcap = reader.get("pcap", path);
+    require(&reader, &at, &["port"], "`inject = { port = \"x\", pcap = \"frames.pcapng\" }`");
+    if reader.has("frame") == reader.has("pcap") {
+        let help = "`frame = \"ffff...\"`, one Ethernet frame in hexadecimal, or `pcap = \"frames.pcapng\"`";
+        mistakes.add(at, "inject: not one of `frame` and `pcap`", help);
+    }
+    reader.finish();
+    let frames = match (frame, pcap) {
+        (Some(frame), _) => FramesSpec::One(frame.into_inner()),
+        (None, pcap) => FramesSpec::Capture(pcap?),
+    };
+    Some(ActionSpec::Inject { port: port?, frames })
+}
+
+/// An Ethernet frame; blanks between the digits do not count.
+fn hexadecimal(value: &DeValue<'_>) -> Result<Bytes, Problem> {
+    const HELP: &str =
+        "an Ethernet frame of 14 to 65535 bytes, two hexadecimal digits each, without its checksum";
+    let digits: String = string(value)?.chars().filter(|c| !c.is_whitespace()).collect();
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) || digits.len() % 2 != 0 {
+        return Err(Problem::new("is not bytes in hexadecimal", HELP));
+    }
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap_or_default();
+    let bytes: Vec<u8> = (0..digits.len()).step_by(2).map(byte).collect();
+    if !(14..=65_535).contains(&bytes.len()) {
+        return Err(Problem::new(format!("{} bytes are no frame", bytes.len()), HELP));
+    }
+    Ok(bytes.into())
+}
+
+fn clock(reader: &mut Reader<'_>) -> Option<ActionSpec> {
+    let mistakes = reader.mistakes;
+    let (at, table) = reader.table("clock")?;
+    let mut reader = Reader::new(table, "`clock`", mistakes);
+    let guest = reader.get("guest", string);
+    let skew = reader.get("skew", units::skew);
+    require(&reader, &at, &["guest", "skew"], "`clock = { guest = \"x\", skew = \"-5s\" }`");
+    reader.finish();
+    Some(ActionSpec::Clock { guest: guest?, skew_ns: skew?.into_inner() })
+}
+
+fn require(reader: &Reader<'_>, at: &Range<usize>, keys: &[&str], example: &str) {
+    for key in keys.iter().filter(|key| !reader.has(key)) {
+        missing(reader.mistakes, at.clone(), "the action", key, &format!("such as {example}"));
+    }
+}
