@@ -90,8 +90,9 @@ macro_rules! labs {
 }
 
 labs! {
-    abi_answers broken cable echo echo6 echo_rust handshake hostile http http_go inherited linger loopback lossy many multihomed
-    nostd policy replicas stalled stdio time trunk udp udp6 unreachable
+    abi_answers broken cable clock_exact clock_skew crashed echo echo6 echo_rust handshake hostile http http_go inherited injected
+    killed linger link_down loopback loss_later lossy many multihomed nostd partition paused policy rebound replicas restarts
+    stalled stdio time trunk udp udp6 unreachable
 }
 
 #[test]

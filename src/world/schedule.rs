@@ -28,9 +28,12 @@ impl GuestState {
 impl World {
     pub(super) fn make_ready(&mut self, guest: usize) {
         let slot = &mut self.guests[guest];
-        if slot.guest.is_some() && slot.paused {
+        if slot.state != GuestState::Running || slot.guest.is_none() {
+            return;
+        }
+        if slot.paused {
             slot.missed = true;
-        } else if slot.guest.is_some() && !slot.ready {
+        } else if !slot.ready {
             slot.ready = true;
             self.ready.push_back(guest);
         }

@@ -1,8 +1,9 @@
 //! An interface's addresses change while the stack is at work.
 //!
-//! As on Linux: connections from an address that is gone are not told. What they send still leaves from there, what
-//! is sent to them is dropped, and they time out. Listeners on the wildcard address go on at the new ones. Neighbours
-//! are told by a gratuitous ARP request (RFC 5227) or an unsolicited neighbour advertisement (RFC 4861, 7.2.6).
+//! Connections from an address that is gone are over: smoltcp sends nothing from there any more, and their holders
+//! find that they timed out (Linux would let them try in vain for a quarter of an hour first). Their peers hear
+//! nothing. Listeners on the wildcard address go on at the new ones. Neighbours are told by a gratuitous ARP request
+//! (RFC 5227) or an unsolicited neighbour advertisement (RFC 4861, 7.2.6).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -25,6 +26,12 @@ impl Stack {
         if let Some(loopback) = self.loopback {
             let own: Vec<IpCidr> = self.addresses().collect();
             self.nics[loopback].rebind_loopback(&own);
+        }
+        for id in self.connections.ids().collect::<Vec<_>>() {
+            // smoltcp looks at its address when it is polled.
+            if self.connections.get(id).is_some_and(|connection| !self.is_own(connection.tuple.local.ip())) {
+                self.mark_dirty(id);
+            }
         }
         let mac = self.interfaces[index].mac;
         let new = addresses.iter().filter(|cidr| !before.contains(cidr));

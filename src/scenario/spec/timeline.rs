@@ -363,7 +363,7 @@ fn hexadecimal(value: &DeValue<'_>) -> Result<Bytes, Problem> {
     const HELP: &str =
         "an Ethernet frame of 14 to 65535 bytes, two hexadecimal digits each, without its checksum";
     let digits: String = string(value)?.chars().filter(|c| !c.is_whitespace()).collect();
-    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) || digits.len() % 2 != 0 {
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) || !digits.len().is_multiple_of(2) {
         return Err(Problem::new("is not bytes in hexadecimal", HELP));
     }
     let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap_or_default();
