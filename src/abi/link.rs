@@ -74,8 +74,6 @@ macro_rules! link {
                 Box::new(async move {
                     let export = caller.get_export("memory");
                     let (mut memory, context) = split(&mut caller, &export)?;
-                    // It may wait, and computes no more while it does.
-                    drop(context.charged());
                     let trace = context.trace.then(|| trace::Call::new(context, stringify!($name)));
                     let checked: Result<(), Errno> = Ok(())$(.and_then(|()| check_result(&memory, $result, $bytes)))*;
                     let answer = match checked {

@@ -67,11 +67,11 @@ impl Context {
         lock(&self.node)
     }
 
-    /// The node, once what was computed until this call has been charged to the guest's clocks.
+    /// The node, once what was computed until this call has been charged to the guest's clocks: whenever a call
+    /// reads a clock, or waits, since time that passes then is not what computing takes.
     fn charged(&self) -> MutexGuard<'_, Node> {
         let mut node = lock(&self.node);
-        let now = node.now;
-        node.cpu.charge(now, self.fuel_used);
+        node.charge(self.fuel_used);
         node
     }
 
@@ -99,6 +99,7 @@ pub fn lock(node: &SharedNode) -> MutexGuard<'_, Node> {
 /// Runs `operation` until it does not block; the only place where a guest waits for an object.
 async fn block<T>(
     node: &SharedNode,
+    fuel_used: u64,
     id: ObjectId,
     interest: Interest,
     nonblock: bool,
@@ -108,7 +109,10 @@ async fn block<T>(
         {
             let mut node = lock(node);
             match operation(&mut node) {
-                Err(Error::WouldBlock) if !nonblock => node.watch(id, interest),
+                Err(Error::WouldBlock) if !nonblock => {
+                    node.charge(fuel_used);
+                    node.watch(id, interest);
+                }
                 other => return other,
             }
         }

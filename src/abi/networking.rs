@@ -155,7 +155,8 @@ impl networking::Networking for Context {
         let control = self.network(fd(control), NetworkKind::Control)?;
         self.room()?;
         let accept = |node: &mut Node| node.accept(control.id);
-        let id = block(&self.node, control.id, Interest::READ, control.nonblock, accept).await?;
+        let id =
+            block(&self.node, self.fuel_used, control.id, Interest::READ, control.nonblock, accept).await?;
         self.insert_from(&control, NetworkKind::Connection, id)
     }
 
@@ -173,7 +174,7 @@ impl networking::Networking for Context {
             Err(Error::InProgress) if !nonblock => Err(Error::WouldBlock),
             other => other,
         };
-        let id = block(&self.node, control.id, Interest::WRITE, nonblock, connect).await?;
+        let id = block(&self.node, self.fuel_used, control.id, Interest::WRITE, nonblock, connect).await?;
         self.insert_from(&control, NetworkKind::Connection, id)
     }
 
@@ -206,7 +207,9 @@ impl networking::Networking for Context {
         let connection = self.network(fd(connection), NetworkKind::Connection)?;
         self.room()?;
         let accept = |node: &mut Node| node.stream_accept(connection.id);
-        let id = block(&self.node, connection.id, Interest::READ, connection.nonblock, accept).await?;
+        let id =
+            block(&self.node, self.fuel_used, connection.id, Interest::READ, connection.nonblock, accept)
+                .await?;
         self.insert_from(&connection, NetworkKind::Stream, id)
     }
 

@@ -62,7 +62,7 @@ impl Context {
         let epoch = self.epoch;
         loop {
             let ready = {
-                let mut node = lock(&self.node);
+                let mut node = self.charged();
                 let ready: Vec<_> = list.iter().filter_map(|each| event(&mut node, epoch, each)).collect();
                 if ready.is_empty() {
                     list.iter().for_each(|each| register(&mut node, epoch, each));
@@ -93,7 +93,7 @@ impl Context {
     }
 
     fn clock(&self, clock: &types::SubscriptionClock) -> Source {
-        let now = lock(&self.node).clock();
+        let now = self.charged().clock();
         let absolute = clock.flags.contains(types::Subclockflags::SUBSCRIPTION_CLOCK_ABSTIME);
         let timeout = Duration::from_nanos(clock.timeout);
         match clock.id {

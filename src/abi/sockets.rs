@@ -77,7 +77,9 @@ impl Context {
             let room: usize = parts.iter().map(|part| part.len() as usize).sum();
             let mut buffer = vec![0; room.min(DATAGRAM_BYTES_MAX)];
             let read = |node: &mut Node| node.read(id, &mut buffer, peek);
-            total = block(&self.node, id, Interest::READ, network.nonblock, read).await.map_err(errno)?;
+            total = block(&self.node, self.fuel_used, id, Interest::READ, network.nonblock, read)
+                .await
+                .map_err(errno)?;
             let mut rest = &buffer[..total.count];
             for &slice in parts {
                 let into = part(memory, slice).map_err(errno)?;
@@ -94,7 +96,7 @@ impl Context {
                 let wait = total.count == 0 || (wait_all && !peek);
                 let read = |node: &mut Node| node.read(id, &mut part(memory, slice)?[filled..], peek);
                 let nonblock = network.nonblock || !wait;
-                match block(&self.node, id, Interest::READ, nonblock, read).await {
+                match block(&self.node, self.fuel_used, id, Interest::READ, nonblock, read).await {
                     Ok(read) => {
                         filled += read.count;
                         total.count += read.count;
@@ -137,13 +139,15 @@ impl Context {
                 datagram.extend_from_slice(part(memory, slice).map_err(errno)?);
             }
             let write = |node: &mut Node| node.write(id, &datagram);
-            return block(&self.node, id, Interest::WRITE, network.nonblock, write).await.map_err(errno);
+            return block(&self.node, self.fuel_used, id, Interest::WRITE, network.nonblock, write)
+                .await
+                .map_err(errno);
         }
         let mut total = 0;
         for &slice in parts.iter().filter(|slice| slice.len() > 0) {
             let write = |node: &mut Node| node.write(id, part(memory, slice)?);
             let nonblock = network.nonblock || total > 0;
-            match block(&self.node, id, Interest::WRITE, nonblock, write).await {
+            match block(&self.node, self.fuel_used, id, Interest::WRITE, nonblock, write).await {
                 Ok(count) => {
                     total += count;
                     if count < slice.len() as usize {
@@ -199,7 +203,7 @@ impl Context {
             Ok((connection, stream))
         };
         let (connection, stream) =
-            block(&self.node, id, Interest::READ, nonblock, accept).await.map_err(errno)?;
+            block(&self.node, self.fuel_used, id, Interest::READ, nonblock, accept).await.map_err(errno)?;
         Ok(self.insert(Network {
             id: stream,
             kind: NetworkKind::Stream,

@@ -230,7 +230,7 @@ impl WasiSnapshotPreview1 for Context {
                 let Some(&slice) = parts.iter().find(|slice| slice.len() > 0) else { return Ok(0) };
                 loop {
                     {
-                        let mut node = lock(&self.node);
+                        let mut node = self.charged();
                         let into = memory.as_slice_mut(slice)?.ok_or(Errno::Notsup)?;
                         match node.stdio.read(into) {
                             Ok(count) => return Ok(count as types::Size),
@@ -454,7 +454,7 @@ impl Context {
         for &slice in &parts {
             loop {
                 {
-                    let mut node = lock(&self.node);
+                    let mut node = self.charged();
                     let from = memory.as_slice_mut(slice)?.ok_or(Errno::Notsup)?;
                     match node.stdio.write(stream, from) {
                         Ok(count) => {
@@ -521,7 +521,7 @@ impl Context {
     /// Lets the others run.
     pub(super) async fn sched_yield(&mut self) {
         {
-            let mut node = lock(&self.node);
+            let mut node = self.charged();
             let now = node.now;
             node.wake_at(now);
         }

@@ -165,6 +165,11 @@ impl Node {
         self.rng.fill(buffer);
     }
 
+    /// The guest has used so much fuel since it was started.
+    pub fn charge(&mut self, fuel_used: u64) {
+        self.cpu.charge(self.now, fuel_used);
+    }
+
     /// The guest's monotonic clock.
     pub fn clock(&self) -> Instant {
         self.cpu.clock(self.now)
