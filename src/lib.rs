@@ -15,5 +15,6 @@ pub mod protocol;
 pub mod rng;
 pub mod scenario;
 pub mod sim;
+pub mod sweep;
 pub mod time;
 pub mod world;

@@ -156,8 +156,8 @@ fn waits_that_ended_early_are_not_kept() {
     let plan = guestnet::scenario::parse(text, Path::new("waits.toml")).unwrap();
     let assets = Assets::read(&plan);
     let settings = EngineSettings { cache_folder: Some(scenario::cache()), guests: 2 };
-    let mut engine = Engine::new(settings).unwrap();
-    let mut world = World::new(&plan, &assets, Settings::sim(&plan, SEED), &mut engine, &mut |_| ());
+    let engine = Engine::new(settings).unwrap();
+    let mut world = World::new(&plan, &assets, Settings::sim(&plan, SEED), &engine, &mut |_| ());
     let mut pending_max = 0;
     let mut ends = Vec::new();
     sim::run(&mut world, None, |world, reports| {

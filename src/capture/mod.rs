@@ -50,6 +50,12 @@ pub struct PortInfo {
     pub description: String,
 }
 
+/// True if the port called `port` is `name`, or one of the ports of the guest, router or switch called `name`:
+/// `r1` is all of `r1.lan` and `r1.wan`.
+pub fn is_port_of(port: &str, name: &str) -> bool {
+    port.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Which way a frame crossed a port, as the port's own device sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {

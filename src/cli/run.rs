@@ -67,14 +67,14 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let settings = settings(&arguments, &plan)?;
     let seed = settings.seed;
     let outside = if arguments.sim { Outside::default() } else { outside(&plan)? };
-    let mut engine = lab::engine(plan.guests.len())?;
+    let engine = lab::engine(plan.guests.len())?;
     let style = Style {
         quiet: arguments.quiet,
         stdout_taken: arguments.capture.takes_stdout(),
         trace: arguments.trace.clone(),
     };
     let mut console = Console::new(&plan, &style)?;
-    let mut world = World::new(&plan, &assets, settings, &mut engine, &mut |guest| console.compiling(guest));
+    let mut world = World::new(&plan, &assets, settings, &engine, &mut |guest| console.compiling(guest));
     if let Some(sink) = arguments.capture.open(&world)? {
         world.set_sink(sink);
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::Verdict;
 use crate::capture::{Record, Session, Writer};
 use crate::guest::Exit;
 use crate::node::OutputStream;
@@ -18,10 +19,10 @@ pub struct GuestReport {
     /// It was to be stopped with the lab.
     pub background: bool,
     pub exit: Exit,
+    /// When it ended.
+    pub at: Instant,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    /// Its calls, as strace shows them, if they were traced.
-    pub calls: Vec<String>,
 }
 
 impl GuestReport {
@@ -60,6 +61,12 @@ pub struct Report {
     pub totals: Totals,
     /// Frames that devices dropped on their own account, by reason.
     pub device_drops: Vec<(&'static str, u64)>,
+    /// The guests' calls in the order in which they were answered, as strace shows them, if they were traced.
+    pub calls: Vec<(Instant, String)>,
+    /// Every guest's sockets when the lab ended, as netstat(8) lists them.
+    pub netstat: String,
+    /// What became of what the scenario expects, and of what is expected of every lab.
+    pub verdicts: Vec<Verdict>,
     /// Every frame at every port that it crossed, in order.
     pub records: Vec<Record>,
     /// The ports that records name by number.
@@ -77,9 +84,10 @@ impl Report {
             .unwrap_or_else(|| panic!("lab `{}` has no guest `{name}`", self.lab))
     }
 
-    /// Every guest succeeded.
+    /// Everything that was expected came true. Where the scenario expects nothing, that is: the lab ended by itself,
+    /// and every guest that is not in the background exited with 0.
     pub fn is_success(&self) -> bool {
-        self.guests.iter().all(GuestReport::is_success)
+        self.verdicts.iter().all(Verdict::is_met)
     }
 
     /// The run's pcapng file.
@@ -106,13 +114,24 @@ impl fmt::Display for Report {
             }
         }
         let Totals { frames, bytes, dropped } = self.totals;
-        write!(f, "{} at {} s: {frames} frames, {bytes} bytes, {dropped} dropped", self.ending, self.at)
+        write!(f, "{} at {} s: {frames} frames, {bytes} bytes, {dropped} dropped", self.ending, self.at)?;
+        self.verdicts
+            .iter()
+            .filter(|verdict| !verdict.is_met())
+            .try_for_each(|verdict| write!(f, "\n{verdict}"))
     }
+}
+
+/// How a run ended, and what there was then.
+pub(super) struct End {
+    pub ending: Ending,
+    pub netstat: String,
 }
 
 /// A report in the making.
 pub(super) struct Gathered {
     guests: Vec<GuestReport>,
+    calls: Vec<(Instant, String)>,
 }
 
 impl Gathered {
@@ -121,24 +140,28 @@ impl Gathered {
             name: guest.name.clone(),
             background: guest.background,
             exit: Exit::Stopped,
+            at: Instant::FAR_FUTURE,
             stdout: Vec::new(),
             stderr: Vec::new(),
-            calls: Vec::new(),
         });
-        Gathered { guests: guests.collect() }
+        Gathered { guests: guests.collect(), calls: Vec::new() }
     }
 
-    pub fn extend(&mut self, reports: Vec<world::Report>) {
+    pub fn extend(&mut self, now: Instant, reports: Vec<world::Report>) {
         for report in reports {
             match report {
-                world::Report::Exited { guest, exit } => self.guests[guest].exit = exit,
+                world::Report::Exited { guest, exit } => {
+                    self.guests[guest].exit = exit;
+                    self.guests[guest].at = now;
+                }
                 world::Report::Output { guest, output } => {
                     let guest = &mut self.guests[guest];
                     match output.stream {
                         OutputStream::Stdout => guest.stdout.extend(output.bytes),
                         OutputStream::Stderr => guest.stderr.extend(output.bytes),
                         OutputStream::Trace => {
-                            guest.calls.push(String::from_utf8_lossy(&output.bytes).into_owned());
+                            let line = String::from_utf8_lossy(&output.bytes);
+                            self.calls.push((now, format!("{} {line}", guest.name)));
                         }
                     }
                 }
@@ -146,7 +169,8 @@ impl Gathered {
         }
     }
 
-    pub fn finish(self, seed: u64, ending: Ending, world: &World, records: Vec<Record>) -> Report {
+    pub fn finish(self, seed: u64, end: End, world: &World, records: Vec<Record>) -> Report {
+        let End { ending, netstat } = end;
         let session = world.session().clone();
         Report {
             lab: session.name.clone(),
@@ -156,6 +180,9 @@ impl Gathered {
             guests: self.guests,
             totals: world.totals(),
             device_drops: world.device_drops(),
+            calls: self.calls,
+            netstat,
+            verdicts: Vec::new(),
             records,
             session,
         }

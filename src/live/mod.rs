@@ -20,7 +20,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-pub use clock::{Clock, Ticker, epoch, seed};
+pub use clock::{Clock, Stopwatch, Ticker, cores, epoch, seed};
 pub use interrupt::Interrupt;
 pub use stdin::Stdin;
 use tap::Tap;

@@ -1,9 +1,10 @@
-//! The files that a plan names, read once: guests' modules and standard inputs.
+//! The files that a plan names, read once: guests' modules and standard inputs, golden captures.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::expectation::Expected;
 use super::plan::{Plan, StdinPlan};
 
 /// Contents by path. A file that could not be read is kept as its error: it ends the guests that need it
@@ -21,6 +22,12 @@ impl Assets {
             match &guest.stdin {
                 StdinPlan::File(path) => assets.add(path),
                 StdinPlan::Empty | StdinPlan::Text(_) | StdinPlan::Inherit => {}
+            }
+        }
+        for expectation in &plan.expectations {
+            match &expectation.expected {
+                Expected::Golden { path, .. } => assets.add(path),
+                Expected::Guest(_) | Expected::Packets(_) | Expected::Ending { .. } => {}
             }
         }
         assets

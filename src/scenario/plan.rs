@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::expectation::Expectation;
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
@@ -30,6 +31,7 @@ pub struct Plan {
     pub routers: Vec<RouterPlan>,
     pub taps: Vec<TapPlan>,
     pub links: Vec<LinkPlan>,
+    pub expectations: Vec<Expectation>,
 }
 
 /// The switch of a lab that names no network at all.

@@ -60,6 +60,7 @@ impl Plan {
             routers: Vec::new(),
             taps: Vec::new(),
             links: vec![link],
+            expectations: Vec::new(),
         }
     }
 }

@@ -56,7 +56,7 @@ impl World {
         plan: &Plan,
         assets: &Assets,
         settings: Settings,
-        engine: &mut Engine,
+        engine: &Engine,
         progress: &mut dyn FnMut(&str),
     ) -> World {
         let seed = Seed(settings.seed);
@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    fn place(&mut self, plan: &GuestPlan, assets: &Assets, engine: &mut Engine) {
+    fn place(&mut self, plan: &GuestPlan, assets: &Assets, engine: &Engine) {
         let number = self.guests.len();
         let shared = Arc::clone(&self.nodes[number].node);
         let started = assets.get(&plan.module).map_err(Exit::Failed).and_then(|bytes| {

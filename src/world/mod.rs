@@ -12,6 +12,7 @@
 
 mod build;
 mod drops;
+mod netstat;
 mod network;
 mod schedule;
 

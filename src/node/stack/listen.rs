@@ -26,6 +26,13 @@ pub struct Listener {
     options: TcpOptions,
 }
 
+impl Listener {
+    /// Where it listens, and how many connections nobody accepted.
+    pub(super) fn standing(&self) -> (SocketAddr, usize) {
+        (self.local, self.queue.len())
+    }
+}
+
 impl Stack {
     pub fn listen(&mut self, local: SocketAddr, backlog: usize, options: TcpOptions) -> Id<Listener> {
         let id = self.listeners.insert(Listener {

@@ -24,6 +24,7 @@ use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpCidr
 
 mod demux;
 mod listen;
+mod netstat;
 mod nic;
 mod ports;
 mod reply;
@@ -33,6 +34,7 @@ mod time_wait;
 mod udp;
 
 pub use listen::Listener;
+pub use netstat::SocketLine;
 pub use socket::TcpOptions;
 pub use tcp::Tcp;
 pub use udp::{Flow, Udp};

@@ -5,6 +5,7 @@
 //! topology.rs    names looked up, cables laid (groups.rs: which switches are joined)
 //! addressing.rs  MAC and IP addresses written and given out
 //! guest.rs       routes, protocols, listeners
+//! expect.rs      expectations
 //! ```
 //!
 //! Every step goes on after a mistake as well as it can; the plan is worth something only if there was none.
@@ -28,6 +29,7 @@ use topology::{Domain, Topology};
 
 pub(super) mod addressing;
 mod expand;
+mod expect;
 mod groups;
 mod guest;
 mod topology;
@@ -75,6 +77,8 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         ports,
         ageing: switch.ageing.unwrap_or(DEFAULT_AGEING),
     });
+    let named = expect::Named { guests: &guests, links: &links, duration: spec.duration, folder, text };
+    let expectations = expect::expectations(&spec.expectations, &named, mistakes);
     let stem = || path.file_stem().map_or("lab".into(), |stem| stem.to_string_lossy().into_owned());
     Some(Plan {
         name: spec.name.clone().unwrap_or_else(stem),
@@ -87,6 +91,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         routers,
         taps,
         links,
+        expectations,
     })
 }
 

@@ -5,6 +5,7 @@
 //! mod.rs         top level, switches, TAPs, links
 //! interface.rs   what guests and routers share: interfaces, cables, routes
 //! guest.rs       guests
+//! expect.rs      expectations
 //! ```
 
 use std::ops::Range;
@@ -20,9 +21,11 @@ use super::read::{Named, Reader, integer, string};
 use super::units;
 use crate::network::link::LinkParameters;
 
+mod expect;
 mod guest;
 mod interface;
 
+pub(super) use expect::{ExpectSpec, Rule, Subject};
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{directions, interfaces, routing};
@@ -41,6 +44,7 @@ pub(super) struct Spec {
     pub routers: Vec<RouterSpec>,
     pub taps: Vec<TapSpec>,
     pub links: Vec<LinkSpec>,
+    pub expectations: Vec<ExpectSpec>,
 }
 
 pub(super) struct SwitchSpec {
@@ -90,6 +94,11 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         routers: reader.named("router").into_iter().map(|named| router(named, mistakes)).collect(),
         taps: reader.named("tap").into_iter().map(|named| tap(named, mistakes)).collect(),
         links: reader.named("link").into_iter().map(|named| link(named, mistakes)).collect(),
+        expectations: reader
+            .tables("expect")
+            .into_iter()
+            .filter_map(|(at, table)| expect::expect(at, table, mistakes))
+            .collect(),
     };
     reader.finish();
     spec
