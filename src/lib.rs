@@ -6,6 +6,7 @@ pub mod capture;
 pub mod docs;
 pub mod error;
 pub mod event;
+pub mod filter;
 pub mod guest;
 pub mod lab;
 pub mod live;

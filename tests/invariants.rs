@@ -10,6 +10,7 @@ const ORDER: &[&[&str]] = &[
     &["rng", "event"],
     &["network"],
     &["capture"],
+    &["filter"],
     &["node"],
     &["protocol"],
     &["scenario"],
