@@ -15,6 +15,9 @@ use super::Failure;
 use super::seeds::{Seeds, Shard};
 use super::test_report::{self, Scenario};
 
+/// Failures of one scenario that are told in full; of the others the seeds are told.
+const FAILURES_TOLD_MAX: usize = 3;
+
 /// Runs scenarios in virtual time and holds them against what they expect
 ///
 /// A scenario expects what its `[[expect]]` tables say, and if they do not say otherwise, that it ends by itself and
@@ -220,7 +223,7 @@ fn tell(
     bar: &ProgressBar,
 ) -> Result<(), Failure> {
     scenario.count(outcome);
-    if !outcome.is_failure() {
+    if !outcome.is_failure() || scenario.failures() > FAILURES_TOLD_MAX {
         return Ok(());
     }
     let path = capture_path(&arguments.captures, &scenario.path, outcome.job.seed);

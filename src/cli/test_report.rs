@@ -40,6 +40,11 @@ impl Scenario {
         }
     }
 
+    /// Runs that failed.
+    pub fn failures(&self) -> usize {
+        self.failed_seeds.len()
+    }
+
     /// Expectations that no seed met, though one would have been enough.
     pub fn never_met(&self, labs: &[Lab]) -> Vec<String> {
         let Some(lab) = labs.iter().find(|lab| lab.path() == Some(&self.path)).filter(|_| self.runs > 0)

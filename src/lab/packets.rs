@@ -64,15 +64,14 @@ impl Report {
         })
     }
 
-    /// What matches a filter that parsed before. What comes before the window counts for the analysis of TCP.
-    pub(super) fn select(&self, filter: &str, selection: &Selection<'_>) -> Vec<Matched> {
-        let Ok(filter) = Filter::parse(filter) else { return Vec::new() };
+    /// The packets that are `wanted`. Those before the window count for the analysis of TCP.
+    pub(super) fn select(&self, selection: &Selection<'_>, wanted: impl Fn(&Packet) -> bool) -> Vec<Matched> {
         let mut dissector = Dissector::new(&self.session);
         let mut matched = Vec::new();
         for record in self.seen_at(selection.at) {
             let packet = dissector.dissect(record);
-            if (selection.from..=selection.until).contains(&record.at) && filter.matches(&packet) {
-                matched.push(Matched { at: record.at, line: packet.summary() });
+            if (selection.from..=selection.until).contains(&record.at) && wanted(&packet) {
+                matched.push(Matched { at: record.at, line: packet.to_string() });
             }
         }
         matched
@@ -82,7 +81,7 @@ impl Report {
     pub fn packets_before(&self, at: Instant, count: usize) -> Vec<String> {
         let mut dissector = Dissector::new(&self.session);
         let before = self.seen_at(&[]).take_while(|record| record.at <= at);
-        let lines: Vec<String> = before.map(|record| dissector.dissect(record).summary()).collect();
+        let lines: Vec<String> = before.map(|record| dissector.dissect(record).to_string()).collect();
         lines[lines.len().saturating_sub(count)..].to_vec()
     }
 }
@@ -157,7 +156,8 @@ fn frames(file: &[u8]) -> Result<Vec<Shown>, String> {
     let mut reader = PcapNgReader::new(file).map_err(|error| error.to_string())?;
     let mut frames = Vec::new();
     while let Some(block) = reader.next_block() {
-        if let Block::EnhancedPacket(packet) = block.map_err(|error| error.to_string())? {
+        let (block, _) = block.map_err(|error| error.to_string())?;
+        if let Block::EnhancedPacket(packet) = block {
             frames.push(Shown {
                 stamp: packet.timestamp.as_nanos(),
                 interface: packet.interface_id,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::packets::{self, Selection};
 use super::{GuestReport, Report};
+use crate::filter::Packet;
 use crate::guest::Exit;
 use crate::scenario::assets::Assets;
 use crate::scenario::expectation::{
@@ -209,7 +210,7 @@ fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
     };
     match &expected.rule {
         PacketRule::Count { filter, count } => {
-            let matches = report.select(filter, &selection);
+            let matches = report.select(&selection, |packet| filter.matches(packet));
             let found = matches.len() as u64;
             if count.contains(&found) {
                 return None;
@@ -225,16 +226,16 @@ fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
             Some(Found { what, at })
         }
         PacketRule::Always { filter, among } => {
-            let among = among.as_deref().unwrap_or("frame");
-            let all = report.select(among, &selection);
-            let odd = report.select(&format!("({among}) && !({filter})"), &selection);
+            let among = |packet: &Packet| among.as_ref().is_none_or(|among| among.matches(packet));
+            let all = report.select(&selection, among);
+            let odd = report.select(&selection, |packet| among(packet) && !filter.matches(packet));
             match odd.first() {
                 Some(first) => {
                     let what = format!("{} of {} are not:\n  {}", odd.len(), all.len(), first.line);
                     Some(Found { what, at: first.at })
                 }
                 None if all.is_empty() => {
-                    Some(Found { what: format!("there is no packet that is `{among}`"), at: report.at })
+                    Some(Found { what: "there is no such packet".to_owned(), at: report.at })
                 }
                 None => None,
             }

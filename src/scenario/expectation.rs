@@ -4,6 +4,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::filter::Filter;
+
 /// One `[[expect]]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expectation {
@@ -69,13 +71,12 @@ pub struct ExpectedPackets {
     pub until: Option<Duration>,
 }
 
-/// Display filters as text: they parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PacketRule {
     /// So many packets match.
-    Count { filter: String, count: RangeInclusive<u64> },
+    Count { filter: Filter, count: RangeInclusive<u64> },
     /// Each packet that matches `among` matches `filter` too, and there is one.
-    Always { filter: String, among: Option<String> },
+    Always { filter: Filter, among: Option<Filter> },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use super::super::expectation::{Expectation, Expected, ExpectedGuest, ExpectedPa
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{GuestPlan, LinkPlan};
 use super::super::spec::{ExpectSpec, Rule, Subject};
+use crate::filter::{Filter, FilterError};
 
 /// What expectations may name.
 pub(super) struct Named<'a> {
@@ -24,16 +25,19 @@ pub(super) struct Named<'a> {
 pub(super) fn expectations(specs: &[ExpectSpec], named: &Named<'_>, mistakes: &Mistakes) -> Vec<Expectation> {
     specs
         .iter()
-        .map(|spec| Expectation {
-            line: named.text[..spec.at.start].matches('\n').count() + 1,
-            sometimes: spec.sometimes,
-            expected: expected(&spec.subject, named, mistakes),
+        .filter_map(|spec| {
+            Some(Expectation {
+                line: named.text[..spec.at.start].matches('\n').count() + 1,
+                sometimes: spec.sometimes,
+                expected: expected(&spec.subject, named, mistakes)?,
+            })
         })
         .collect()
 }
 
-fn expected(subject: &Subject, named: &Named<'_>, mistakes: &Mistakes) -> Expected {
-    match subject {
+/// `None` after a mistake.
+fn expected(subject: &Subject, named: &Named<'_>, mistakes: &Mistakes) -> Option<Expected> {
+    Some(match subject {
         Subject::Guest { guest, exit, stdout, stderr, within } => Expected::Guest(ExpectedGuest {
             guests: guests(guest, named, mistakes),
             exit: *exit,
@@ -51,7 +55,7 @@ fn expected(subject: &Subject, named: &Named<'_>, mistakes: &Mistakes) -> Expect
             }
             at.iter().for_each(|port| check_port(port, named, mistakes));
             Expected::Packets(ExpectedPackets {
-                rule: packet_rule(filter, rule, mistakes),
+                rule: packet_rule(filter, rule, mistakes)?,
                 at: at.iter().map(|port| port.get_ref().clone()).collect(),
                 from,
                 until: until.as_ref().map(|until| *until.get_ref()),
@@ -61,7 +65,7 @@ fn expected(subject: &Subject, named: &Named<'_>, mistakes: &Mistakes) -> Expect
         Subject::Golden { path, compare } => {
             Expected::Golden { path: named.folder.join(path.get_ref()), compare: *compare }
         }
-    }
+    })
 }
 
 /// A guest by its name; replicas by the name that they share too.
@@ -100,24 +104,25 @@ fn check_port(name: &Spanned<String>, named: &Named<'_>, mistakes: &Mistakes) {
     }
 }
 
-fn packet_rule(filter: &Spanned<String>, rule: &Rule, mistakes: &Mistakes) -> PacketRule {
-    check_filter(filter, mistakes);
-    let filter = filter.get_ref().clone();
-    match rule {
-        Rule::Count(count) => PacketRule::Count { filter, count: count.clone() },
+/// `None` after a mistake.
+fn packet_rule(filter: &Spanned<String>, rule: &Rule, mistakes: &Mistakes) -> Option<PacketRule> {
+    let filter = parsed(filter, mistakes);
+    Some(match rule {
+        Rule::Count(count) => PacketRule::Count { filter: filter?, count: count.clone() },
         Rule::Always { among } => {
-            among.iter().for_each(|among| check_filter(among, mistakes));
-            PacketRule::Always { filter, among: among.as_ref().map(|among| among.get_ref().clone()) }
+            let among = match among {
+                None => None,
+                Some(among) => Some(parsed(among, mistakes)?),
+            };
+            PacketRule::Always { filter: filter?, among }
         }
-    }
+    })
 }
 
-fn check_filter(filter: &Spanned<String>, mistakes: &Mistakes) {
-    if let Err(error) = crate::filter::Filter::parse(filter.get_ref()) {
-        mistakes.add(
-            filter.span(),
-            format!("filter: {}", error.message()),
-            error.help_text().unwrap_or_default(),
-        );
-    }
+fn parsed(filter: &Spanned<String>, mistakes: &Mistakes) -> Option<Filter> {
+    let told = |error: FilterError| {
+        let help = error.help_text().unwrap_or_default();
+        mistakes.add(filter.span(), format!("filter: {}", error.message()), help);
+    };
+    Filter::parse(filter.get_ref()).map_err(told).ok()
 }

@@ -7,7 +7,8 @@ use crate::scenario::plan::{GuestPlan, LinkPlan, Plan};
 
 pub(super) fn show(plan: &Plan) -> String {
     // Taken apart whole: a field that comes later must be shown as well.
-    let Plan { name, seed, digest, duration, epoch, guests, switches, routers, taps, links } = plan;
+    let Plan { name, seed, digest, duration, epoch, guests, switches, routers, taps, links, expectations } =
+        plan;
     let mut lines = vec![
         format!("{name:?} seed {seed:?} duration {duration:?} epoch {epoch:?}"),
         format!("digest {}...", &digest[..16]),
@@ -24,6 +25,7 @@ pub(super) fn show(plan: &Plan) -> String {
         lines.push(format!("  {:?} {} {} -> {}", a.device, a.index, a.name, parameters(there)));
         lines.push(format!("  {:?} {} {} -> {}", b.device, b.index, b.name, parameters(back)));
     }
+    lines.extend(expectations.iter().map(|expectation| format!("{expectation:?}")));
     lines.join("\n")
 }
 
