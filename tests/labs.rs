@@ -90,8 +90,9 @@ macro_rules! labs {
 }
 
 labs! {
-    abi_answers broken cable echo echo6 echo_rust handshake hostile http http_go inherited linger loopback lossy many multihomed
-    nostd policy replicas stalled stdio time trunk udp udp6 unreachable
+    abi_answers broken cable echo echo6 echo_rust handshake hostile http http_go inherited linger loopback
+    lossy many multihomed nostd path_mtu policy replicas stalled stdio time trunk udp udp6 udp_lossy
+    unreachable
 }
 
 #[test]

@@ -16,7 +16,7 @@
 //! guests, descriptors or protocol objects: whoever holds an id is counted, not known.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 use smoltcp::iface::SocketSet;
@@ -411,6 +411,16 @@ fn is_neighbour_request(bytes: &Bytes) -> bool {
         }
         _ => false,
     }
+}
+
+/// The peer that an address means: the unspecified one is this host, as Linux reads it.
+fn destination(remote: SocketAddr) -> SocketAddr {
+    let ip = match remote.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, remote.port())
 }
 
 /// A tuple's own port towards `remote`.

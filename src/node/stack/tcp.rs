@@ -139,14 +139,7 @@ impl Stack {
         remote: SocketAddr,
         options: &TcpOptions,
     ) -> Result<Id<Tcp>> {
-        // Linux reads the unspecified address as this host.
-        let remote = match remote.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new([127, 0, 0, 1].into(), remote.port()),
-            IpAddr::V6(ip) if ip.is_unspecified() => {
-                SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), remote.port())
-            }
-            _ => remote,
-        };
+        let remote = super::destination(remote);
         if remote.port() == 0 || remote.ip().is_multicast() || remote.ip() == IpAddr::from([255; 4]) {
             return Err(Error::NetworkUnreachable);
         }

@@ -176,6 +176,7 @@ impl Stack {
         if remote.port() == 0 {
             return Err(Error::AddressNotAvailable);
         }
+        let remote = super::destination(remote);
         let nic = self.route(now, remote.ip())?;
         let local = self.udp.sockets.get(id).ok_or(Error::BadDescriptor)?.local;
         let ip =
