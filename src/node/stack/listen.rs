@@ -108,7 +108,7 @@ impl Stack {
     }
 
     /// The most specific listener: an address before the wildcard.
-    fn listener_for(&self, local: SocketAddr) -> Option<Id<Listener>> {
+    pub(super) fn listener_for(&self, local: SocketAddr) -> Option<Id<Listener>> {
         let list = self.listening.get(&local.port())?;
         let find =
             |ip| list.iter().copied().find(|&id| self.listeners.get(id).is_some_and(|l| l.local.ip() == ip));

@@ -229,10 +229,7 @@ impl Stack {
                 self.mark_dirty(id);
                 Ok(count)
             }
-            Err(tcp::SendError::InvalidState) => match connection.error {
-                Some(Error::TimedOut) => Err(Error::TimedOut),
-                _ => Err(Error::Pipe),
-            },
+            Err(tcp::SendError::InvalidState) => Err(connection.error.unwrap_or(Error::Pipe)),
         }
     }
 
@@ -342,7 +339,12 @@ impl Stack {
                 }
                 Answer::GiveWay | Answer::Unknown => {
                     if !segment.syn || segment.ack || segment.rst {
-                        return self.receive_for_nobody(now, nic, packet);
+                        // RFC 9293, 3.10.7.2: a listener ignores what makes no connection and belongs to none.
+                        let stray = !segment.syn && !segment.ack && self.listener_for(tuple.local).is_some();
+                        if !stray {
+                            self.receive_for_nobody(now, nic, packet);
+                        }
+                        return;
                     }
                     match self.passive_open(now, nic, tuple) {
                         Some(Some(id)) => id,
@@ -362,8 +364,12 @@ impl Stack {
         nics[nic].receive(now, packet, &mut connection.socket.set);
         let after = connection.socket().state();
         if segment.rst && before != State::Closed && after == State::Closed {
-            let refused = connection.phase == Phase::Connecting;
-            connection.error = Some(if refused { Error::ConnectionRefused } else { Error::ConnectionReset });
+            connection.error = Some(match (connection.phase, before) {
+                (Phase::Connecting, _) => Error::ConnectionRefused,
+                // It had closed already, and does not want what came after.
+                (_, State::CloseWait) => Error::Pipe,
+                _ => Error::ConnectionReset,
+            });
         }
         let eager = nics[nic].eager;
         self.flush(now, nic);
