@@ -7,7 +7,11 @@
 mod common;
 
 mod bulk;
+mod device;
 mod echo;
 mod errors;
+mod follow;
 mod http;
 mod ping;
+mod scan;
+mod signals;
