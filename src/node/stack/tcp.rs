@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::Socket;
 use smoltcp::socket::tcp::{self, CongestionControl, State};
 
 use super::demux::{Segment, Tuple, Unreachable};
@@ -29,6 +30,7 @@ pub(super) const HALF_OPEN: Duration = Duration::from_secs(60);
 const ORPHAN: Duration = Duration::from_secs(60);
 /// Data that the peer never acknowledges.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+const UNRESOLVED_GONE_MAX: usize = 64;
 /// Sockets kept for their buffers.
 const SPARE_MAX: usize = 16;
 /// Connections of one node, whoever holds them; one more is refused.
@@ -92,7 +94,7 @@ pub struct Tcp {
     pub(super) dirty: bool,
     pub(super) unresolved: bool,
     pub(super) timer: Option<Instant>,
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
     error: Option<Error>,
     /// The peer's sequence number after its FIN.
     peer_next: u32,
@@ -554,6 +556,11 @@ impl Stack {
     pub(super) fn remove(&mut self, id: Id<Tcp>) {
         let Some(connection) = self.connections.remove(id) else { return };
         self.flows_by_tuple.remove(&connection.tuple);
+        // Those that are gone do not pile up behind a neighbour who never answers.
+        if self.unresolved.len() > 2 * self.connections.len() + UNRESOLVED_GONE_MAX {
+            let Stack { unresolved, connections, .. } = self;
+            unresolved.retain(|&id| connections.get(id).is_some());
+        }
         let defaults = TcpOptions::default();
         let usual = connection.options.receive_buffer == defaults.receive_buffer
             && connection.options.send_buffer == defaults.send_buffer;
@@ -569,7 +576,7 @@ impl Stack {
         let usual =
             options.receive_buffer == defaults.receive_buffer && options.send_buffer == defaults.send_buffer;
         let mut socket = match self.spare.pop().filter(|_| usual) {
-            Some(spare) => spare,
+            Some(spare) => spare.renewed(),
             None => {
                 let receive = tcp::SocketBuffer::new(vec![0; options.receive_buffer]);
                 let send = tcp::SocketBuffer::new(vec![0; options.send_buffer]);
@@ -615,6 +622,16 @@ impl Stack {
 }
 
 impl Spare {
+    /// The same socket as a new member of its set: as the old one it may be waiting for the last peer's neighbour
+    /// address, and would keep silent for a second.
+    fn renewed(mut self) -> Spare {
+        let Socket::Tcp(socket) = self.set.remove(self.handle) else {
+            unreachable!("a connection's set holds a TCP socket")
+        };
+        let handle = self.set.add(socket);
+        Spare { handle, ..self }
+    }
+
     fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
         self.set.get_mut(self.handle)
     }
