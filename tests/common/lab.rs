@@ -181,6 +181,8 @@ impl Drop for Lab {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("the lab said:\n{}{}", self.said("stdout"), self.said("stderr"));
+            self.site.folder.disable_cleanup(true);
+            eprintln!("its files are left in {}", self.site.folder.path().display());
         }
     }
 }

@@ -3,5 +3,6 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod capture;
+pub mod frames;
 pub mod lab;
 pub mod namespace;

@@ -11,6 +11,7 @@ mod device;
 mod echo;
 mod errors;
 mod follow;
+mod hostile;
 mod http;
 mod ping;
 mod scan;
