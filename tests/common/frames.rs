@@ -45,7 +45,7 @@ fn ipv6(protocol: u8, payload: &[u8]) -> Vec<u8> {
 
 fn tcp(from: u16, to: u16, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
     let (from, to) = (from.to_be_bytes(), to.to_be_bytes());
-    let offset = ((20 + options.len()) / 4 << 4) as u8;
+    let offset = (((20 + options.len()) / 4) << 4) as u8;
     let header =
         [from[0], from[1], to[0], to[1], 0, 0, 1, 0, 0, 0, 0, 0, offset, flags, 0xff, 0xff, 0, 0, 0, 0];
     [&header, options, payload].concat()
