@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frames::{arp_request, echo_request, spoil, syn, whole};
+use frames::{arp_request, datagram, echo_request, spoil, syn, whole};
 use guestnet::guest::{Engine, EngineSettings};
 use guestnet::network::{Frame, InterfaceConfig};
 use guestnet::node::Stack;
@@ -152,6 +152,33 @@ fn a_flood_of_syns_stays_within_the_backlog_and_passes() {
         |frame: &Bytes| frame.len() > 47 && frame[30..34] == frames::STRANGER && frame[47] == 0x12;
     assert!(answers.iter().any(is_syn_ack), "no SYN+ACK: {answers:?}");
     assert_eq!(flooded(&stack), before);
+}
+
+/// Datagrams to a listener whose guest never accepts, pings and SYNs to closed ports, each from somebody else.
+#[test]
+fn whoever_speaks_once_is_not_remembered_for_ever() {
+    let mut stack = stack();
+    let mut rng = Seed(10).fork("crowd");
+    let mut now = Instant::START;
+    let mut crowd = |frames: u32| {
+        for number in 0..frames {
+            now += Duration::from_millis(1);
+            let source =
+                if rng.chance(0.5) { [10, 0, 0, rng.below(256) as u8] } else { rng.next_u32().to_be_bytes() };
+            let from = rng.next_u32() as u16;
+            let frame = match number % 3 {
+                0 => datagram(source, from, PORT),
+                1 => datagram(source, from, PORT + 1),
+                _ => syn(source, from, PORT + 1),
+            };
+            feed(&mut stack, now, frame);
+        }
+        resident()
+    };
+    let before = crowd(20_000);
+    let grown = crowd(100_000).saturating_sub(before);
+    assert!(grown < 8 << 20, "100,000 frames cost {grown} bytes");
+    assert!(stack.statistics().datagrams_dropped > 30_000, "{:?}", stack.statistics());
 }
 
 /// Resident memory of this process, in bytes.

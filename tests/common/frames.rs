@@ -61,6 +61,11 @@ pub fn syn(source: [u8; 4], from: u16, port: u16) -> Vec<u8> {
     ipv4(source, TCP, &tcp(from, port, 0x02, &[2, 4, 5, 0xb4], &[]))
 }
 
+/// A datagram to `port`, from wherever it says.
+pub fn datagram(source: [u8; 4], from: u16, port: u16) -> Vec<u8> {
+    ipv4(source, UDP, &udp(from, port, &[7; 1000]))
+}
+
 /// An echo request, to be answered.
 pub fn echo_request(identifier: u16) -> Vec<u8> {
     let id = identifier.to_be_bytes();
