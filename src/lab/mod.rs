@@ -28,7 +28,7 @@ mod record;
 mod report;
 mod verdict;
 
-pub use report::{GuestReport, Report};
+pub use report::{Call, GuestReport, Report};
 pub use verdict::{Found, Verdict};
 
 use std::path::{Path, PathBuf};
@@ -133,9 +133,10 @@ impl Lab {
 
     /// The last calls of all guests up to `at`, a line each: the lab is run again, with its calls traced.
     pub fn calls_before(&self, seed: u64, at: Instant, count: usize) -> Vec<String> {
-        let mut calls = self.run_with(seed, true).calls;
-        calls.retain(|(when, _)| *when <= at);
-        calls.split_off(calls.len().saturating_sub(count)).into_iter().map(|(_, line)| line).collect()
+        let mut report = self.run_with(seed, true);
+        report.calls.retain(|call| call.at <= at);
+        let last = report.calls.split_off(report.calls.len().saturating_sub(count));
+        last.into_iter().map(|call| format!("{} {}", report.guests[call.guest].name, call.line)).collect()
     }
 
     /// Runs the lab in virtual time until it ends, or its duration is over.

@@ -95,7 +95,7 @@ impl Report {
         if let Some((ours, theirs)) =
             self.calls.iter().zip(&other.calls).find(|(ours, theirs)| ours != theirs)
         {
-            return Some(format!("a call differs:\n  {}\n  {}", ours.1, theirs.1));
+            return Some(format!("a call differs:\n  {}\n  {}", ours.line, theirs.line));
         }
         if let Some((ours, _)) = self.guests.iter().zip(&other.guests).find(|(ours, theirs)| ours != theirs) {
             return Some(format!("guest `{}` did something else", ours.name));

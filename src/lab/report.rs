@@ -49,6 +49,17 @@ impl GuestReport {
     }
 }
 
+/// A guest's call, as strace shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// When it was answered.
+    pub at: Instant,
+    /// By its place in the plan.
+    pub guest: usize,
+    /// `0.060864000 connect(5, "10.0.0.2:7", [6]) = 0`.
+    pub line: String,
+}
+
 /// What came of a run. Two runs with the same seed have equal reports.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -62,7 +73,7 @@ pub struct Report {
     /// Frames that devices dropped on their own account, by reason.
     pub device_drops: Vec<(&'static str, u64)>,
     /// The guests' calls in the order in which they were answered, as strace shows them, if they were traced.
-    pub calls: Vec<(Instant, String)>,
+    pub calls: Vec<Call>,
     /// Every guest's sockets when the lab ended, as netstat(8) lists them.
     pub netstat: String,
     /// What became of what the scenario expects, and of what is expected of every lab.
@@ -82,6 +93,14 @@ impl Report {
             .iter()
             .find(|guest| guest.name == name)
             .unwrap_or_else(|| panic!("lab `{}` has no guest `{name}`", self.lab))
+    }
+
+    /// A guest's calls, if they were traced.
+    pub fn calls_of(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.calls
+            .iter()
+            .filter(move |call| self.guests[call.guest].name == name)
+            .map(|call| call.line.as_str())
     }
 
     /// Everything that was expected came true. Where the scenario expects nothing, that is: the lab ended by itself,
@@ -131,7 +150,7 @@ pub(super) struct End {
 /// A report in the making.
 pub(super) struct Gathered {
     guests: Vec<GuestReport>,
-    calls: Vec<(Instant, String)>,
+    calls: Vec<Call>,
 }
 
 impl Gathered {
@@ -154,14 +173,14 @@ impl Gathered {
                     self.guests[guest].exit = exit;
                     self.guests[guest].at = now;
                 }
-                world::Report::Output { guest, output } => {
-                    let guest = &mut self.guests[guest];
+                world::Report::Output { guest: number, output } => {
+                    let guest = &mut self.guests[number];
                     match output.stream {
                         OutputStream::Stdout => guest.stdout.extend(output.bytes),
                         OutputStream::Stderr => guest.stderr.extend(output.bytes),
                         OutputStream::Trace => {
-                            let line = String::from_utf8_lossy(&output.bytes);
-                            self.calls.push((now, format!("{} {line}", guest.name)));
+                            let line = String::from_utf8_lossy(&output.bytes).into_owned();
+                            self.calls.push(Call { at: now, guest: number, line });
                         }
                     }
                 }

@@ -17,13 +17,15 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use miette::Diagnostic;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 pub use clock::{Clock, Stopwatch, Ticker, cores, epoch, seed};
 pub use interrupt::Interrupt;
 pub use stdin::Stdin;
-use tap::Tap;
+use tap::{Tap, TapError};
+use thiserror::Error;
 
 use crate::sim::Ending;
 use crate::time::Instant;
@@ -45,25 +47,53 @@ pub struct Outside {
     pub refresh: Option<Duration>,
 }
 
+/// Why a lab could not go on.
+#[derive(Debug, Error, Diagnostic)]
+pub enum LiveError {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Tap(#[from] TapError),
+    #[error("waiting for TAPs, input and signals failed")]
+    Wait(#[source] io::Error),
+}
+
 /// Runs `world` to its end. `turn` is called after each round with what happened; it answers false to stop.
 ///
 /// # Errors
-/// A TAP that went away, or poll(2) itself.
+/// A TAP that went away, or poll(2) itself. The world was stopped then too.
 pub fn run(
     world: &mut World,
     mut outside: Outside,
     interrupt: &Interrupt,
     duration: Option<Duration>,
     mut turn: impl FnMut(&World, Vec<Report>) -> bool,
-) -> io::Result<Ending> {
+) -> Result<Ending, LiveError> {
+    let ended = turns(world, &mut outside, interrupt, duration, &mut turn);
+    world.stop();
+    let sent = outside.send(world);
+    let reports = world.take_reports();
+    turn(world, reports);
+    let ending = ended?;
+    sent?;
+    Ok(ending)
+}
+
+/// Turn after turn, until there is a reason to end.
+fn turns(
+    world: &mut World,
+    outside: &mut Outside,
+    interrupt: &Interrupt,
+    duration: Option<Duration>,
+    turn: &mut impl FnMut(&World, Vec<Report>) -> bool,
+) -> Result<Ending, LiveError> {
     let clock = Clock::start();
     let end = duration.map(|duration| Instant::START + duration);
     let mut buffer = vec![0; tap::FRAME_BYTES_MAX];
-    let ending = loop {
+    loop {
         let now = clock.now();
         for (number, tap) in outside.taps.iter_mut().enumerate() {
             for _ in 0..TAP_BURST {
-                match tap.receive(&mut buffer)? {
+                match tap.receive(&mut buffer).map_err(gone(tap.name()))? {
                     Some(frame) => world.inject(now, number, frame),
                     None => break,
                 }
@@ -76,14 +106,14 @@ pub fn run(
         outside.send(world)?;
         let reports = world.take_reports();
         if !turn(world, reports) {
-            break Ending::Interrupted;
+            return Ok(Ending::Interrupted);
         }
         if !more {
             if world.is_over() {
-                break Ending::Over;
+                return Ok(Ending::Over);
             }
             if end.is_some_and(|end| now >= end) {
-                break Ending::Duration;
+                return Ok(Ending::Duration);
             }
         }
         let wait = if more {
@@ -96,22 +126,22 @@ pub fn run(
                     Some(outside.refresh.map_or(wait, |refresh| wait.min(refresh)))
                 }
                 None if outside.has_sources() => outside.refresh,
-                None => break Ending::Stalled,
+                None => return Ok(Ending::Stalled),
             }
         };
         // With work left, the outside is looked at without waiting, and the interrupt with it.
         if outside.follow && wait != Some(Duration::ZERO) {
             world.flush_sink();
         }
-        if outside.wait(interrupt, wait)? {
-            break Ending::Interrupted;
+        if outside.wait(interrupt, wait).map_err(LiveError::Wait)? {
+            return Ok(Ending::Interrupted);
         }
-    };
-    world.stop();
-    outside.send(world)?;
-    let reports = world.take_reports();
-    turn(world, reports);
-    Ok(ending)
+    }
+}
+
+/// For `map_err`: any error of a TAP that was open means that it is no more.
+fn gone(device: &str) -> impl FnOnce(io::Error) -> TapError {
+    move |source| TapError::Gone { device: device.to_owned(), source }
 }
 
 impl Outside {
@@ -121,9 +151,10 @@ impl Outside {
     }
 
     /// Frames that leave by a TAP.
-    fn send(&mut self, world: &mut World) -> io::Result<()> {
+    fn send(&mut self, world: &mut World) -> Result<(), TapError> {
         for outbound in world.take_outbound() {
-            self.taps[outbound.tap].send(&outbound.frame.bytes)?;
+            let tap = &mut self.taps[outbound.tap];
+            tap.send(&outbound.frame.bytes).map_err(gone(tap.name()))?;
         }
         Ok(())
     }

@@ -292,13 +292,22 @@ impl World {
     }
 
     /// Ends every guest that is still there, and lets their stacks say so: what they send at this instant is
-    /// sent, and nothing after.
+    /// sent, and nothing after. Connections that are not done by then are reset, as there is nobody left to carry
+    /// them on: a peer outside would wait for ever.
     pub fn stop(&mut self) {
         for guest in 0..self.guests.len() {
             if self.guests[guest].state.is_running() {
                 self.end(guest, Exit::Stopped);
             }
         }
+        self.last_rounds();
+        for guest in 0..self.guests.len() {
+            self.linger_over(guest);
+        }
+        self.last_rounds();
+    }
+
+    fn last_rounds(&mut self) {
         for _ in 0..LAST_ROUNDS {
             if !self.poll(self.now) {
                 break;
