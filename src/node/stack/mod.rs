@@ -158,7 +158,7 @@ impl Stack {
             listeners: Slab::default(),
             listening: BTreeMap::new(),
             udp: udp::Sockets::new(hash.clone()),
-            tcp_ports: Ports::default(),
+            tcp_ports: Ports::ascending(),
             time_wait: TimeWait::new(hash),
             spare: Vec::new(),
             unresolved: Vec::new(),

@@ -176,9 +176,11 @@ impl Stack {
     pub fn tcp_ephemeral(&mut self, now: Instant, ip: IpAddr, remote: SocketAddr) -> Result<SocketAddr> {
         let nic = self.route(now, remote.ip())?;
         let source = if ip.is_unspecified() { self.source_address(nic, remote.ip())? } else { ip };
-        let Stack { tcp_ports, rng, flows_by_tuple, .. } = self;
-        let free = |port| !flows_by_tuple.contains_key(&super::tuple(source, port, remote));
-        let port = tcp_ports.ephemeral(rng, free).ok_or(Error::AddressInUse)?;
+        let Stack { tcp_ports, rng, flows_by_tuple, time_wait, .. } = self;
+        time_wait.expire(now);
+        let idle = |port| !flows_by_tuple.contains_key(&super::tuple(source, port, remote));
+        let fresh = |port| idle(port) && !time_wait.holds(&super::tuple(source, port, remote));
+        let port = tcp_ports.ephemeral(rng, fresh).ok_or(Error::AddressInUse)?;
         Ok(SocketAddr::new(ip, port))
     }
 
@@ -370,9 +372,10 @@ impl Stack {
         if eager {
             self.pump(now, id);
         } else {
-            // What became readable can be read at once; what is to be sent waits for the turn's end.
-            self.settle(now, id);
+            // What became readable can be read at once; what is to be sent, such as the last acknowledgement before
+            // TIME-WAIT, waits for the turn's end.
             self.mark_dirty(id);
+            self.settle(now, id);
         }
     }
 
