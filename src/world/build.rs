@@ -86,6 +86,7 @@ impl World {
             settings,
         };
         world.plug(plan, seed);
+        world.set_checksums(!plan.taps.is_empty());
         for guest in &plan.guests {
             progress(&guest.name);
             world.place(guest, assets, engine);

@@ -266,7 +266,15 @@ impl World {
 
     /// Where every frame is recorded from now on.
     pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
+        self.set_checksums(true);
         self.sink = Some(sink);
+    }
+
+    /// TCP checksums are work for nothing where nobody sees them: no capture, and no TAP to a host that verifies.
+    fn set_checksums(&mut self, filled_in: bool) {
+        for slot in &self.nodes {
+            crate::abi::lock(&slot.node).set_checksums(filled_in);
+        }
     }
 
     /// Completes the capture. The first error that writing it met, if any.

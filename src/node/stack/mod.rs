@@ -22,6 +22,7 @@ use bytes::Bytes;
 use smoltcp::iface::SocketSet;
 use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpCidr};
 
+mod checksum;
 mod demux;
 mod listen;
 mod nic;
@@ -176,6 +177,13 @@ impl Stack {
     /// Polls connections over interface `index` for each packet: what is plugged in there is impaired.
     pub fn set_eager(&mut self, index: usize, eager: bool) {
         self.nics[index].eager = eager;
+    }
+
+    /// Whether what leaves by the interfaces bears TCP checksums; it does unless told otherwise.
+    pub fn set_checksums(&mut self, filled_in: bool) {
+        let loopback = self.loopback;
+        let nics = self.nics.iter_mut().enumerate().filter(|(index, _)| Some(*index) != loopback);
+        nics.for_each(|(_, nic)| nic.set_checksums(filled_in));
     }
 
     /// A frame arrived at interface `index`.
