@@ -34,6 +34,10 @@ use crate::world::{Report, World};
 /// Frames taken from one TAP before the world has its turn.
 const TAP_BURST: usize = 64;
 
+/// How long a busy world may go on before the outside is looked at: short beside a packet's way through a host's
+/// kernel, long beside a round of the world.
+const BUSY: Duration = Duration::from_micros(10);
+
 /// What the world is connected to.
 #[derive(Default)]
 pub struct Outside {
@@ -89,18 +93,12 @@ fn turns(
     let clock = Clock::start();
     let end = duration.map(|duration| Instant::START + duration);
     let mut buffer = vec![0; tap::FRAME_BYTES_MAX];
+    let mut look_at = Instant::START;
     loop {
         let now = clock.now();
-        for (number, tap) in outside.taps.iter_mut().enumerate() {
-            for _ in 0..TAP_BURST {
-                match tap.receive(&mut buffer).map_err(gone(tap.name()))? {
-                    Some(frame) => world.inject(now, number, frame),
-                    None => break,
-                }
-            }
-        }
-        if let Some((guest, stdin)) = &mut outside.stdin {
-            stdin.feed(world, *guest);
+        if now >= look_at {
+            look_at = now + BUSY;
+            outside.receive(world, now, &mut buffer)?;
         }
         let more = world.poll(now);
         outside.send(world)?;
@@ -108,34 +106,38 @@ fn turns(
         if !turn(world, reports) {
             return Ok(Ending::Interrupted);
         }
-        if !more {
-            if world.is_over() {
-                return Ok(Ending::Over);
+        let over = end.is_some_and(|end| now >= end);
+        if more {
+            if interrupt.is_requested() {
+                return Ok(Ending::Interrupted);
             }
-            if end.is_some_and(|end| now >= end) {
+            if over {
                 return Ok(Ending::Duration);
             }
+            continue;
         }
-        let wait = if more {
-            Some(Duration::ZERO)
-        } else {
-            let next = [world.poll_at(), end].into_iter().flatten().min();
-            match next {
-                Some(at) => {
-                    let wait = at - clock.now();
-                    Some(outside.refresh.map_or(wait, |refresh| wait.min(refresh)))
-                }
-                None if outside.has_sources() => outside.refresh,
-                None => return Ok(Ending::Stalled),
+        if world.is_over() {
+            return Ok(Ending::Over);
+        }
+        if over {
+            return Ok(Ending::Duration);
+        }
+        let next = [world.poll_at(), end].into_iter().flatten().min();
+        let wait = match next {
+            Some(at) => {
+                let wait = at - clock.now();
+                Some(outside.refresh.map_or(wait, |refresh| wait.min(refresh)))
             }
+            None if outside.has_sources() => outside.refresh,
+            None => return Ok(Ending::Stalled),
         };
-        // With work left, the outside is looked at without waiting, and the interrupt with it.
         if outside.follow && wait != Some(Duration::ZERO) {
             world.flush_sink();
         }
         if outside.wait(interrupt, wait).map_err(LiveError::Wait)? {
             return Ok(Ending::Interrupted);
         }
+        look_at = now;
     }
 }
 
@@ -148,6 +150,22 @@ impl Outside {
     /// True if something may still come in.
     fn has_sources(&self) -> bool {
         !self.taps.is_empty() || self.stdin.as_ref().is_some_and(|(_, stdin)| !stdin.ended())
+    }
+
+    /// What came in by TAPs and the terminal.
+    fn receive(&mut self, world: &mut World, now: Instant, buffer: &mut [u8]) -> Result<(), TapError> {
+        for (number, tap) in self.taps.iter_mut().enumerate() {
+            for _ in 0..TAP_BURST {
+                match tap.receive(buffer).map_err(gone(tap.name()))? {
+                    Some(frame) => world.inject(now, number, frame),
+                    None => break,
+                }
+            }
+        }
+        if let Some((guest, stdin)) = &mut self.stdin {
+            stdin.feed(world, *guest);
+        }
+        Ok(())
     }
 
     /// Frames that leave by a TAP.

@@ -65,6 +65,8 @@ impl World {
             session: session(plan, &settings),
             nodes: plan.guests.iter().map(|guest| node(guest, seed)).collect(),
             guests: Vec::with_capacity(plan.guests.len()),
+            foreground: 0,
+            at_work: 0,
             switches: plan.switches.iter().map(|switch| Switch::new(switch.ports, switch.ageing)).collect(),
             switch_ports: plan.switches.iter().map(|switch| vec![usize::MAX; switch.ports]).collect(),
             routers: plan
@@ -91,6 +93,7 @@ impl World {
             settings,
         };
         world.plug(plan, seed);
+        world.set_checksums(!plan.taps.is_empty());
         for guest in &plan.guests {
             progress(&guest.name);
             world.place(guest, assets, engine);
@@ -168,8 +171,10 @@ impl World {
             alarms: Vec::new(),
             ready: false,
         };
+        self.foreground += usize::from(!plan.background);
         match started {
             Ok(guest) => {
+                self.at_work += usize::from(!plan.background);
                 slot.guest = Some(guest);
                 self.events.push(Instant::START + plan.start, Event::Start { guest: number });
             }

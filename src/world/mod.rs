@@ -116,6 +116,9 @@ pub struct World {
     settings: Settings,
     nodes: Vec<NodeSlot>,
     guests: Vec<GuestSlot>,
+    /// Guests that are not in the background, and those of them that are not gone.
+    foreground: usize,
+    at_work: usize,
     switches: Vec<Switch>,
     switch_ports: Vec<Vec<usize>>,
     routers: Vec<Router>,
@@ -197,11 +200,6 @@ impl World {
 
     /// What happened since the last call: output and ends of guests.
     pub fn take_reports(&mut self) -> Vec<Report> {
-        for guest in 0..self.guests.len() {
-            if self.guests[guest].guest.is_some() {
-                self.collect_output(guest);
-            }
-        }
         std::mem::take(&mut self.reports)
     }
 
@@ -272,7 +270,15 @@ impl World {
 
     /// Where every frame is recorded from now on.
     pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
+        self.set_checksums(true);
         self.sink = Some(sink);
+    }
+
+    /// TCP checksums are work for nothing where nobody sees them: no capture, and no TAP to a host that verifies.
+    fn set_checksums(&mut self, filled_in: bool) {
+        for slot in &self.nodes {
+            crate::abi::lock(&slot.node).set_checksums(filled_in);
+        }
     }
 
     /// Completes the capture. The first error that writing it met, if any.
@@ -287,8 +293,7 @@ impl World {
     /// True once every guest ended and what it wrote was acknowledged. Guests in the background do not count;
     /// a lab without any other is never over by itself.
     pub fn is_over(&self) -> bool {
-        let mut foreground = self.guests.iter().filter(|slot| !slot.plan.background).peekable();
-        foreground.peek().is_some() && foreground.all(|slot| slot.state == GuestState::Gone)
+        self.foreground > 0 && self.at_work == 0
     }
 
     /// Ends every guest that is still there, and lets their stacks say so: what they send at this instant is

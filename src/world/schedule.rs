@@ -144,10 +144,12 @@ impl World {
         }
     }
 
+    /// Its stack has nothing left to do: if the guest has ended, it is gone.
     pub(super) fn drained(&mut self, guest: usize) {
         let slot = &mut self.guests[guest];
         if slot.state == GuestState::Lingering {
             slot.state = GuestState::Gone;
+            self.at_work -= usize::from(!slot.plan.background);
         }
     }
 
@@ -156,7 +158,7 @@ impl World {
             return;
         }
         lock(&self.nodes[guest].node).abort_all();
-        self.guests[guest].state = GuestState::Gone;
+        self.drained(guest);
         self.mark_dirty(guest);
     }
 }

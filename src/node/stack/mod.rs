@@ -22,6 +22,7 @@ use bytes::Bytes;
 use smoltcp::iface::SocketSet;
 use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpCidr};
 
+mod checksum;
 mod demux;
 mod listen;
 mod netstat;
@@ -164,7 +165,7 @@ impl Stack {
             listeners: Slab::default(),
             listening: BTreeMap::new(),
             udp: udp::Sockets::new(hash.clone()),
-            tcp_ports: Ports::default(),
+            tcp_ports: Ports::ascending(),
             time_wait: TimeWait::new(hash),
             spare: Vec::new(),
             unresolved: Vec::new(),
@@ -182,6 +183,13 @@ impl Stack {
     /// Polls connections over interface `index` for each packet: what is plugged in there is impaired.
     pub fn set_eager(&mut self, index: usize, eager: bool) {
         self.nics[index].eager = eager;
+    }
+
+    /// Whether what leaves by the interfaces bears TCP checksums; it does unless told otherwise.
+    pub fn set_checksums(&mut self, filled_in: bool) {
+        let loopback = self.loopback;
+        let nics = self.nics.iter_mut().enumerate().filter(|(index, _)| Some(*index) != loopback);
+        nics.for_each(|(_, nic)| nic.set_checksums(filled_in));
     }
 
     /// A frame arrived at interface `index`.

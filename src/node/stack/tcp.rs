@@ -175,9 +175,11 @@ impl Stack {
     pub fn tcp_ephemeral(&mut self, now: Instant, ip: IpAddr, remote: SocketAddr) -> Result<SocketAddr> {
         let nic = self.route(now, remote.ip())?;
         let source = if ip.is_unspecified() { self.source_address(nic, remote.ip())? } else { ip };
-        let Stack { tcp_ports, rng, flows_by_tuple, .. } = self;
-        let free = |port| !flows_by_tuple.contains_key(&super::tuple(source, port, remote));
-        let port = tcp_ports.ephemeral(rng, free).ok_or(Error::AddressInUse)?;
+        let Stack { tcp_ports, rng, flows_by_tuple, time_wait, .. } = self;
+        time_wait.expire(now);
+        let idle = |port| !flows_by_tuple.contains_key(&super::tuple(source, port, remote));
+        let fresh = |port| idle(port) && !time_wait.holds(&super::tuple(source, port, remote));
+        let port = tcp_ports.ephemeral(rng, fresh).ok_or(Error::AddressInUse)?;
         Ok(SocketAddr::new(ip, port))
     }
 
