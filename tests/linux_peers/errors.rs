@@ -105,6 +105,8 @@ fn a_half_closed_connection_goes_on_the_other_way() {
         back
     });
     assert!(back == [7; 300_000], "{} bytes came back", back.len());
+    // What Linux sent before, its last acknowledgement above all, has arrived with this.
+    lab.wait_for_ping();
     lab.finish();
     // Both ends said that they were done, and nobody reset anything.
     let host = "frame.interface_name == \"host\"";
