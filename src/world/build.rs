@@ -70,7 +70,7 @@ impl World {
             router_ports: plan.routers.iter().map(|r| vec![usize::MAX; r.interfaces.len()]).collect(),
             router_timers: vec![None; plan.routers.len()],
             tap_ports: vec![usize::MAX; plan.taps.len()],
-            ports: Vec::new(),
+            ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
             events: Queue::default(),
             ready: Default::default(),
@@ -156,8 +156,15 @@ impl World {
             let setup = self.setup(plan);
             Guest::start(&program, shared, setup, Limits { fuel_max: plan.fuel_max })
         });
-        let mut slot =
-            GuestSlot { plan: plan.clone(), state: GuestState::Waiting, guest: None, wait: 0, ready: false };
+        let mut slot = GuestSlot {
+            name: plan.name.clone(),
+            linger: plan.linger,
+            background: plan.background,
+            state: GuestState::Waiting,
+            guest: None,
+            wait: 0,
+            ready: false,
+        };
         self.foreground += usize::from(!plan.background);
         match started {
             Ok(guest) => {

@@ -372,10 +372,8 @@ impl Stack {
         if eager {
             self.pump(now, id);
         } else {
-            // What became readable can be read at once; what is to be sent, such as the last acknowledgement before
-            // TIME-WAIT, waits for the turn's end.
+            // What it led to is looked at and sent at the turn's end, once for all segments of the turn.
             self.mark_dirty(id);
-            self.settle(now, id);
         }
     }
 
