@@ -261,9 +261,10 @@ impl World {
 
     /// For each guest, the capture's port numbers of its interfaces.
     pub fn guest_ports(&self) -> impl Iterator<Item = (&str, Vec<u32>)> {
-        self.guests.iter().zip(&self.nodes).map(|(guest, node)| {
-            (guest.name.as_str(), node.ports.iter().map(|&port| port as u32).collect())
-        })
+        self.guests
+            .iter()
+            .zip(&self.nodes)
+            .map(|(guest, node)| (guest.name.as_str(), node.ports.iter().map(|&port| port as u32).collect()))
     }
 
     /// Where every frame is recorded from now on.
