@@ -83,6 +83,15 @@ pub trait Sink: Send {
     /// then on, takes further records without a word and says so again in [`Sink::close`].
     fn record(&mut self, record: &Record) -> io::Result<()>;
 
+    /// Takes many at once, as if one after the other; the first error is returned.
+    fn records(&mut self, records: &[Record]) -> io::Result<()> {
+        let mut first = Ok(());
+        for record in records {
+            first = first.and(self.record(record));
+        }
+        first
+    }
+
     /// Hands everything taken so far to the underlying writer and flushes that. Errors as in
     /// [`Sink::record`].
     fn flush(&mut self) -> io::Result<()>;

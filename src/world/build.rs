@@ -77,7 +77,7 @@ impl World {
             router_ports: plan.routers.iter().map(|r| vec![usize::MAX; r.interfaces.len()]).collect(),
             router_timers: vec![None; plan.routers.len()],
             tap_ports: vec![usize::MAX; plan.taps.len()],
-            ports: Vec::new(),
+            ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
             events: Queue::default(),
             ready: Default::default(),
@@ -164,7 +164,9 @@ impl World {
             Guest::start(&program, shared, setup, Limits { fuel_max: plan.fuel_max })
         });
         let mut slot = GuestSlot {
-            plan: plan.clone(),
+            name: plan.name.clone(),
+            linger: plan.linger,
+            background: plan.background,
             state: GuestState::Waiting,
             guest: None,
             deadline: None,

@@ -31,7 +31,7 @@ use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
 use crate::node::Output;
-use crate::scenario::plan::{DeviceRef, GuestPlan};
+use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
 
 /// Something that happens at its time.
@@ -79,7 +79,9 @@ struct NodeSlot {
 }
 
 struct GuestSlot {
-    plan: GuestPlan,
+    name: String,
+    linger: Duration,
+    background: bool,
     state: GuestState,
     guest: Option<Guest>,
     /// When it is to run again whatever happens.
@@ -263,9 +265,10 @@ impl World {
 
     /// For each guest, the capture's port numbers of its interfaces.
     pub fn guest_ports(&self) -> impl Iterator<Item = (&str, Vec<u32>)> {
-        self.guests.iter().zip(&self.nodes).map(|(guest, node)| {
-            (guest.plan.name.as_str(), node.ports.iter().map(|&port| port as u32).collect())
-        })
+        self.guests
+            .iter()
+            .zip(&self.nodes)
+            .map(|(guest, node)| (guest.name.as_str(), node.ports.iter().map(|&port| port as u32).collect()))
     }
 
     /// Where every frame is recorded from now on.
@@ -321,16 +324,16 @@ impl World {
     }
 
     pub fn guest_name(&self, guest: usize) -> &str {
-        &self.guests[guest].plan.name
+        &self.guests[guest].name
     }
 
     /// Name, state and background of each guest.
     pub fn guests(&self) -> impl Iterator<Item = (&str, GuestState, bool)> {
-        self.guests.iter().map(|slot| (slot.plan.name.as_str(), slot.state, slot.plan.background))
+        self.guests.iter().map(|slot| (slot.name.as_str(), slot.state, slot.background))
     }
 
     /// How long a guest's stack may live on: the longest of them.
     pub fn linger_max(&self) -> Duration {
-        self.guests.iter().map(|slot| slot.plan.linger).max().unwrap_or_default()
+        self.guests.iter().map(|slot| slot.linger).max().unwrap_or_default()
     }
 }

@@ -29,7 +29,7 @@ impl World {
                 GuestState::Lingering => "is gone, its stack lives on",
                 GuestState::Gone => "is gone",
             };
-            let _ = writeln!(text, "{} {state}", slot.plan.name);
+            let _ = writeln!(text, "{} {state}", slot.name);
             if !sockets.is_empty() {
                 text.push_str("  proto recv-q send-q local                  remote                 state\n");
             }

@@ -128,7 +128,7 @@ impl World {
         let slot = &mut self.guests[guest];
         slot.guest = None;
         slot.state = GuestState::Lingering;
-        let linger = slot.plan.linger;
+        let linger = slot.linger;
         self.reports.push(Report::Exited { guest, exit });
         let drained = {
             let mut node = lock(&self.nodes[guest].node);
@@ -149,7 +149,7 @@ impl World {
         let slot = &mut self.guests[guest];
         if slot.state == GuestState::Lingering {
             slot.state = GuestState::Gone;
-            self.at_work -= usize::from(!slot.plan.background);
+            self.at_work -= usize::from(!slot.background);
         }
     }
 

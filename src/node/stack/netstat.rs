@@ -3,7 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::Stack;
+use smoltcp::socket::tcp::State;
+
+use super::{Stack, Tcp};
 
 /// A line of netstat's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,31 @@ impl Stack {
             SocketLine { protocol: "tcp", receive_queue, send_queue: 0, local, remote: None, state: "LISTEN" }
         });
         let connections = self.connections.ids().filter_map(|id| self.connections.get(id));
-        listeners.chain(connections.map(super::Tcp::netstat)).chain(self.udp.netstat()).collect()
+        listeners.chain(connections.map(connection)).chain(self.udp.netstat()).collect()
+    }
+}
+
+fn connection(connection: &Tcp) -> SocketLine {
+    let socket = connection.socket();
+    let state = match socket.state() {
+        State::Closed => "CLOSED",
+        State::Listen => "LISTEN",
+        State::SynSent => "SYN_SENT",
+        State::SynReceived => "SYN_RECV",
+        State::Established => "ESTABLISHED",
+        State::FinWait1 => "FIN_WAIT1",
+        State::FinWait2 => "FIN_WAIT2",
+        State::CloseWait => "CLOSE_WAIT",
+        State::Closing => "CLOSING",
+        State::LastAck => "LAST_ACK",
+        State::TimeWait => "TIME_WAIT",
+    };
+    SocketLine {
+        protocol: "tcp",
+        receive_queue: socket.recv_queue(),
+        send_queue: socket.send_queue(),
+        local: connection.tuple.local,
+        remote: Some(connection.tuple.remote),
+        state,
     }
 }

@@ -18,7 +18,7 @@ use super::demux::{Segment, Tuple, Unreachable};
 use super::listen::Listener;
 use super::socket::{Spare, TcpOptions, configure, to_smoltcp};
 use super::time_wait::Answer;
-use super::{BURST_PACKETS_MAX, Interest, Readiness, SocketLine, Stack, Work, ports, reply};
+use super::{BURST_PACKETS_MAX, Interest, Readiness, Stack, Work, ports, reply};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::time::Instant;
@@ -65,37 +65,12 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    fn socket(&self) -> &tcp::Socket<'static> {
+    pub(super) fn socket(&self) -> &tcp::Socket<'static> {
         self.socket.set.get(self.socket.handle)
     }
 
     fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
         self.socket.set.get_mut(self.socket.handle)
-    }
-
-    pub(super) fn netstat(&self) -> SocketLine {
-        let socket = self.socket();
-        let state = match socket.state() {
-            State::Closed => "CLOSED",
-            State::Listen => "LISTEN",
-            State::SynSent => "SYN_SENT",
-            State::SynReceived => "SYN_RECV",
-            State::Established => "ESTABLISHED",
-            State::FinWait1 => "FIN_WAIT1",
-            State::FinWait2 => "FIN_WAIT2",
-            State::CloseWait => "CLOSE_WAIT",
-            State::Closing => "CLOSING",
-            State::LastAck => "LAST_ACK",
-            State::TimeWait => "TIME_WAIT",
-        };
-        SocketLine {
-            protocol: "tcp",
-            receive_queue: socket.recv_queue(),
-            send_queue: socket.send_queue(),
-            local: self.tuple.local,
-            remote: Some(self.tuple.remote),
-            state,
-        }
     }
 
     /// True for one more acknowledgement of the same while nothing but our FIN is not acknowledged. smoltcp takes
@@ -383,10 +358,8 @@ impl Stack {
         if eager {
             self.pump(now, id);
         } else {
-            // What became readable can be read at once; what is to be sent waits for the turn's end, the last
-            // acknowledgement of a connection included.
+            // What it led to is looked at and sent at the turn's end, once for all segments of the turn.
             self.mark_dirty(id);
-            self.settle(now, id);
         }
     }
 
