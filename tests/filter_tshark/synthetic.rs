@@ -48,10 +48,11 @@ impl Script {
     fn push(&mut self, after_us: u64, side: Side, packet: &[u8]) {
         self.now += Duration::from_micros(after_us);
         let (to, from) = if side == Client { (3, 2) } else { (2, 3) };
+        let ethertype: &[u8] = if packet[0] >> 4 == 4 { &[8, 0] } else { &[0x86, 0xDD] };
         let macs = [[2, 0, 0, 0, 0, to], [2, 0, 0, 0, 0, from]].concat();
         let frame = Frame {
             id: PacketId(1 + self.records.len() as u64),
-            ..Frame::new(Bytes::from([&macs[..], &[8, 0], packet].concat()))
+            ..Frame::new(Bytes::from([&macs[..], ethertype, packet].concat()))
         };
         let way = if side == Client { Way::Outbound } else { Way::Inbound };
         self.records.push(Record { at: self.now, port: 0, way, frame, dropped: None });
@@ -115,7 +116,7 @@ fn ipv4(side: Side, protocol: u8, payload: &[u8]) -> Vec<u8> {
 pub fn records() -> Vec<Record> {
     let mut script =
         Script { records: vec![], now: Instant::START, port: 50_000, initial: [u32::MAX - 150, 0x1234_5678] };
-    for part in [windows, keep_alives, overtaking, losses, unseen, reuse, no_handshake, errors] {
+    for part in [windows, keep_alives, overtaking, losses, unseen, reuse, no_handshake, errors, headers] {
         part(&mut script);
         script.port += 1;
     }
@@ -232,8 +233,28 @@ fn errors(script: &mut Script) {
     script.push(1_000, Client, &sent);
     let message = [&[3, 3, 0, 0, 0, 0, 0, 0][..], &sent].concat();
     script.push(300, Server, &ipv4(Server, 1, &message));
-    let segment = [0xC3, 0x51, 0, 80, 0, 0, 0, 1];
+    let segment = [0xC3, 0x51, 0, 80, 0, 0, 1, 0];
     let message = [&[11, 0, 0, 0, 0, 0, 0, 0][..], &ipv4(Client, 6, &segment)].concat();
     script.push(300, Server, &ipv4(Server, 1, &message));
     script.push(300, Client, &ipv4(Client, 1, &[8, 0, 0, 0, 0, 1, 0, 1, 9, 9]));
+}
+
+/// Fragments, a packet that has come far through a congested line, and one behind an extension header.
+fn headers(script: &mut Script) {
+    let datagram = [&[0xC3, 0x50, 0, 9, 5, 220, 0, 0][..], &[7; 1492]].concat();
+    for (flags, part) in [(0x20, &datagram[..1480]), (0, &datagram[1480..])] {
+        let mut packet = ipv4(Client, 17, part);
+        packet[4..8].copy_from_slice(&[0, 9, flags, if flags == 0 { 185 } else { 0 }]);
+        script.push(10, Client, &packet);
+    }
+    let mut packet =
+        ipv4(Server, 6, &[0xC3, 0x99, 0, 80, 0, 0, 1, 0, 0, 0, 0, 0, 0x50, 0xE9, 0, 9, 0, 0, 0, 1]);
+    (packet[1], packet[8], packet[19]) = (3, 5, 4);
+    script.push(10, Server, &packet);
+
+    let address = |last| [&[0xFE, 0x80][..], &[0; 13], &[last]].concat();
+    let options = [17, 0, 1, 4, 0, 0, 0, 0];
+    let payload = [&options[..], &[0xC3, 0x50, 0, 9, 0, 12, 0, 0, 1, 2, 3, 4]].concat();
+    let head = [0x60, 0, 0, 0, 0, payload.len() as u8, 0, 9];
+    script.push(10, Client, &[&head[..], &address(2), &address(3), &payload].concat());
 }

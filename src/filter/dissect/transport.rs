@@ -36,11 +36,11 @@ impl Dissector {
         packet.add(Field::Udp, layer.value());
         add_ports(packet, [Field::UdpSrcport, Field::UdpDstport], Field::UdpPort, ports);
         packet.add(Field::UdpLength, Value::Uint(udp.len().into()));
+        let stream = self.flows.number((from, ports[0]), (to, ports[1]));
+        packet.add(Field::UdpStream, Value::Uint(stream.into()));
         if layer.quoted {
             return;
         }
-        let stream = self.flows.number((from, ports[0]), (to, ports[1]));
-        packet.add(Field::UdpStream, Value::Uint(stream.into()));
         let payload = layer.first(udp.len().into()).after(UDP_HEADER_LEN);
         add_payload(packet, Field::UdpPayload, &payload);
     }
