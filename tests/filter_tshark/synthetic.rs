@@ -58,8 +58,8 @@ impl Script {
         self.records.push(Record { at: self.now, port: 0, way, frame, dropped: None });
     }
 
-    fn segment(&mut self, after_us: u64, side: Side, flags: u8, seq: u32, ack: u32, window: u16, len: usize) {
-        self.with_options(after_us, side, flags, [seq, ack], window, len, &[]);
+    fn segment(&mut self, after_us: u64, side: Side, flags: u8, numbers: [u32; 2], window: u16, len: usize) {
+        self.with_options(after_us, side, flags, numbers, window, len, &[]);
     }
 
     #[allow(clippy::too_many_arguments, reason = "a segment's header, in its order")]
@@ -102,7 +102,7 @@ impl Script {
         let options = [2, 4, 5, 0xB4, 3, 3, 1, 0];
         self.with_options(1_000_000, Client, SYN, [0, 0], 8000, 0, &options);
         self.with_options(round_trip_us, Server, SYN | ACK, [0, 1], 8000, 0, &options);
-        self.segment(10, Client, ACK, 1, 1, 4000, 0);
+        self.segment(10, Client, ACK, [1, 1], 4000, 0);
     }
 }
 
@@ -113,9 +113,10 @@ fn ipv4(side: Side, protocol: u8, payload: &[u8]) -> Vec<u8> {
     [&head[..], &from.octets(), &to.octets(), payload].concat()
 }
 
-pub fn records() -> Vec<Record> {
+/// The records, the first of them after `start`.
+pub fn records(start: Instant) -> Vec<Record> {
     let mut script =
-        Script { records: vec![], now: Instant::START, port: 50_000, initial: [u32::MAX - 150, 0x1234_5678] };
+        Script { records: vec![], now: start, port: 50_000, initial: [u32::MAX - 150, 0x1234_5678] };
     for part in [windows, keep_alives, overtaking, losses, unseen, reuse, no_handshake, errors, headers] {
         part(&mut script);
         script.port += 1;
@@ -126,104 +127,104 @@ pub fn records() -> Vec<Record> {
 /// The server's window closes, is probed, and opens again.
 fn windows(script: &mut Script) {
     script.open(400);
-    script.segment(10, Client, ACK | PSH, 1, 1, 4000, 1000);
-    script.segment(300, Server, ACK, 1, 1001, 500, 0);
-    script.segment(10, Client, ACK, 1001, 1, 4000, 1000);
-    script.segment(300, Server, ACK, 1, 2001, 0, 0);
-    script.segment(500_000, Client, ACK, 2001, 1, 4000, 1);
-    script.segment(300, Server, ACK, 1, 2001, 0, 0);
-    script.segment(900_000, Client, ACK, 2001, 1, 4000, 1);
-    script.segment(300, Server, ACK, 1, 2001, 0, 0);
-    script.segment(700_000, Server, ACK, 1, 2001, 4000, 0);
-    script.segment(10, Client, ACK, 2001, 1, 4000, 1000);
-    script.segment(300, Server, ACK, 1, 3001, 4000, 0);
-    script.segment(300, Server, ACK, 1, 3001, 4500, 0);
-    script.segment(10, Client, ACK | FIN, 3001, 1, 4000, 0);
-    script.segment(300, Server, ACK | FIN, 1, 3002, 4500, 0);
-    script.segment(10, Client, ACK, 3002, 2, 4000, 0);
+    script.segment(10, Client, ACK | PSH, [1, 1], 4000, 1000);
+    script.segment(300, Server, ACK, [1, 1001], 500, 0);
+    script.segment(10, Client, ACK, [1001, 1], 4000, 1000);
+    script.segment(300, Server, ACK, [1, 2001], 0, 0);
+    script.segment(500_000, Client, ACK, [2001, 1], 4000, 1);
+    script.segment(300, Server, ACK, [1, 2001], 0, 0);
+    script.segment(900_000, Client, ACK, [2001, 1], 4000, 1);
+    script.segment(300, Server, ACK, [1, 2001], 0, 0);
+    script.segment(700_000, Server, ACK, [1, 2001], 4000, 0);
+    script.segment(10, Client, ACK, [2001, 1], 4000, 1000);
+    script.segment(300, Server, ACK, [1, 3001], 4000, 0);
+    script.segment(300, Server, ACK, [1, 3001], 4500, 0);
+    script.segment(10, Client, ACK | FIN, [3001, 1], 4000, 0);
+    script.segment(300, Server, ACK | FIN, [1, 3002], 4500, 0);
+    script.segment(10, Client, ACK, [3002, 2], 4000, 0);
 }
 
 fn keep_alives(script: &mut Script) {
     script.open(400);
-    script.segment(10, Client, ACK | PSH, 1, 1, 4000, 100);
-    script.segment(300, Server, ACK, 1, 101, 4000, 0);
+    script.segment(10, Client, ACK | PSH, [1, 1], 4000, 100);
+    script.segment(300, Server, ACK, [1, 101], 4000, 0);
     for len in [0, 1] {
-        script.segment(9_000_000, Client, ACK, 100, 1, 4000, len);
-        script.segment(300, Server, ACK, 1, 101, 4000, 0);
+        script.segment(9_000_000, Client, ACK, [100, 1], 4000, len);
+        script.segment(300, Server, ACK, [1, 101], 4000, 0);
     }
-    script.segment(9_000_000, Client, ACK, 101, 1, 4000, 10);
-    script.segment(300, Server, ACK | RST, 1, 111, 4000, 0);
+    script.segment(9_000_000, Client, ACK, [101, 1], 4000, 10);
+    script.segment(300, Server, ACK | RST, [1, 111], 4000, 0);
 }
 
 /// Segments that arrive too late for their place, within a round trip and after it.
 fn overtaking(script: &mut Script) {
     script.open(5_000);
-    script.segment(10, Server, ACK, 1001, 1, 4000, 1000);
-    script.segment(10, Client, ACK, 1, 1, 4000, 0);
-    script.segment(1_000, Server, ACK, 1, 1, 4000, 1000);
-    script.segment(10, Client, ACK, 1, 2001, 4000, 0);
-    script.segment(10, Server, ACK, 3001, 1, 4000, 1000);
-    script.segment(10, Server, ACK, 4001, 1, 4000, 1000);
-    script.segment(9_000, Server, ACK, 2001, 1, 4000, 1000);
-    script.segment(10, Client, ACK, 1, 5001, 4000, 0);
-    script.segment(10, Client, ACK | RST, 1, 5001, 4000, 0);
+    script.segment(10, Server, ACK, [1001, 1], 4000, 1000);
+    script.segment(10, Client, ACK, [1, 1], 4000, 0);
+    script.segment(1_000, Server, ACK, [1, 1], 4000, 1000);
+    script.segment(10, Client, ACK, [1, 2001], 4000, 0);
+    script.segment(10, Server, ACK, [3001, 1], 4000, 1000);
+    script.segment(10, Server, ACK, [4001, 1], 4000, 1000);
+    script.segment(9_000, Server, ACK, [2001, 1], 4000, 1000);
+    script.segment(10, Client, ACK, [1, 5001], 4000, 0);
+    script.segment(10, Client, ACK | RST, [1, 5001], 4000, 0);
 }
 
 /// Retransmissions: asked for by duplicate ACKs, after a timeout, and of what was acknowledged.
 fn losses(script: &mut Script) {
     script.open(400);
     for number in 0..5 {
-        script.segment(10, Client, ACK, 1 + 1000 * number, 1, 4000, 1000);
+        script.segment(10, Client, ACK, [1 + 1000 * number, 1], 4000, 1000);
     }
     for _ in 0..4 {
-        script.segment(10, Server, ACK, 1, 1001, 4000, 0);
+        script.segment(10, Server, ACK, [1, 1001], 4000, 0);
     }
-    script.segment(10, Client, ACK, 1001, 1, 4000, 1000);
-    script.segment(10, Client, ACK, 2001, 1, 4000, 1000);
-    script.segment(400, Server, ACK, 1, 5001, 4000, 0);
-    script.segment(10, Client, ACK, 1, 1, 4000, 1000);
-    script.segment(10, Client, ACK | PSH, 5001, 1, 4000, 100);
-    script.segment(1_000_000, Client, ACK | PSH, 5001, 1, 4000, 100);
-    script.segment(400, Server, ACK, 1, 5101, 4000, 0);
-    script.segment(10, Client, ACK | FIN, 5101, 1, 4000, 0);
-    script.segment(1_000_000, Client, ACK | FIN, 5101, 1, 4000, 0);
-    script.segment(400, Server, ACK | FIN, 1, 5102, 4000, 0);
-    script.segment(10, Client, ACK, 5102, 2, 4000, 0);
+    script.segment(10, Client, ACK, [1001, 1], 4000, 1000);
+    script.segment(10, Client, ACK, [2001, 1], 4000, 1000);
+    script.segment(400, Server, ACK, [1, 5001], 4000, 0);
+    script.segment(10, Client, ACK, [1, 1], 4000, 1000);
+    script.segment(10, Client, ACK | PSH, [5001, 1], 4000, 100);
+    script.segment(1_000_000, Client, ACK | PSH, [5001, 1], 4000, 100);
+    script.segment(400, Server, ACK, [1, 5101], 4000, 0);
+    script.segment(10, Client, ACK | FIN, [5101, 1], 4000, 0);
+    script.segment(1_000_000, Client, ACK | FIN, [5101, 1], 4000, 0);
+    script.segment(400, Server, ACK | FIN, [1, 5102], 4000, 0);
+    script.segment(10, Client, ACK, [5102, 2], 4000, 0);
 }
 
 /// Acknowledgements and data of what never showed, and ranges that a SACK option tells.
 fn unseen(script: &mut Script) {
     script.open(400);
-    script.segment(10, Client, ACK, 1, 1, 4000, 500);
-    script.segment(400, Server, ACK, 1, 1501, 4000, 0);
-    script.segment(10, Client, ACK, 3001, 1, 4000, 500);
+    script.segment(10, Client, ACK, [1, 1], 4000, 500);
+    script.segment(400, Server, ACK, [1, 1501], 4000, 0);
+    script.segment(10, Client, ACK, [3001, 1], 4000, 500);
     let initial = script.initial[0];
     let range = [initial.wrapping_add(3001).to_be_bytes(), initial.wrapping_add(3501).to_be_bytes()].concat();
     let sack = [&[1, 1, 5, 10][..], &range].concat();
     for window in [4000, 4000, 4100] {
         script.with_options(100, Server, ACK, [1, 1501], window, 0, &sack);
     }
-    script.segment(100, Client, ACK, 1501, 1, 4000, 500);
-    script.segment(100, Client, ACK, 2001, 1, 4000, 500);
+    script.segment(100, Client, ACK, [1501, 1], 4000, 500);
+    script.segment(100, Client, ACK, [2001, 1], 4000, 500);
 }
 
 /// The same ports again for another connection, whose SYN is lost once.
 fn reuse(script: &mut Script) {
     script.open(400);
-    script.segment(10, Client, RST, 1, 0, 0, 0);
+    script.segment(10, Client, RST, [1, 0], 0, 0);
     script.initial = [77, 88];
     script.open(400);
-    script.segment(10, Client, ACK, 1, 1, 4000, 10);
+    script.segment(10, Client, ACK, [1, 1], 4000, 10);
     script.initial = [99_999, 88_888];
-    script.segment(1_000_000, Client, SYN, 0, 0, 8000, 0);
-    script.segment(1_000_000, Client, SYN, 0, 0, 8000, 0);
+    script.segment(1_000_000, Client, SYN, [0, 0], 8000, 0);
+    script.segment(1_000_000, Client, SYN, [0, 0], 8000, 0);
 }
 
 /// A connection from before the capture.
 fn no_handshake(script: &mut Script) {
-    script.segment(10, Server, ACK, 5000, 700, 4000, 100);
-    script.segment(10, Client, ACK, 700, 5100, 4000, 0);
-    script.segment(10, Client, ACK, 700, 5100, 4000, 20);
+    script.segment(10, Server, ACK, [5000, 700], 4000, 100);
+    script.segment(10, Client, ACK, [700, 5100], 4000, 0);
+    script.segment(10, Client, ACK, [700, 5100], 4000, 20);
 }
 
 /// An ICMP error that quotes a UDP datagram, and one that quotes the beginning of a TCP segment.
