@@ -233,3 +233,28 @@ fn fields_and_operators() {
     let filters: Vec<_> = WORDS.iter().map(|filter| (*filter, NONE)).collect();
     check(&[Capture::of_records(session, records)], &filters);
 }
+
+#[test]
+fn each_port_is_looked_at_for_itself() {
+    let all = ["r1.wan", "r2.wan", "sender", "receiver"].map(|port| Capture::of_lab(labs::LOSSY, port));
+    let mut ports = vec![];
+    let mut records = vec![];
+    for (port, capture) in (0..).zip(&all) {
+        ports.extend(capture.session.ports.clone());
+        records.extend(capture.records.iter().map(|record| Record { port, ..record.clone() }));
+    }
+    records.sort_by_key(|record| record.at);
+    let together = Capture::of_records(Session { ports, ..all[0].session.clone() }, records);
+    for (filter, _) in ANALYSIS.iter().filter(|(filter, _)| filter.starts_with("tcp.analysis")) {
+        for alone in &all {
+            let name = &alone.session.ports[0].name;
+            let there = format!("frame.interface_name == {name} && ({filter})");
+            assert_eq!(together.ours(&there).len(), alone.ours(filter).len(), "{there}");
+        }
+    }
+    let packet = |number: u64| format!("frame.packet_id == {number} && tcp");
+    assert!(
+        (1..50).any(|number| together.ours(&packet(number)).len() == all.len()),
+        "packets cross all ports"
+    );
+}
