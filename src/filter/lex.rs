@@ -1,5 +1,6 @@
 //! A filter's text as tokens, each with its place.
 
+use std::fmt;
 use std::ops::Range;
 
 use super::error::FilterError;
@@ -12,6 +13,17 @@ pub(super) enum Token<'a> {
     Quoted(Vec<u8>),
     /// An operator or bracket.
     Symbol(&'static str),
+}
+
+/// As it is told in messages.
+impl fmt::Display for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Token::Word(word) => write!(f, "`{word}`"),
+            Token::Quoted(_) => f.write_str("a string"),
+            Token::Symbol(symbol) => write!(f, "`{symbol}`"),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

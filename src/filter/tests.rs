@@ -159,17 +159,17 @@ fn a_mistake_has_its_place_and_what_would_be_right() {
     tcp.port = 80
         "=" at byte 9: `=` has no place in a filter; equality is `==`
     tcp.port == "80"
-        "\"80\"" at byte 12: no value of `tcp.port`, which is an integer; right is an integer from 0 to 65535, decimal or as in 0x1f
+        "\"80\"" at byte 12: a string is no value of `tcp.port`, an integer; right is an integer from 0 to 65535, decimal or as in 0x1f
     tcp.port == 70000
-        "70000" at byte 12: no value of `tcp.port`, which is an integer; right is an integer from 0 to 65535, decimal or as in 0x1f
+        "70000" at byte 12: `70000` is no value of `tcp.port`, an integer; right is an integer from 0 to 65535, decimal or as in 0x1f
     ip.src == 10.0.0.0/33
-        "10.0.0.0/33" at byte 10: no value of `ip.src`, which is an IPv4 address; right is an address as in 10.0.0.1 or a prefix as in 10.0.0.0/24
+        "10.0.0.0/33" at byte 10: `10.0.0.0/33` is no value of `ip.src`, an IPv4 address; right is an address as in 10.0.0.1 or a prefix as in 10.0.0.0/24
     ip.src == fd00::1
-        "fd00::1" at byte 10: no value of `ip.src`, which is an IPv4 address; right is an address as in 10.0.0.1 or a prefix as in 10.0.0.0/24
+        "fd00::1" at byte 10: `fd00::1` is no value of `ip.src`, an IPv4 address; right is an address as in 10.0.0.1 or a prefix as in 10.0.0.0/24
     eth.src == 02:00
-        "02:00" at byte 11: no value of `eth.src`, which is a MAC address; right is six bytes as in 02:00:00:00:00:01
+        "02:00" at byte 11: `02:00` is no value of `eth.src`, a MAC address; right is six bytes as in 02:00:00:00:00:01
     frame.time_relative < 5s
-        "5s" at byte 22: no value of `frame.time_relative`, which is a time in seconds; right is seconds as in 0.25, with up to nine decimals
+        "5s" at byte 22: `5s` is no value of `frame.time_relative`, a time in seconds; right is seconds as in 0.25, with up to nine decimals
     tcp.port in {80 443}
         "443" at byte 16: `,` or `}` goes here
     tcp.port in {443..80}
