@@ -71,7 +71,7 @@ fields! {
     IpId "ip.id" Uint(16), "identification", "ip.id == 0x1c46";
     IpFlagsDf "ip.flags.df" Bool, "do not fragment", "ip.flags.df == 1";
     IpFlagsMf "ip.flags.mf" Bool, "more fragments", "ip.flags.mf == 1";
-    IpFragOffset "ip.frag_offset" Uint(16), "offset of a fragment in bytes", "ip.frag_offset > 0";
+    IpFragOffset "ip.frag_offset" Uint(16), "offset of a fragment in units of eight bytes", "ip.frag_offset > 0";
     IpTtl "ip.ttl" Uint(8), "time to live", "ip.ttl < 64";
     IpProto "ip.proto" Uint(8), "1 ICMP, 6 TCP, 17 UDP", "ip.proto == 6";
     IpSrc "ip.src" Ipv4, "source", "ip.src == 10.1.0.0/16";

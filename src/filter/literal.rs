@@ -19,7 +19,7 @@ pub(super) fn read(field: Field, token: &Token<'_>, span: Range<usize>) -> Resul
         Token::Symbol(_) => None,
     };
     literal.ok_or_else(|| {
-        let error = FilterError::new(span, format!("no value of `{field}`, which is {}", article(kind)));
+        let error = FilterError::new(span, format!("{token} is no value of `{field}`, {}", article(kind)));
         error.help(format!("right is {}", expected(kind)))
     })
 }

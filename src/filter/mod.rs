@@ -15,6 +15,10 @@
 //!
 //! - Analysis of TCP is done for each port: a packet that a capture shows at two ports is no retransmission.
 //!   Wireshark, which looks at all ports as one, agrees with a capture of one port.
+//! - A segment whose bytes were all seen before at this port is a retransmission, however soon it comes; Wireshark
+//!   4.0 calls it out of order within the round trip time of the handshake, which is a second after a SYN was lost.
+//! - `tcp.analysis.ack_lost_segment` is told once for each gap, and only if bytes were not seen: in Wireshark a
+//!   retransmission that is cut at other places than the original has it too.
 //! - Nothing is put together again from fragments: the ports are in the first one (as with `ip.defragment:FALSE`).
 //! - Nothing is dissected above TCP and UDP: `data` is whatever they carry, where Wireshark has it only for protocols
 //!   that it does not know.

@@ -1,7 +1,9 @@
 //! Recursive descent from tokens to an [`Expr`].
 //!
 //! ```text
-//! filter  = xor-or chain:  or = xor { "||" xor }   xor = and { "^^" and }   and = not { "&&" not }
+//! or      = xor { "||" xor }
+//! xor     = and { "^^" and }
+//! and     = not { "&&" not }
 //! not     = "!" not | "(" or ")" | test
 //! test    = operand [ relation value | "contains" value | [ "not" ] "in" set ]
 //! operand = field [ "&" integer ]
@@ -15,7 +17,7 @@ use super::expr::{Expr, Operand, Quantifier, Relation};
 use super::field::Field;
 use super::lex::{Spanned, Token, tokens};
 use super::literal;
-use super::value::{Kind, Literal};
+use super::value::{Kind, Literal, Value};
 
 /// Bytes of a filter: more than anybody writes.
 const TEXT_BYTES_MAX: usize = 16 << 10;
@@ -141,7 +143,7 @@ impl<'t> Parser<'t> {
             None => Expr::Present(operand.field),
             // Bits alone: one of them is set.
             Some(_) => {
-                let literal = Literal::new(super::Value::Uint(0));
+                let literal = Literal::new(Value::Uint(0));
                 Expr::Compare { operand, values: Quantifier::Any, relation: Relation::Unequal, literal }
             }
         })
@@ -275,11 +277,9 @@ fn missing(span: Range<usize>) -> FilterError {
 }
 
 fn comparable(field: Field, span: &Range<usize>) -> Result<(), FilterError> {
-    match field.kind() {
-        Kind::Label => {
-            let message = format!("`{field}` has no value to compare");
-            Err(FilterError::new(span.clone(), message).help("alone it asks whether the packet has it"))
-        }
-        _ => Ok(()),
+    if field.kind() != Kind::Label {
+        return Ok(());
     }
+    let message = format!("`{field}` has no value to compare");
+    Err(FilterError::new(span.clone(), message).help("alone it asks whether the packet has it"))
 }

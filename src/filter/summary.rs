@@ -87,7 +87,7 @@ impl Packet {
         } else if let Some(length) = self.uint(Field::UdpLength) {
             write!(f, "UDP Len={}", length.saturating_sub(8))
         } else if let Some(offset) = self.uint(Field::IpFragOffset).filter(|offset| *offset > 0) {
-            write!(f, "IPv4 fragment at {offset}")
+            write!(f, "IPv4 fragment at byte {}", offset * 8)
         } else {
             let protocol = self.uint(Field::IpProto).or(self.uint(Field::Ipv6Nxt)).unwrap_or_default();
             write!(f, "protocol {protocol}")

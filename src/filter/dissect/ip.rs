@@ -39,7 +39,7 @@ impl Dissector {
         packet.add(Field::IpId, Value::Uint(ip.ident().into()));
         packet.add(Field::IpFlagsDf, Value::Bool(ip.dont_frag()));
         packet.add(Field::IpFlagsMf, Value::Bool(ip.more_frags()));
-        packet.add(Field::IpFragOffset, Value::Uint(ip.frag_offset().into()));
+        packet.add(Field::IpFragOffset, Value::Uint((ip.frag_offset() / 8).into()));
         packet.add(Field::IpTtl, Value::Uint(ip.hop_limit().into()));
         packet.add(Field::IpProto, Value::Uint(u8::from(ip.next_header()).into()));
         let route = [ip.src_addr(), ip.dst_addr()];

@@ -36,11 +36,11 @@ impl Dissector {
         packet.add(Field::Udp, layer.value());
         add_ports(packet, [Field::UdpSrcport, Field::UdpDstport], Field::UdpPort, ports);
         packet.add(Field::UdpLength, Value::Uint(udp.len().into()));
+        let stream = self.flows.number((from, ports[0]), (to, ports[1]));
+        packet.add(Field::UdpStream, Value::Uint(stream.into()));
         if layer.quoted {
             return;
         }
-        let stream = self.flows.number((from, ports[0]), (to, ports[1]));
-        packet.add(Field::UdpStream, Value::Uint(stream.into()));
         let payload = layer.first(udp.len().into()).after(UDP_HEADER_LEN);
         add_payload(packet, Field::UdpPayload, &payload);
     }
@@ -69,7 +69,6 @@ impl Dissector {
             flags: u16::from_be_bytes([layer.bytes[12], layer.bytes[13]]) & 0x0FFF,
             window: tcp.window_len(),
             scale: None,
-            sacks: [None; 3],
             len: payload.bytes.len() as u32,
         };
         let mss = options(&layer.bytes, header_len, &mut segment);
@@ -112,7 +111,7 @@ fn add_payload(packet: &mut Packet, field: Field, payload: &Layer) {
     }
 }
 
-/// Fills in what the options say of windows and acknowledgements; the maximum segment size. Ends at the first option
+/// Fills in what the options say of the window; the maximum segment size. Ends at the first option
 /// that cannot be read.
 fn options(bytes: &[u8], header_len: usize, segment: &mut Segment) -> Option<u16> {
     let mut mss = None;
@@ -123,9 +122,9 @@ fn options(bytes: &[u8], header_len: usize, segment: &mut Segment) -> Option<u16
             TcpOption::EndOfList => break,
             TcpOption::MaxSegmentSize(size) => mss = Some(size),
             TcpOption::WindowScale(scale) => segment.scale = Some(scale),
-            TcpOption::SackRange(ranges) => segment.sacks = ranges,
             TcpOption::NoOperation
             | TcpOption::SackPermitted
+            | TcpOption::SackRange(_)
             | TcpOption::TimeStamp { .. }
             | TcpOption::Unknown { .. } => {}
         }

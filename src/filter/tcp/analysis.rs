@@ -39,7 +39,6 @@ struct Half {
     /// The last segment was a SYN, whose window is never scaled.
     window_of_syn: bool,
     duplicate_acks: u32,
-    sacks: [Option<(u32, u32)>; 3],
     probe: Option<Probe>,
     seen: Seen,
 }
@@ -121,15 +120,14 @@ impl Half {
 
     /// What an ACK without news answers to.
     fn answer(&self, segment: &Segment, peer: &Half) -> Option<Field> {
-        if !self.is_repeated(segment) {
+        if !self.is_repeated(segment) || self.window != Some(segment.window) {
             return None;
         }
-        let same_window = self.window == Some(segment.window);
         match (peer.probe, segment.window) {
-            (Some(Probe::ZeroWindow), 0) if same_window => Some(Field::TcpAnalysisZeroWindowProbeAck),
+            (Some(Probe::ZeroWindow), 0) => Some(Field::TcpAnalysisZeroWindowProbeAck),
             (_, 0) => None,
-            (Some(Probe::KeepAlive), _) if same_window => Some(Field::TcpAnalysisKeepAliveAck),
-            _ => (same_window || segment.sacks[0].is_some()).then_some(Field::TcpAnalysisDuplicateAck),
+            (Some(Probe::KeepAlive), _) => Some(Field::TcpAnalysisKeepAliveAck),
+            _ => Some(Field::TcpAnalysisDuplicateAck),
         }
     }
 
@@ -154,13 +152,14 @@ impl Half {
         if end == segment.seq || past(segment.seq, next) >= 0 {
             return Vec::new();
         }
-        if segment.len > 0 && peer.ack.is_some_and(|(ack, _)| past(end, ack) <= 0) {
+        let data_end = segment.seq.wrapping_add(segment.len);
+        if segment.len > 0 && peer.ack.is_some_and(|(ack, _)| past(data_end, ack) <= 0) {
             return vec![Field::TcpAnalysisSpuriousRetransmission, Field::TcpAnalysisRetransmission];
         }
-        let seen = self.seen.covers(segment.seq, end);
         if peer.asked_for(now, segment) {
             return vec![Field::TcpAnalysisFastRetransmission, Field::TcpAnalysisRetransmission];
         }
+        let seen = self.seen.covers(segment.seq, end);
         if !seen && end != next && now.since(raised_at) < out_of_order_max {
             return vec![Field::TcpAnalysisOutOfOrder];
         }
@@ -169,14 +168,8 @@ impl Half {
 
     /// True if this end's duplicate ACKs have just asked for `segment`.
     fn asked_for(&self, now: Instant, segment: &Segment) -> bool {
-        let Some((ack, acked_at)) = self.ack else { return false };
-        let within =
-            |range: &(u32, u32)| past(segment.seq, range.0) >= 0 && past(range.1, segment.end()) >= 0;
-        let mut sacks = self.sacks.iter().flatten().peekable();
-        let missing = sacks.peek().is_some() && !sacks.any(within);
-        self.duplicate_acks >= DUPLICATE_ACKS_MIN
-            && now.since(acked_at) < FAST_RETRANSMISSION_MAX
-            && (segment.seq == ack || missing)
+        let asked = |(ack, at): (u32, Instant)| ack == segment.seq && now.since(at) < FAST_RETRANSMISSION_MAX;
+        self.duplicate_acks >= DUPLICATE_ACKS_MIN && self.ack.is_some_and(asked)
     }
 
     /// The sequence number up to which the peer may send.
@@ -206,7 +199,6 @@ impl Half {
         }
         self.window = Some(segment.window);
         self.window_of_syn = segment.has(flag::SYN);
-        self.sacks = segment.sacks;
         self.probe = probe;
     }
 

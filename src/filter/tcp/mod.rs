@@ -51,8 +51,6 @@ pub(super) struct Segment {
     pub window: u16,
     /// The window scale option (RFC 7323).
     pub scale: Option<u8>,
-    /// Ranges of the SACK option (RFC 2018).
-    pub sacks: [Option<(u32, u32)>; 3],
     /// Bytes of payload.
     pub len: u32,
 }
