@@ -25,7 +25,7 @@ use crate::abi::SharedNode;
 use crate::capture::{Session, Sink};
 use crate::event::Queue;
 use crate::guest::{Exit, Guest};
-use crate::network::link::Direction;
+use crate::network::link::{Direction, Outcome};
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
@@ -48,6 +48,11 @@ enum Event {
         router: usize,
         at: Instant,
     },
+    /// Frames that wait for the link behind a port have their turn.
+    LinkTimer {
+        port: usize,
+        at: Instant,
+    },
     /// A guest's wait is over, if it is still the same wait.
     Wake {
         guest: usize,
@@ -68,6 +73,7 @@ struct Port {
     index: usize,
     /// The port at the other end, and what lies between; `None`: nothing is plugged in.
     link: Option<(usize, Direction)>,
+    link_timer: Option<Instant>,
 }
 
 struct NodeSlot {
@@ -134,6 +140,7 @@ pub struct World {
     totals: Totals,
     scratch: Vec<(usize, Frame)>,
     egress: Egress,
+    outcomes: Vec<Outcome>,
 }
 
 /// Rounds that what is sent at the end may go on for.
@@ -185,6 +192,12 @@ impl World {
                     let mut egress = std::mem::take(&mut self.egress);
                     self.routers[router].poll(self.now, &mut egress);
                     self.send_from_router(router, egress);
+                }
+            }
+            Event::LinkTimer { port, at } => {
+                if self.ports[port].link_timer == Some(at) {
+                    self.ports[port].link_timer = None;
+                    self.poll_link(port);
                 }
             }
             Event::Wake { guest, wait } => {

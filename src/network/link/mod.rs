@@ -1,44 +1,66 @@
 //! One direction of a link: what happens to a frame between two ports.
-
-use std::time::Duration;
+//!
+//! ```text
+//! Direction          ideal: one branch                    mod.rs
+//!   Model            the order of what happens            model.rs
+//!     loss, duplication, corruption, overtaking           loss.rs chance.rs corrupt.rs
+//!     Backlog        limits, CoDel, RED, ECN's mark       backlog.rs codel.rs red.rs ecn.rs
+//!     Wire           rate, framing, trace                 wire.rs trace.rs
+//!     delay, jitter                                       jitter.rs
+//! LinkParameters     every knob                           parameters.rs
+//! ```
+//!
+//! What a frame meets is drawn as it comes in, from the direction's own stream and in a fixed order. Where its way
+//! can be foreseen it is answered at once; where it cannot (CoDel judges what leaves the queue), or is not to be
+//! ([`Direction::hold_queue`]), it is taken, and comes out of [`Direction::poll`] when its turn has come. Both give
+//! the same arrivals. docs/links.md tells the model from outside.
 
 use super::Frame;
 use crate::rng::Rng;
 use crate::time::Instant;
 
-/// Knobs of one direction. The default is the ideal link: no delay, no limit, no loss.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LinkParameters {
-    /// One-way propagation delay.
-    pub delay: Duration,
-    /// Serialisation rate in bytes a second, counted over the Ethernet frame; `None` is unlimited.
-    pub rate_bytes_per_second: Option<u64>,
-    /// Probability that a frame is lost, `0.0..=1.0`, independent for each frame.
-    pub loss: f64,
-    /// Frames that may wait for the rate; one more is dropped at the tail (1000, as Linux's txqueuelen).
-    pub queue_frames_max: usize,
-}
+mod backlog;
+mod chance;
+mod codel;
+mod corrupt;
+mod ecn;
+mod jitter;
+mod loss;
+mod model;
+mod parameters;
+mod red;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod wire;
 
-impl Default for LinkParameters {
-    fn default() -> Self {
-        Self { delay: Duration::ZERO, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
-    }
-}
+pub use jitter::{Distribution, Jitter};
+pub use loss::{Burst, GilbertElliott, Loss, Markov};
+pub use parameters::{
+    Chance, CoDelParameters, Discipline, Framing, LinkParameters, QueueLimits, Rate, RedParameters, RedUnit,
+    Reorder, Script,
+};
+pub use trace::{Trace, TraceError};
 
-impl LinkParameters {
-    /// True if frames arrive at the instant they are sent, in order, every one.
-    pub fn is_ideal(&self) -> bool {
-        self.delay.is_zero() && self.rate_bytes_per_second.is_none() && self.loss == 0.0
-    }
-}
+use model::Model;
 
 /// Why a frame did not arrive. The words stand in captures and reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DropReason {
     /// Lost at random by the link.
     Loss,
+    /// One that the scenario lists.
+    Listed,
     /// The link's queue was full.
     QueueFull,
+    /// CoDel: frames had waited too long for too long.
+    CoDel,
+    /// RED: the queue was too long on average.
+    Red,
+    /// Longer than the link's MTU.
+    TooLong,
+    /// The link is down.
+    Down,
     /// The port leads nowhere.
     Unplugged,
 }
@@ -47,7 +69,12 @@ impl DropReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             DropReason::Loss => "lost on the link",
+            DropReason::Listed => "listed in the scenario",
             DropReason::QueueFull => "queue full",
+            DropReason::CoDel => "waited too long (CoDel)",
+            DropReason::Red => "queue too long on average (RED)",
+            DropReason::TooLong => "longer than the link's MTU",
+            DropReason::Down => "link down",
             DropReason::Unplugged => "port not plugged in",
         }
     }
@@ -56,28 +83,51 @@ impl DropReason {
 /// A link's answer to one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// It arrives then, as it is.
     Deliver(Instant),
     Drop(DropReason),
+    /// The link has it: it comes out, now or later, as outcomes.
+    Taken,
+}
+
+/// What becomes of a frame that was taken.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It arrives at `at`. It may come more than once, and not as it was.
+    Deliver {
+        at: Instant,
+        frame: Frame,
+    },
+    Drop {
+        frame: Frame,
+        reason: DropReason,
+    },
 }
 
 /// One direction at work: its parameters, its queue and its random stream.
 #[derive(Debug)]
 pub struct Direction {
-    parameters: LinkParameters,
+    /// Frames pass at once; nothing else is looked at.
     ideal: bool,
+    /// Frames offered so far: what scripts count by.
+    frames: u64,
     rng: Rng,
-    /// When the last frame accepted will have left the queue; frames still in it, as their departure times.
-    departures: std::collections::VecDeque<Instant>,
+    /// `None`: the default parameters, and it was never otherwise.
+    model: Option<Box<Model>>,
 }
 
 impl Direction {
     pub fn new(parameters: LinkParameters, rng: Rng) -> Self {
         let ideal = parameters.is_ideal();
-        Self { parameters, ideal, rng, departures: Default::default() }
+        let default = parameters == LinkParameters::default();
+        Self { ideal, frames: 0, rng, model: (!default).then(|| Box::new(Model::new(parameters))) }
     }
 
-    pub fn parameters(&self) -> &LinkParameters {
-        &self.parameters
+    pub fn parameters(&self) -> std::borrow::Cow<'_, LinkParameters> {
+        match &self.model {
+            Some(model) => std::borrow::Cow::Borrowed(model.parameters()),
+            None => std::borrow::Cow::Owned(LinkParameters::default()),
+        }
     }
 
     /// True if frames arrive at the instant they are sent.
@@ -85,84 +135,44 @@ impl Direction {
         self.ideal
     }
 
-    /// Decides a frame's fate. Order as in tc-netem(8): loss first, then the rate's queue, then delay.
-    pub fn offer(&mut self, now: Instant, frame: &Frame) -> Verdict {
-        if self.ideal {
-            return Verdict::Deliver(now);
+    /// Decides a frame's fate, or takes the frame. What comes of frames taken, be it this one or those before it, is
+    /// added to `out`; after [`Verdict::Taken`], [`Direction::poll_at`] may have changed.
+    pub fn offer(&mut self, now: Instant, frame: &Frame, out: &mut Vec<Outcome>) -> Verdict {
+        self.frames += 1;
+        match &mut self.model {
+            Some(model) if !self.ideal => model.offer(self.frames, now, frame, &mut self.rng, out),
+            Some(_) | None => Verdict::Deliver(now),
         }
-        if self.parameters.loss > 0.0 && self.rng.chance(self.parameters.loss) {
-            return Verdict::Drop(DropReason::Loss);
+    }
+
+    /// What has come of frames taken, by `now`.
+    pub fn poll(&mut self, now: Instant, out: &mut Vec<Outcome>) {
+        if let Some(model) = &mut self.model {
+            model.serve(now, out);
         }
-        let sent = match self.parameters.rate_bytes_per_second {
-            None => now,
-            Some(rate) => {
-                while self.departures.front().is_some_and(|&at| at <= now) {
-                    self.departures.pop_front();
-                }
-                // The frame being sent does not stand in the queue any more.
-                if self.departures.len() > self.parameters.queue_frames_max {
-                    return Verdict::Drop(DropReason::QueueFull);
-                }
-                let start = self.departures.back().copied().unwrap_or(now);
-                let sent = start + serialisation(frame.len(), rate);
-                self.departures.push_back(sent);
-                sent
-            }
-        };
-        Verdict::Deliver(sent + self.parameters.delay)
-    }
-}
-
-/// Time to put `bytes` on a wire of `rate` bytes a second, rounded up to the nanosecond.
-fn serialisation(bytes: usize, rate: u64) -> Duration {
-    let nanos = (bytes as u128 * 1_000_000_000).div_ceil(u128::from(rate.max(1)));
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rng::Seed;
-    use bytes::Bytes;
-
-    fn frame(len: usize) -> Frame {
-        Frame::new(Bytes::from(vec![0; len]))
     }
 
-    #[test]
-    fn rate_serialises_one_after_the_other_and_delay_is_added() {
-        let parameters = LinkParameters {
-            delay: Duration::from_millis(1),
-            rate_bytes_per_second: Some(1_000_000),
-            ..Default::default()
-        };
-        let mut link = Direction::new(parameters, Seed(1).fork("link"));
-        let at = |ms| Verdict::Deliver(Instant::START + Duration::from_millis(ms));
-        assert_eq!(link.offer(Instant::START, &frame(1000)), at(2));
-        assert_eq!(link.offer(Instant::START, &frame(1000)), at(3));
-        let later = Instant::START + Duration::from_millis(10);
-        assert_eq!(link.offer(later, &frame(1000)), at(12));
+    /// When [`Direction::poll`] is due; `None`: no frame waits here.
+    pub fn poll_at(&self) -> Option<Instant> {
+        self.model.as_ref()?.poll_at()
     }
 
-    #[test]
-    fn a_full_queue_drops_at_the_tail() {
-        let parameters =
-            LinkParameters { rate_bytes_per_second: Some(1000), queue_frames_max: 2, ..Default::default() };
-        let mut link = Direction::new(parameters, Seed(1).fork("link"));
-        let dropped = Verdict::Drop(DropReason::QueueFull);
-        let verdicts: Vec<_> = (0..4).map(|_| link.offer(Instant::START, &frame(1000))).collect();
-        assert!(verdicts[..3].iter().all(|&v| v != dropped), "one in flight and two waiting");
-        assert_eq!(verdicts[3], dropped);
+    /// Keeps frames that wait for the rate until their turn, so that [`Direction::set_parameters`] finds them. Costs an
+    /// event a frame.
+    pub fn hold_queue(&mut self) {
+        self.model.get_or_insert_default().holds = true;
     }
 
-    #[test]
-    fn loss_meets_its_probability() {
-        let parameters = LinkParameters { loss: 0.25, ..Default::default() };
-        let mut link = Direction::new(parameters, Seed(3).fork("link"));
-        let lost = (0..40_000)
-            .filter(|_| link.offer(Instant::START, &frame(100)) == Verdict::Drop(DropReason::Loss))
-            .count();
-        // Binomial(40000, 0.25): standard deviation 87; five of them.
-        assert!((9_565..=10_435).contains(&lost), "{lost}");
+    /// Other knobs from `now` on.
+    ///
+    /// What has begun to leave arrives as it would have. What waits for its turn meets the new rate, discipline, delay
+    /// and order as its turn comes, keeps its place even in a queue that became too short, and is dropped if the
+    /// link goes down. What was answered already arrives when it was said to: see [`Direction::hold_queue`]. Models of
+    /// loss and disciplines that change begin anew, a new trace begins now, and frames are numbered on.
+    pub fn set_parameters(&mut self, now: Instant, parameters: LinkParameters, out: &mut Vec<Outcome>) {
+        let ideal = parameters.is_ideal();
+        let model = self.model.get_or_insert_default();
+        model.set_parameters(now, parameters, out);
+        self.ideal = ideal && model.is_free(now);
     }
 }

@@ -14,7 +14,7 @@ use super::super::read::{Named, Reader, integer, string};
 use super::super::units;
 use super::{Directions, missing};
 use crate::network::Route;
-use crate::network::link::LinkParameters;
+use crate::network::link::{Chance, LinkParameters, Loss, QueueLimits, Rate};
 
 /// Frames that may be asked to wait in a queue.
 const QUEUE_FRAMES_MAX: u64 = 1_000_000;
@@ -120,11 +120,10 @@ fn one_direction(reader: &mut Reader<'_>, base: LinkParameters) -> LinkParameter
     let queue = reader.get("queue", integer(0..=QUEUE_FRAMES_MAX)).map(Spanned::into_inner);
     LinkParameters {
         delay: delay.unwrap_or(base.delay),
-        rate_bytes_per_second: rate.or(base.rate_bytes_per_second),
-        loss: loss.unwrap_or(base.loss),
-        queue_frames_max: queue
-            .and_then(|frames| usize::try_from(frames).ok())
-            .unwrap_or(base.queue_frames_max),
+        rate: rate.map_or(base.rate, Rate::BytesPerSecond),
+        loss: loss.map_or(base.loss, |p| Loss::Random(Chance::of(p))),
+        queue: queue.map_or(base.queue, |frames| QueueLimits { frames_max: frames as usize, bytes_max: None }),
+        ..base
     }
 }
 
