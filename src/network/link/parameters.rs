@@ -226,6 +226,11 @@ impl Script {
         Self { drop, delayed: delayed.into_iter().collect(), duplicated }
     }
 
+    /// Frames dropped, delayed and duplicated, each list ascending.
+    pub fn lists(&self) -> (&[u64], &[(u64, Duration)], &[u64]) {
+        (&self.drop, &self.delayed, &self.duplicated)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.drop.is_empty() && self.delayed.is_empty() && self.duplicated.is_empty()
     }

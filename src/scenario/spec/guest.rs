@@ -108,7 +108,7 @@ fn memory(value: &DeValue<'_>) -> Result<u64, Problem> {
     Err(Problem::new(format!("{bytes} bytes is out of range"), "from \"64KiB\" (one page) to \"4GiB\""))
 }
 
-fn path(value: &DeValue<'_>) -> Result<PathBuf, Problem> {
+pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, Problem> {
     let text = c_string(value)?;
     if text.is_empty() {
         return Err(Problem::new("is empty", "a path, relative to the scenario's folder"));
