@@ -17,6 +17,17 @@ fn every_example_on_the_reference_page_is_a_scenario() {
     assert!(examples >= 5, "found {examples}");
 }
 
+#[test]
+fn every_example_about_links_is_a_scenario() {
+    let page = include_str!("../../../docs/links.md");
+    let examples: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    assert!(examples.len() >= 4, "found {}", examples.len());
+    for text in examples {
+        assert_eq!(parse(text).map(|_| ()), Ok(()), "{text}");
+    }
+}
+
 /// Each key that "known here" would tell stands on the page, in code quotes.
 #[test]
 fn every_key_stands_on_the_reference_page() {
