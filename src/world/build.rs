@@ -90,10 +90,13 @@ impl World {
             totals: Default::default(),
             scratch: Vec::new(),
             egress: Vec::new(),
+            outcomes: Vec::new(),
             settings,
         };
         world.plug(plan, seed);
-        world.set_checksums(!plan.taps.is_empty());
+        let impaired =
+            plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
+        world.set_checksums(impaired || !plan.taps.is_empty());
         for guest in &plan.guests {
             progress(&guest.name);
             world.place(guest, assets, engine);
@@ -120,7 +123,7 @@ impl World {
                     DeviceRef::Tap(tap) => self.tap_ports[tap] = at,
                 }
                 let link = Some((first + 1 - end, direction));
-                self.ports.push(Port { device: port.device, index: port.index, link });
+                self.ports.push(Port { device: port.device, index: port.index, link, link_timer: None });
             }
         }
         self.plug_the_rest();
@@ -149,7 +152,7 @@ impl World {
                 DeviceRef::Router(router) => self.router_ports[router][index] = at,
                 DeviceRef::Switch(_) | DeviceRef::Tap(_) => continue,
             }
-            self.ports.push(Port { device, index, link: None });
+            self.ports.push(Port { device, index, link: None, link_timer: None });
             self.session.ports.push(PortInfo { name, description: "not plugged in".to_owned() });
         }
     }

@@ -54,8 +54,8 @@ fn a_lab_with_some_of_everything() {
       10.9.0.0/16 via 172.16.0.2
     TapPlan { name: "gn0", device: "gn0", netns: Some("outside") }
     link server:lan
-      Guest(0) 0 server -> LinkParameters { delay: 10ms, rate_bytes_per_second: Some(1250000), loss: 0.01, queue_frames_max: 1000 }
-      Switch(0) 0 lan.0 -> LinkParameters { delay: 10ms, rate_bytes_per_second: Some(1250000), loss: 0.5, queue_frames_max: 10 }
+      Guest(0) 0 server -> delay 10ms, rate BytesPerSecond(1250000), loss Random(Chance { probability: 0.01, correlation: 0.0 })
+      Switch(0) 0 lan.0 -> delay 10ms, rate BytesPerSecond(1250000), queue QueueLimits { frames_max: 10, bytes_max: None }, loss Random(Chance { probability: 0.5, correlation: 0.0 })
     link client:far
       Guest(1) 0 client -> ideal
       Switch(1) 0 far.0 -> ideal
@@ -75,8 +75,8 @@ fn a_lab_with_some_of_everything() {
       Router(0) 1 r1.far -> ideal
       Switch(1) 1 far.1 -> ideal
     link up
-      Tap(0) 0 gn0 -> LinkParameters { delay: 2ms, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
-      Router(0) 2 r1.wan -> LinkParameters { delay: 1ms, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
+      Tap(0) 0 gn0 -> delay 2ms
+      Router(0) 2 r1.wan -> delay 1ms
     "#);
 }
 
