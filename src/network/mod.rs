@@ -1,7 +1,7 @@
 //! The network between nodes: what a frame meets after it left a stack.
 //!
 //! ```text
-//! port --> link --> port      link.rs    delay, rate, loss: Deliver(at) or Drop(reason)
+//! port --> link --> port      link/      delay, rate, queue, loss ...: Deliver(at), Drop(reason) or Taken
 //!           switch            switch.rs  learns and forwards Ethernet addresses
 //!           router            router/    forwards IPv4 and IPv6 between subnets
 //! ```

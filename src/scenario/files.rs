@@ -1,14 +1,17 @@
-//! What a scenario names on the machine exists.
+//! What a scenario names on the machine exists; what is part of the lab itself is read.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::Spanned;
 
 use super::mistake::{Mistakes, quote};
 use super::plan::StdinPlan;
 use super::spec::{ActionSpec, FramesSpec, Spec};
+use crate::network::link::{Rate, Trace};
 
 /// Notes a mistake for each file or folder that is not there, or not what it should be.
 pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
@@ -48,6 +51,35 @@ fn capture(folder: &Path, named: &Spanned<PathBuf>, mistakes: &Mistakes) {
         let message = format!("pcap: {}: {wrong}", quote(&named.get_ref().to_string_lossy()));
         mistakes.add(named.span(), message, looked_for(&path));
     }
+}
+
+/// Reads the traces that links follow, each file once.
+pub(super) fn read_traces(spec: &mut Spec, folder: &Path, mistakes: &Mistakes) {
+    let mut read: BTreeMap<PathBuf, Result<Arc<Trace>, String>> = BTreeMap::new();
+    for direction in spec.directions_mut().flatten() {
+        let Some(trace) = &direction.trace else { continue };
+        let path = folder.join(trace.get_ref());
+        match read.entry(path.clone()).or_insert_with(|| read_trace(&path)) {
+            Ok(trace) => direction.parameters.rate = Rate::Trace(Arc::clone(trace)),
+            Err(wrong) => {
+                let message = format!("trace: {}: {wrong}", quote(&trace.get_ref().to_string_lossy()));
+                let help = format!(
+                    "each line is the millisecond of one opportunity to deliver 1500 bytes, ascending; {}",
+                    looked_for(&path)
+                );
+                mistakes.add(trace.span(), message, help);
+            }
+        }
+    }
+}
+
+fn read_trace(path: &Path) -> Result<Arc<Trace>, String> {
+    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("is not a file".to_owned());
+    }
+    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    Trace::parse(&bytes).map(Arc::new).map_err(|error| error.to_string())
 }
 
 fn file(key: &str, folder: &Path, named: &Path, at: Range<usize>, mistakes: &Mistakes) {

@@ -5,7 +5,7 @@
 //!   read.rs                         a TOML table whose values know their places
 //!   spec/     units.rs, address.rs  the file as written, typed
 //!   resolve/                        names looked up, addresses given out: the plan
-//!   files.rs                        what the plan names exists (load alone)
+//!   files.rs                        what the plan names exists; traces (load alone)
 //!   mistake.rs                      all that is wrong, told together
 //! ```
 //!
@@ -59,12 +59,15 @@ pub fn load(path: &Path) -> Result<Plan, ScenarioError> {
             return Err(mistakes.into_error(path, &text));
         }
     };
-    let plan = read(text, path, &mistakes, |spec, folder| files::check(spec, folder, &mistakes));
+    let plan = read(text, path, &mistakes, |spec, folder| {
+        files::check(spec, folder, &mistakes);
+        files::read_traces(spec, folder, &mistakes);
+    });
     finish(plan, mistakes, path, text)
 }
 
 /// Resolves a scenario without touching any file: `path` only names it in messages, and its folder
-/// begins the paths in the plan.
+/// begins the paths in the plan. A link whose rate is a trace has no limit in it.
 ///
 /// # Errors
 ///
@@ -75,7 +78,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Plan, ScenarioError> {
     finish(plan, mistakes, path, text)
 }
 
-fn read(text: &str, path: &Path, mistakes: &Mistakes, check_files: impl Fn(&Spec, &Path)) -> Option<Plan> {
+fn read(text: &str, path: &Path, mistakes: &Mistakes, files: impl Fn(&mut Spec, &Path)) -> Option<Plan> {
     if text.len() > TEXT_BYTES_MAX {
         mistakes.add(
             0..0,
@@ -92,8 +95,8 @@ fn read(text: &str, path: &Path, mistakes: &Mistakes, check_files: impl Fn(&Spec
         }
         return None;
     }
-    let spec = spec::read(root.get_ref(), mistakes);
-    check_files(&spec, path.parent().unwrap_or(Path::new("")));
+    let mut spec = spec::read(root.get_ref(), mistakes);
+    files(&mut spec, path.parent().unwrap_or(Path::new("")));
     resolve::resolve(spec, path, text, mistakes)
 }
 

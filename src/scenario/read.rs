@@ -241,6 +241,31 @@ pub(super) fn integer(range: std::ops::RangeInclusive<u64>) -> impl Fn(&DeValue<
     }
 }
 
+/// A whole number in `range`, which may be negative.
+pub(super) fn signed(range: std::ops::RangeInclusive<i32>) -> impl Fn(&DeValue<'_>) -> Result<i32, Problem> {
+    move |value| {
+        let help = format!("a whole number from {} to {}", range.start(), range.end());
+        let DeValue::Integer(digits) = value else {
+            return Err(Problem::new(format!("{} where an integer belongs", article(value)), help));
+        };
+        match i32::from_str_radix(digits.as_str(), digits.radix()) {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(Problem::new(format!("{} is out of range", quote(&digits.to_string())), help)),
+        }
+    }
+}
+
+/// One of the words that `what` can be, and what it stands for.
+pub(super) fn word<T: Copy>(value: &DeValue<'_>, what: &str, words: &[(&str, T)]) -> Result<T, Problem> {
+    let text = string(value)?;
+    let known: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|&(_, meant)| meant)
+        .ok_or_else(|| Problem::new(format!("{} is not {what}", quote(&text)), known.join(", ")))
+}
+
 /// The rule for names of guests, switches, interfaces and so on.
 pub(super) fn check_name(name: &str) -> Result<(), Problem> {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

@@ -85,10 +85,13 @@ impl World {
             timeline: Timeline::default(),
             scratch: Vec::new(),
             egress: Vec::new(),
+            outcomes: Vec::new(),
             settings,
         };
         world.plug(plan, seed);
-        world.set_checksums(!plan.taps.is_empty());
+        let impaired =
+            plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
+        world.set_checksums(impaired || !plan.taps.is_empty());
         let timeline = Timeline::new(plan, assets, seed).map(|timeline| world.timeline = timeline);
         world.begin_timeline();
         for guest in &plan.guests {
@@ -125,9 +128,9 @@ impl World {
                     DeviceRef::Tap(tap) => self.tap_ports[tap] = at,
                 }
                 let link = Some((first + 1 - end, direction));
-                self.ports.push(Port { device: port.device, index: port.index, link });
+                self.ports.push(Port { device: port.device, index: port.index, link, link_timer: None });
             }
-            self.set_eager([first, first + 1]);
+            self.set_eager(first);
         }
         self.plug_the_rest();
     }
@@ -155,7 +158,7 @@ impl World {
                 DeviceRef::Router(router) => self.router_ports[router][index] = at,
                 DeviceRef::Switch(_) | DeviceRef::Tap(_) => continue,
             }
-            self.ports.push(Port { device, index, link: None });
+            self.ports.push(Port { device, index, link: None, link_timer: None });
             self.session.ports.push(PortInfo { name, description: "not plugged in".to_owned() });
         }
     }

@@ -28,7 +28,7 @@ use crate::abi::SharedNode;
 use crate::capture::{Session, Sink};
 use crate::event::Queue;
 use crate::guest::{Exit, Guest};
-use crate::network::link::Direction;
+use crate::network::link::{Direction, Outcome};
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
@@ -50,6 +50,11 @@ enum Event {
     },
     RouterTimer {
         router: usize,
+        at: Instant,
+    },
+    /// Frames that wait for the link behind a port have their turn.
+    LinkTimer {
+        port: usize,
         at: Instant,
     },
     /// A guest may have waited long enough.
@@ -75,6 +80,7 @@ struct Port {
     index: usize,
     /// The port at the other end, and what lies between; `None`: nothing is plugged in.
     link: Option<(usize, Direction)>,
+    link_timer: Option<Instant>,
 }
 
 struct NodeSlot {
@@ -160,6 +166,7 @@ pub struct World {
     timeline: Timeline,
     scratch: Vec<(usize, Frame)>,
     egress: Egress,
+    outcomes: Vec<Outcome>,
 }
 
 /// Rounds that what is sent at the end may go on for.
@@ -211,6 +218,12 @@ impl World {
                     let mut egress = std::mem::take(&mut self.egress);
                     self.routers[router].poll(self.now, &mut egress);
                     self.send_from_router(router, egress);
+                }
+            }
+            Event::LinkTimer { port, at } => {
+                if self.ports[port].link_timer == Some(at) {
+                    self.ports[port].link_timer = None;
+                    self.poll_link(port);
                 }
             }
             Event::Alarm { guest } => self.alarm(guest),
@@ -297,7 +310,8 @@ impl World {
         self.sink = Some(sink);
     }
 
-    /// TCP checksums are work for nothing where nobody sees them: no capture, and no TAP to a host that verifies.
+    /// TCP checksums are work for nothing where nobody sees them: no capture, no TAP to a host that verifies, and no
+    /// link that may alter what it carries.
     fn set_checksums(&mut self, filled_in: bool) {
         for slot in &self.nodes {
             crate::abi::lock(&slot.node).set_checksums(filled_in);

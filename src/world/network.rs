@@ -3,9 +3,10 @@
 use super::{Event, Outbound, Port, World};
 use crate::abi::lock;
 use crate::capture::{Record, Way};
-use crate::network::link::{DropReason, Verdict};
+use crate::network::link::{DropReason, LinkParameters, Outcome, Verdict};
 use crate::network::{Egress, Frame, PacketId};
 use crate::scenario::plan::DeviceRef;
+use crate::time::Instant;
 
 impl World {
     pub(super) fn next_packet(&mut self) -> PacketId {
@@ -25,11 +26,11 @@ impl World {
             Some((peer, _)) if self.timeline.parts(&mut frame, port, *peer) => {
                 (*peer, Verdict::Drop(DropReason::Partition))
             }
-            Some((peer, direction)) => (*peer, direction.offer(now, &frame)),
+            Some((peer, direction)) => (*peer, direction.offer(now, &frame, &mut self.outcomes)),
             None => (port, Verdict::Drop(DropReason::Unplugged)),
         };
         let dropped = match verdict {
-            Verdict::Deliver(_) => None,
+            Verdict::Deliver(_) | Verdict::Taken => None,
             Verdict::Drop(reason) => Some(reason),
         };
         self.record(port, Way::Outbound, &frame, dropped);
@@ -37,15 +38,85 @@ impl World {
             self.saw_packet(port, &frame);
         }
         match verdict {
-            Verdict::Deliver(at) if at <= now => match self.ports[peer].device {
-                // A switch adds no time and no work of its own: what crosses it goes on at once.
-                DeviceRef::Switch(_) => self.deliver(peer, frame),
-                DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => {
-                    self.immediate.push_back((peer, frame));
-                }
-            },
-            Verdict::Deliver(at) => self.events.push(at, Event::Deliver { port: peer, frame }),
+            Verdict::Deliver(at) => self.arrive(peer, at, frame),
             Verdict::Drop(_) => self.totals.dropped += 1,
+            Verdict::Taken => self.follow_link(port),
+        }
+        if !self.outcomes.is_empty() {
+            self.follow_link(port);
+        }
+    }
+
+    /// A frame is to reach `port` at `at`.
+    fn arrive(&mut self, port: usize, at: Instant, frame: Frame) {
+        if at > self.now {
+            return self.events.push(at, Event::Deliver { port, frame });
+        }
+        match self.ports[port].device {
+            // A switch adds no time and no work of its own: what crosses it goes on at once.
+            DeviceRef::Switch(_) => self.deliver(port, frame),
+            DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => {
+                self.immediate.push_back((port, frame));
+            }
+        }
+    }
+
+    /// The link behind `port` has frames whose turn it is.
+    pub(super) fn poll_link(&mut self, port: usize) {
+        if let Some((_, direction)) = &mut self.ports[port].link {
+            direction.poll(self.now, &mut self.outcomes);
+        }
+        self.follow_link(port);
+    }
+
+    /// Acts on what the link behind `port` said of frames that it had taken, and sees to it that it is asked again. A
+    /// frame that it drops now was recorded as it left; the drop is a record of its own.
+    fn follow_link(&mut self, port: usize) {
+        let Some((peer, direction)) = &self.ports[port].link else { return };
+        let (peer, poll_at) = (*peer, direction.poll_at());
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        for outcome in outcomes.drain(..) {
+            match outcome {
+                Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
+                Outcome::Drop { frame, reason } => {
+                    self.record(port, Way::Outbound, &frame, Some(reason));
+                    self.totals.dropped += 1;
+                }
+            }
+        }
+        self.outcomes = outcomes;
+        if let Some(at) = poll_at {
+            let timer = &mut self.ports[port].link_timer;
+            if timer.is_none_or(|timer| at < timer) {
+                *timer = Some(at);
+                self.events.push(at, Event::LinkTimer { port, at });
+            }
+        }
+    }
+
+    /// Other knobs for what leaves by `port`, from now on.
+    pub fn set_link_parameters(&mut self, port: usize, parameters: LinkParameters) {
+        let Some((_, direction)) = &mut self.ports[port].link else { return };
+        direction.set_parameters(self.now, parameters, &mut self.outcomes);
+        let impaired = !direction.is_ideal();
+        self.follow_link(port);
+        self.set_eager(port);
+        if impaired {
+            self.set_checksums(true);
+        }
+    }
+
+    /// Stacks on an impaired link are polled for each packet.
+    pub(super) fn set_eager(&mut self, port: usize) {
+        let is_ideal = |port: usize| self.ports[port].link.as_ref().is_none_or(|(_, link)| link.is_ideal());
+        let Some((peer, _)) = self.ports[port].link.as_ref() else { return };
+        let peer = *peer;
+        let eager = !is_ideal(port) || !is_ideal(peer);
+        for port in [port, peer] {
+            let Port { device, index, .. } = self.ports[port];
+            if let DeviceRef::Guest(guest) = device {
+                lock(&self.nodes[guest].node).set_eager(index, eager);
+            }
         }
     }
 
@@ -122,17 +193,6 @@ impl World {
             self.transmit(self.nodes[node].ports[index], frame);
         }
         self.scratch = frames;
-    }
-
-    /// Whether the stacks at both ends of a link are polled for each packet: one of its directions is impaired.
-    pub(super) fn set_eager(&mut self, ends: [usize; 2]) {
-        let ideal = |port: usize| self.ports[port].link.as_ref().is_none_or(|(_, link)| link.is_ideal());
-        let eager = !ends.into_iter().all(ideal);
-        for port in ends {
-            if let Port { device: DeviceRef::Guest(guest), index, .. } = self.ports[port] {
-                lock(&self.nodes[guest].node).set_eager(index, eager);
-            }
-        }
     }
 
     pub(super) fn mark_dirty(&mut self, node: usize) {

@@ -208,16 +208,19 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::link::{Chance, Loss, QueueLimits, Rate};
 
     #[test]
     fn a_change_names_some_knobs_and_leaves_the_others() {
         let text = "delay = \"50ms\"\nloss = 0.1\nqueue = 0x10";
         let change = LinkChange::new(DeTable::parse(text).unwrap().get_ref());
-        let before = LinkParameters { rate_bytes_per_second: Some(1000), loss: 0.5, ..Default::default() };
+        let chance = |probability| Chance { probability, correlation: 0.0 };
+        let before =
+            LinkParameters { rate: Rate::BytesPerSecond(1000), corrupt: chance(0.5), ..Default::default() };
         let after = LinkParameters {
             delay: Duration::from_millis(50),
-            loss: 0.1,
-            queue_frames_max: 16,
+            loss: Loss::Random(chance(0.1)),
+            queue: QueueLimits { frames_max: 16, bytes_max: None },
             ..before.clone()
         };
         assert_eq!(change.over(&before), after);

@@ -378,7 +378,7 @@ impl<'a> Topology<'a> {
         let links = self.cables.iter().map(|cable| LinkPlan {
             name: cable.name.clone(),
             ends: cable.ends.map(&mut port),
-            directions: cable.directions.clone(),
+            directions: cable.directions.each_ref().map(|direction| direction.parameters.clone()),
         });
         (links.collect(), switch_ports)
     }

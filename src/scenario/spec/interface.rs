@@ -1,8 +1,7 @@
-//! Keys that guests and routers share: interfaces, the cables they are plugged in by, routes.
+//! Keys that guests and routers share: interfaces and routes.
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::time::Duration;
 
 use smoltcp::wire::{EthernetAddress, IpCidr};
 use toml::Spanned;
@@ -10,14 +9,10 @@ use toml::de::DeTable;
 
 use super::super::address;
 use super::super::mistake::Mistakes;
-use super::super::read::{Named, Reader, boolean, integer, string};
-use super::super::units;
-use super::{Directions, missing};
+use super::super::read::{Named, Reader, integer, string};
+use super::link::{Directions, directions};
+use super::missing;
 use crate::network::Route;
-use crate::network::link::LinkParameters;
-
-/// Frames that may be asked to wait in a queue.
-const QUEUE_FRAMES_MAX: u64 = 1_000_000;
 
 /// Interfaces of one guest or router.
 const INTERFACES_MAX: usize = 64;
@@ -88,51 +83,6 @@ pub(super) fn interface(reader: &mut Reader<'_>, name: Spanned<String>) -> Inter
     });
     let broken = reader.mistakes.count() != mistakes_before;
     InterfaceSpec { name, network, directions, link, addresses, mac, mtu, broken }
-}
-
-/// The key `link` of whatever plugs into a switch.
-pub(super) fn directions(reader: &mut Reader<'_>) -> Directions {
-    let mistakes = reader.mistakes;
-    let Some((_, table)) = reader.table("link") else { return Directions::default() };
-    let mut reader = Reader::new(table, "`link`", mistakes);
-    let directions = knobs(&mut reader);
-    reader.finish();
-    directions
-}
-
-/// The knobs of a link, with those of one direction alone in `forward` and `backward`.
-pub(super) fn knobs(reader: &mut Reader<'_>) -> Directions {
-    let both = one_direction(reader, LinkParameters::default());
-    let mistakes = reader.mistakes;
-    ["forward", "backward"].map(|key| {
-        let Some((_, table)) = reader.table(key) else { return both.clone() };
-        let mut reader = Reader::new(table, format!("`{key}`"), mistakes);
-        let parameters = one_direction(&mut reader, both.clone());
-        reader.finish();
-        parameters
-    })
-}
-
-/// The knobs of one direction, over what it has: for a table that was found without a mistake.
-pub(in super::super) fn knobs_over(table: &DeTable<'_>, base: &LinkParameters) -> LinkParameters {
-    one_direction(&mut Reader::new(table, "the change", &Mistakes::default()), base.clone())
-}
-
-pub(super) fn one_direction(reader: &mut Reader<'_>, base: LinkParameters) -> LinkParameters {
-    let up = reader.get("up", boolean).map(Spanned::into_inner);
-    let delay: Option<Duration> = reader.get("delay", units::duration).map(Spanned::into_inner);
-    let rate = reader.get("rate", units::rate).map(Spanned::into_inner);
-    let loss = reader.get("loss", units::probability).map(Spanned::into_inner);
-    let queue = reader.get("queue", integer(0..=QUEUE_FRAMES_MAX)).map(Spanned::into_inner);
-    LinkParameters {
-        up: up.unwrap_or(base.up),
-        delay: delay.unwrap_or(base.delay),
-        rate_bytes_per_second: rate.or(base.rate_bytes_per_second),
-        loss: loss.unwrap_or(base.loss),
-        queue_frames_max: queue
-            .and_then(|frames| usize::try_from(frames).ok())
-            .unwrap_or(base.queue_frames_max),
-    }
 }
 
 /// The keys `gateway` and `routes`.

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! mod.rs         top level, switches, TAPs, links
-//! interface.rs   what guests and routers share: interfaces, cables, routes
+//! interface.rs   what guests and routers share: interfaces, routes
+//! link.rs        the knobs of a link (loss.rs, queue.rs)
 //! guest.rs       guests
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
@@ -20,21 +21,22 @@ use super::address;
 use super::mistake::Mistakes;
 use super::read::{Named, Reader, integer, string};
 use super::units;
-use crate::network::link::LinkParameters;
 
 mod expect;
 mod guest;
 mod interface;
+mod link;
+mod loss;
+mod queue;
 mod timeline;
 
 pub(super) use expect::{ExpectSpec, Rule, Subject};
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
-pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route, knobs_over};
-use interface::{directions, interfaces, routing};
+pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
+use interface::{interfaces, routing};
+use link::directions;
+pub(super) use link::{Directions, knobs_over};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
-
-/// Both directions of a cable: there, and back.
-pub(super) type Directions = [LinkParameters; 2];
 
 pub(super) struct Spec {
     pub name: Option<String>,
@@ -79,6 +81,18 @@ pub(super) struct LinkSpec {
     /// `None` if they were not two strings, which was told already.
     pub ends: Option<[Spanned<String>; 2]>,
     pub directions: Directions,
+}
+
+impl Spec {
+    /// Both directions of every cable, wherever it is described.
+    pub fn directions_mut(&mut self) -> impl Iterator<Item = &mut Directions> {
+        let guests = self.guests.iter_mut().flat_map(|guest| &mut guest.interfaces);
+        let routers = self.routers.iter_mut().flat_map(|router| &mut router.interfaces);
+        let interfaces = guests.chain(routers).map(|interface| &mut interface.directions);
+        let taps = self.taps.iter_mut().map(|tap| &mut tap.directions);
+        let links = self.links.iter_mut().map(|link| &mut link.directions);
+        interfaces.chain(taps).chain(links)
+    }
 }
 
 /// How a value that must be there is missing.
@@ -160,7 +174,7 @@ fn link(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> LinkSpec {
             None
         }
     };
-    let directions = interface::knobs(&mut reader);
+    let directions = link::knobs(&mut reader);
     reader.finish();
     LinkSpec { name, ends, directions }
 }

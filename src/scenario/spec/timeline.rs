@@ -15,9 +15,8 @@ use super::super::plan::{LinkChange, PacketMatch, ProtocolMatch, Span, TcpMatch}
 use super::super::read::{Reader, article, boolean, integer, string};
 use super::super::units;
 use super::guest::path;
-use super::interface::one_direction;
+use super::link::{DirectionSpec, one_direction};
 use super::missing;
-use crate::network::link::LinkParameters;
 
 type Names = Vec<Spanned<String>>;
 
@@ -254,7 +253,10 @@ fn change(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
     }
     let (set_at, table) = set?;
     let mut knobs = Reader::new(table, "`set`", mistakes);
-    one_direction(&mut knobs, LinkParameters::default());
+    if let Some(trace) = one_direction(&mut knobs, DirectionSpec::default()).trace {
+        let help = "it belongs to the link itself; here, `rate` has a number";
+        mistakes.add(trace.span(), "set: a trace cannot be followed from the midst of a run", help);
+    }
     knobs.finish();
     if table.is_empty() {
         mistakes.add(set_at, "set: changes nothing", "the knobs to change: `set = { delay = \"50ms\" }`");

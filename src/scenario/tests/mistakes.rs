@@ -29,7 +29,7 @@ fn unknown_and_missing_keys() {
     "#);
     insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, tap, link, at, expect");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { dealy = '1ms' }\ncolour = 1"), @r"
-    labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: up, delay, rate, loss, queue, forward, backward
+    labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated, forward, backward
     labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, background
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[guest.a.listen]]\nport = 80"), @r#"

@@ -1,6 +1,7 @@
 //! Tests of the whole way from text to plan.
 
 mod fuzz;
+mod links;
 mod mistakes;
 mod plans;
 mod reference;

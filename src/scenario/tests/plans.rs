@@ -54,8 +54,8 @@ fn a_lab_with_some_of_everything() {
       10.9.0.0/16 via 172.16.0.2
     TapPlan { name: "gn0", device: "gn0", netns: Some("outside") }
     link server:lan
-      Guest(0) 0 server -> LinkParameters { up: true, delay: 10ms, rate_bytes_per_second: Some(1250000), loss: 0.01, queue_frames_max: 1000 }
-      Switch(0) 0 lan.0 -> LinkParameters { up: true, delay: 10ms, rate_bytes_per_second: Some(1250000), loss: 0.5, queue_frames_max: 10 }
+      Guest(0) 0 server -> delay 10ms, rate BytesPerSecond(1250000), loss Random(Chance { probability: 0.01, correlation: 0.0 })
+      Switch(0) 0 lan.0 -> delay 10ms, rate BytesPerSecond(1250000), queue QueueLimits { frames_max: 10, bytes_max: None }, loss Random(Chance { probability: 0.5, correlation: 0.0 })
     link client:far
       Guest(1) 0 client -> ideal
       Switch(1) 0 far.0 -> ideal
@@ -75,8 +75,8 @@ fn a_lab_with_some_of_everything() {
       Router(0) 1 r1.far -> ideal
       Switch(1) 1 far.1 -> ideal
     link up
-      Tap(0) 0 gn0 -> LinkParameters { up: true, delay: 2ms, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
-      Router(0) 2 r1.wan -> LinkParameters { up: true, delay: 1ms, rate_bytes_per_second: None, loss: 0.0, queue_frames_max: 1000 }
+      Tap(0) 0 gn0 -> delay 2ms
+      Router(0) 2 r1.wan -> delay 1ms
     EntryPlan { when: Packet { port: PortPlan { link: 2, end: 0 }, packet: PacketMatch { protocol: Tcp(Syn), port: Some(80) } }, delay: Span { least: 1ms, most: 2ms }, every: None, until: None, times: None, action: Change { links: [7, 0], directions: [false, true], change: LinkChange("\"loss\" = \"10%\"\n\"queue\" = 7") } }
     EntryPlan { when: Time(Span { least: 2s, most: 2s }), delay: Span { least: 0ns, most: 0ns }, every: Some(Span { least: 1s, most: 1s }), until: None, times: Some(3), action: Partition([[Guest(0), Switch(0)], [Guest(3), Tap(0)]]) }
     EntryPlan { when: Time(Span { least: 3s, most: 3s }), delay: Span { least: 0ns, most: 0ns }, every: None, until: None, times: None, action: Rebind { guest: 0, interface: 0, addresses: [Ipv4(Cidr { address: 10.0.0.9, prefix_len: 24 }), Ipv6(Cidr { address: fe80::aa:ff:fe00:1, prefix_len: 64 })] } }

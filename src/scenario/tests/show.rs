@@ -85,9 +85,22 @@ fn show_network(interfaces: &[InterfaceConfig], routes: &[Route], lines: &mut Ve
     lines.extend(routes.iter().map(|Route { prefix, via }| format!("  {prefix} via {via}")));
 }
 
-fn parameters(direction: &LinkParameters) -> String {
-    match direction {
-        ideal if *ideal == LinkParameters::default() => "ideal".to_owned(),
-        other => format!("{other:?}"),
+/// The knobs that are not as on the ideal link.
+pub(super) fn parameters(direction: &LinkParameters) -> String {
+    let ideal = LinkParameters::default();
+    let mut knobs = Vec::new();
+    macro_rules! show {
+        ($($knob:ident),*) => {
+            // Taken apart whole, as above.
+            let LinkParameters { $($knob),* } = direction;
+            $(if *$knob != ideal.$knob {
+                knobs.push(format!(concat!(stringify!($knob), " {:?}"), $knob));
+            })*
+        };
     }
+    show!(
+        up, mtu, delay, jitter, rate, framing, queue, discipline, loss, loss_marks, duplicate, corrupt,
+        reorder, script
+    );
+    if knobs.is_empty() { "ideal".to_owned() } else { knobs.join(", ") }
 }

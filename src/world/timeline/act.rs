@@ -40,11 +40,11 @@ impl World {
     fn change_link(&mut self, link: usize, directions: [bool; 2], change: &LinkChange) {
         let ends = [0, 1].map(|end| world_port(PortPlan { link, end }));
         for (port, _) in ends.into_iter().zip(directions).filter(|(_, changed)| *changed) {
-            if let Some((_, direction)) = &mut self.ports[port].link {
-                direction.set_parameters(change.over(direction.parameters()));
+            if let Some((_, direction)) = &self.ports[port].link {
+                let parameters = change.over(&direction.parameters());
+                self.set_link_parameters(port, parameters);
             }
         }
-        self.set_eager(ends);
     }
 
     fn partition(&mut self, sides: &[Vec<DeviceRef>]) {

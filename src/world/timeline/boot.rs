@@ -104,7 +104,7 @@ impl World {
             *node = fresh;
         }
         for port in self.nodes[guest].ports.clone() {
-            self.set_eager([port, self.ports[port].link.as_ref().map_or(port, |(peer, _)| *peer)]);
+            self.set_eager(port);
         }
     }
 }
