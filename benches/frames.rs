@@ -1,4 +1,4 @@
-//! What one frame costs in the network between stacks: switch, router, capture.
+//! What one frame costs in the network between stacks: link, switch, router, capture.
 //!
 //! Frames carry 1,460 bytes of TCP payload unless said otherwise, and are shared (as a capture shares
 //! them), so that the router's copy is counted.
@@ -11,9 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use guestnet::capture::{Fan, Group, PortInfo, Record, Session, Sink, Way, Writer};
+use guestnet::network::link::{
+    Chance, CoDelParameters, Direction, Discipline, Distribution, GilbertElliott, Jitter, LinkParameters,
+    Loss, Rate, Reorder, Verdict,
+};
 use guestnet::network::router::Router;
 use guestnet::network::switch::Switch;
 use guestnet::network::{Egress, Frame, InterfaceConfig, PacketId, Route};
+use guestnet::rng::Seed;
 use guestnet::time::Instant;
 use smoltcp::wire::{EthernetAddress, checksum};
 
@@ -142,5 +147,47 @@ fn capture(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, switch, router, capture);
+/// A frame each 20 microseconds, which is 600 Mbit/s, over a link of a gigabit.
+fn link(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("link");
+    let delay = Duration::from_millis(10);
+    let simple = LinkParameters {
+        delay,
+        rate: Rate::BytesPerSecond(125_000_000),
+        loss: Loss::Random(Chance::of(0.01)),
+        ..Default::default()
+    };
+    let full = LinkParameters {
+        jitter: Jitter {
+            deviation: Duration::from_millis(1),
+            distribution: Distribution::ParetoNormal,
+            correlation: 0.25,
+            in_order: true,
+        },
+        discipline: Discipline::CoDel(CoDelParameters::default()),
+        loss: Loss::GilbertElliott(GilbertElliott { p: 0.01, r: 0.3, loss_bad: 0.7, loss_good: 0.0 }),
+        duplicate: Chance::of(0.001),
+        corrupt: Chance::of(0.001),
+        reorder: Reorder { chance: Chance::of(0.001), gap: 5 },
+        ..simple.clone()
+    };
+    let frame = Frame::new(Bytes::from(vec![0; FRAME_BYTES]));
+    for (name, parameters) in [("ideal", LinkParameters::default()), ("simple", simple), ("full", full)] {
+        let mut link = Direction::new(parameters, Seed(1).fork("link"));
+        let (mut now, mut out) = (NOW, Vec::new());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                now += Duration::from_micros(20);
+                while let Some(at) = link.poll_at().filter(|&at| at <= now) {
+                    link.poll(at, &mut out);
+                }
+                let verdict: Verdict = link.offer(now, black_box(&frame), &mut out);
+                black_box((&out, verdict));
+                out.clear();
+            });
+        });
+    }
+}
+
+criterion_group!(benches, link, switch, router, capture);
 criterion_main!(benches);
