@@ -72,6 +72,12 @@ pub fn plan(path: &Path, arguments: &[String], guest: &GuestArguments) -> Result
             "name a scenario (.toml) or a guest (.wasm, .wat)",
         ));
     }
+    if !path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat") {
+        return Err(Failure::usage(
+            format!("{} is neither a scenario nor a guest, by its name", path.display()),
+            "a scenario ends with .toml, a guest with .wasm or .wat",
+        ));
+    }
     let mut plan = Plan::single(path.to_owned(), arguments.to_vec());
     let only = &mut plan.guests[0];
     for text in &guest.directories {
@@ -84,6 +90,10 @@ pub fn plan(path: &Path, arguments: &[String], guest: &GuestArguments) -> Result
                 "write NAME=VALUE, such as --env RUST_LOG=debug",
             )
         })?;
+        if name == "NETWORKING_FDS" {
+            let help = "the guest finds its protocol objects by it";
+            return Err(Failure::usage("NETWORKING_FDS is guestnet's own variable", help));
+        }
         only.env.push((name.to_owned(), value.to_owned()));
     }
     if let Some(tap) = &guest.tap {

@@ -43,8 +43,8 @@ pub struct Arguments {
     /// Stop at the first failure
     #[arg(long)]
     fail_fast: bool,
-    /// Run this share of the runs twice, and fail at the first byte that differs
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "100",
+    /// Run all runs, or this share of them, twice, and fail at the first byte that differs
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1, require_equals = true, default_missing_value = "100",
           value_parser = clap::value_parser!(u8).range(1..=100))]
     verify: Option<u8>,
     /// Write the results as JUnit XML to this file
@@ -94,7 +94,7 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
             *left == 0
         });
         if over && !arguments.quiet {
-            bar.suspend(|| println!("{}", scenario.line()));
+            bar.suspend(|| println!("{}", scenario.line(&labs)));
         }
         if let Err(error) = told {
             trouble.get_or_insert(error);
@@ -107,13 +107,17 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let elapsed = stopwatch.elapsed();
     if let Some(path) = &arguments.junit {
-        let text = test_report::junit(&scenarios, elapsed);
+        let text = test_report::junit(&scenarios, &labs, elapsed);
         std::fs::write(path, text).map_err(Failure::io(format!("JUnit report {}", path.display())))?;
     }
-    for scenario in &scenarios {
-        for text in scenario.never_met(&labs) {
-            println!("FAIL {}: {text}", scenario.path.display());
-        }
+    for scenario in scenarios.iter().filter(|scenario| scenario.runs == 0) {
+        println!("skip {}: {}", scenario.path.display(), test_report::SKIPPED);
+    }
+    if arguments.quiet {
+        scenarios
+            .iter()
+            .filter(|scenario| scenario.has_failed(&labs))
+            .for_each(|s| println!("{}", s.line(&labs)));
     }
     let failed = scenarios.iter().filter(|scenario| scenario.has_failed(&labs)).count() + broken;
     let passed = scenarios.iter().filter(|scenario| scenario.runs > 0).count() + broken - failed;
@@ -124,6 +128,7 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
     println!("{passed} passed, {failed} failed{skipped}");
     io::stdout().flush().map_err(Failure::io("standard output"))?;
     Ok(match (broken, failed) {
+        (_, 0) if runs == 0 => ExitCode::FAILURE,
         (_, 0) => ExitCode::SUCCESS,
         (0, _) => ExitCode::FAILURE,
         (_, _) => ExitCode::from(2),

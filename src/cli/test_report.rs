@@ -14,6 +14,9 @@ const CALLS_TOLD: usize = 8;
 /// Seeds that are told of a scenario that failed with many.
 const SEEDS_TOLD: usize = 8;
 
+/// Why a scenario has no run.
+pub const SKIPPED: &str = "it has a TAP, which virtual time cannot run, or no seed of this shard";
+
 /// A scenario and what became of its runs so far.
 pub struct Scenario {
     pub path: PathBuf,
@@ -63,8 +66,13 @@ impl Scenario {
     }
 
     /// `ok   path (100 seeds)`.
-    pub fn line(&self) -> String {
+    pub fn line(&self, labs: &[Lab]) -> String {
         let path = self.path.display();
+        if let Some(missed) = self.never_met(labs).first()
+            && self.failed_seeds.is_empty()
+        {
+            return format!("FAIL {path}: {missed}");
+        }
         let runs = if self.runs == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.runs) };
         if self.failed_seeds.is_empty() {
             return format!("ok   {path} ({runs})");
@@ -111,8 +119,8 @@ pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &Path
 }
 
 /// The results as JUnit's XML: a case for each scenario.
-pub fn junit(scenarios: &[Scenario], elapsed: Duration) -> String {
-    let failures = scenarios.iter().filter(|scenario| !scenario.failed_seeds.is_empty()).count();
+pub fn junit(scenarios: &[Scenario], labs: &[Lab], elapsed: Duration) -> String {
+    let failures = scenarios.iter().filter(|scenario| scenario.has_failed(labs)).count();
     let skipped = scenarios.iter().filter(|scenario| scenario.runs == 0).count();
     let mut xml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"guestnet\" tests=\"{}\" failures=\"{failures}\" \
@@ -126,12 +134,16 @@ pub fn junit(scenarios: &[Scenario], elapsed: Duration) -> String {
             scenario.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let _ = write!(xml, "  <testcase classname=\"{}\" name=\"{}\">", escape(&folder), escape(&name));
         if scenario.runs == 0 {
-            xml.push_str("<skipped/>");
+            let _ = write!(xml, "<skipped message=\"{}\"/>", escape(SKIPPED));
         }
-        if !scenario.failed_seeds.is_empty() {
-            let told = scenario.told.join("\n\n");
-            let _ =
-                write!(xml, "<failure message=\"{}\">{}</failure>", escape(&scenario.line()), escape(&told));
+        if scenario.has_failed(labs) {
+            let told = [scenario.told.clone(), scenario.never_met(labs)].concat().join("\n\n");
+            let _ = write!(
+                xml,
+                "<failure message=\"{}\">{}</failure>",
+                escape(&scenario.line(labs)),
+                escape(&told)
+            );
         }
         xml.push_str("</testcase>\n");
     }

@@ -76,8 +76,10 @@ impl Engine {
     }
 
     fn compile(&self, path: &Path, bytes: &[u8]) -> wasmtime::Result<Program> {
-        let module = Module::new(&self.engine, bytes)
-            .map_err(|error| error.context(format!("{} is not a module", path.display())))?;
+        let module = Module::new(&self.engine, bytes).map_err(|error| {
+            error
+                .context(format!("{} is not a core module of WASI preview 1 (wasm32-wasip1)", path.display()))
+        })?;
         if module.get_export("_start").and_then(|export| export.func().cloned()).is_none() {
             wasmtime::bail!(
                 "{} exports no function _start: it is a library, or a component, not a program",

@@ -136,6 +136,9 @@ pub(super) fn compare(golden: &[u8], report: &Report, compare: Compare) -> Optio
     }
 }
 
+/// Bytes of a frame that a difference shows: the headers.
+const SHOWN_BYTES_MAX: usize = 74;
+
 /// A frame of a capture, as far as two captures are compared.
 #[derive(Clone, PartialEq, Eq)]
 struct Shown {
@@ -148,7 +151,9 @@ struct Shown {
 impl Shown {
     fn describe(&self) -> String {
         let Shown { stamp, interface, bytes, .. } = self;
-        format!("{} bytes at interface {interface}, {stamp} ns since the epoch", bytes.len())
+        let shown: String = bytes.iter().take(SHOWN_BYTES_MAX).map(|byte| format!("{byte:02x}")).collect();
+        let more = if bytes.len() > SHOWN_BYTES_MAX { "..." } else { "" };
+        format!("{} bytes at interface {interface}, {stamp} ns since the epoch: {shown}{more}", bytes.len())
     }
 }
 

@@ -1,5 +1,6 @@
 //! A world from a plan.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -115,11 +116,16 @@ impl World {
 
     /// Ports in the order of the plan's links, each link's two ends after one another.
     fn plug(&mut self, plan: &Plan, seed: Seed) {
-        for link in &plan.links {
+        let changing: BTreeSet<usize> =
+            plan.timeline.iter().flat_map(|entry| entry.action.links()).copied().collect();
+        for (number, link) in plan.links.iter().enumerate() {
             let first = self.ports.len();
             for (end, port) in link.ends.iter().enumerate() {
                 let rng = seed.fork(&format!("link:{}:{end}", link.name));
-                let direction = Direction::new(link.directions[end].clone(), rng);
+                let mut direction = Direction::new(link.directions[end].clone(), rng);
+                if changing.contains(&number) {
+                    direction.hold_queue();
+                }
                 let at = first + end;
                 match port.device {
                     DeviceRef::Guest(guest) => self.nodes[guest].ports[port.index] = at,

@@ -154,6 +154,24 @@ pub enum FramesPlan {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkChange(String);
 
+impl Action {
+    /// The links whose knobs it changes, by their place in the plan.
+    pub fn links(&self) -> &[usize] {
+        match self {
+            Action::Change { links, .. } => links,
+            Action::Partition(_)
+            | Action::Heal
+            | Action::Kill { .. }
+            | Action::Pause(_)
+            | Action::Resume(_)
+            | Action::Restart { .. }
+            | Action::Rebind { .. }
+            | Action::Inject { .. }
+            | Action::Clock { .. } => &[],
+        }
+    }
+}
+
 impl LinkChange {
     /// Of a table that was checked.
     pub(in crate::scenario) fn new(table: &DeTable<'_>) -> LinkChange {

@@ -60,7 +60,12 @@ pub(super) fn expect(at: Range<usize>, table: &DeTable<'_>, mistakes: &Mistakes)
             [] => "an expectation is about nothing".to_owned(),
             several => format!("an expectation is about {} at once", several.join(" and ")),
         };
-        mistakes.add(at, message, format!("it has exactly one of {}", SUBJECTS.join(", ")));
+        let meant = table.iter().find_map(|(key, _)| {
+            let meant = mistakes.did_you_mean(key.get_ref(), SUBJECTS.iter().copied());
+            (given.is_empty() && !meant.is_empty()).then_some(meant)
+        });
+        let meant = meant.map(|meant| format!("{meant} ")).unwrap_or_default();
+        mistakes.add(at, message, format!("{meant}it has exactly one of {}", SUBJECTS.join(", ")));
         return None;
     };
     let sometimes = reader.get("sometimes", boolean).is_some_and(Spanned::into_inner);

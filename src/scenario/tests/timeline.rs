@@ -70,7 +70,7 @@ fn what_an_entry_does() {
     "#);
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\ntime = '1s'\nlink = 'a:lan'\nset = { loss = '101%', dealy = '1ms', rate = '0bit' }\n[[at]]\ntime = '1s'\ndown = []\n[[at]]\ntime = '1s'\nup = ['b:lan', 'line']")), @r#"
     labs/lab.toml:11:16: loss: `101%` is out of range; a share such as "1%", from "0%" to "100%", or a number from 0 to 1
-    labs/lab.toml:11:24: unknown key `dealy` in `set`; did you mean `delay`? known here: up, delay, rate, loss, queue
+    labs/lab.toml:11:24: unknown key `dealy` in `set`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated
     labs/lab.toml:11:46: rate: is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
     labs/lab.toml:14:8: down: is empty; one name or more
     labs/lab.toml:17:16: link: there is no link `line`; there are: a:lan, b:lan
