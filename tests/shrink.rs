@@ -111,9 +111,74 @@ fn a_lab_is_shrunk_to_two_guests_and_the_frame_that_was_lost() {
     let line = text.lines().position(|line| line == "[[expect]]").map(|line| line + 1);
     assert!(unmet.iter().any(|verdict| verdict.line == line), "{report}\n{text}");
     // Without that frame's loss it is answered: the list is what makes it fail.
-    let mended = text.lines().filter(|line| !line.contains("drop")).collect::<Vec<_>>().join("\n");
-    if let Ok(plan) = guestnet::scenario::load_text(&mended, path()) {
-        let report = whole.run_variant(&plan, seed);
-        assert_eq!(report.guest("client").exit, Exit::Code(0), "{report}\n{mended}");
+    let mut mended = plan.clone();
+    for direction in mended.links.iter_mut().flat_map(|link| &mut link.directions) {
+        direction.script = guestnet::network::link::Script::default();
     }
+    let report = whole.run_variant(&mended, seed);
+    assert_eq!(report.guest("client").exit, Exit::Code(0), "{report}\n{text}");
+}
+
+/// What stops it has the smallest so far, which still fails.
+#[test]
+fn a_search_that_is_stopped_has_what_it_found() {
+    let whole = lab(LAB);
+    let seed = failing_seed(&whole);
+    let all = shrink(LAB, seed).unwrap();
+    let mut sizes = Vec::new();
+    for runs in [1, 3, all.runs / 2] {
+        let shrunk = shrink::shrink(&whole, LAB, path(), seed, |progress| progress.runs < runs).unwrap();
+        assert!(!shrunk.complete && shrunk.runs <= runs, "{} runs", shrunk.runs);
+        let report = whole.run_variant(&plan(&shrunk.text), seed);
+        assert_eq!(report.guest("client").exit, Exit::Code(1), "{}", shrunk.text);
+        sizes.push(shrunk.text.len());
+    }
+    assert!(sizes.is_sorted_by(|a, b| a >= b) && sizes[2] < LAB.len(), "{sizes:?}");
+}
+
+#[test]
+fn a_seed_that_does_not_fail_is_an_error() {
+    let lossless = LAB.replace("loss", "corrupt").replace("4%", "0%").replace("2%", "0%").replace("1%", "0%");
+    let error = shrink(&lossless, 3).unwrap_err();
+    assert_eq!(error.to_string(), "seed 3 does not fail: every expectation is met");
+}
+
+/// The program: exit codes, the head of what it writes, and paths in another folder.
+#[test]
+fn the_program_writes_a_scenario_that_fails_like_the_one_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests");
+    std::os::unix::fs::symlink(&modules, folder.path().join("guests")).unwrap();
+    let input = folder.path().join("lab.toml");
+    std::fs::write(&input, LAB.replace("target/guests", "guests")).unwrap();
+    let output = folder.path().join("out/small.toml");
+    std::fs::create_dir(output.parent().unwrap()).unwrap();
+    let seed = failing_seed(&lab(LAB)).to_string();
+    let guestnet = |arguments: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_guestnet")).args(arguments).output().unwrap()
+    };
+    let (input, output) = (input.to_str().unwrap(), output.to_str().unwrap());
+
+    let shrunk = guestnet(&["shrink", input, "--seed", &seed, "-o", output]);
+    let told = String::from_utf8_lossy(&shrunk.stderr);
+    assert_eq!(shrunk.status.code(), Some(0), "{told}");
+    assert!(told.contains("2 guests, 0 timeline entries, 0 knobs, 1 listed frame"), "{told}");
+    let text = std::fs::read_to_string(output).unwrap();
+    assert!(
+        text.starts_with(&format!("# Shrunk from lab.toml, seed {seed}, by `guestnet shrink`.")),
+        "{text}"
+    );
+    assert!(text.contains("module = \"../guests/impatient.wasm\""), "{text}");
+
+    let captures = folder.path().join("captures");
+    let tested = guestnet(&["test", output, "--captures", captures.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&tested.stdout);
+    assert_eq!(tested.status.code(), Some(1), "{told}");
+    assert!(told.contains("50 answers in time"), "{told}");
+
+    let lossless = folder.path().join("well.toml");
+    std::fs::write(&lossless, "[guest.g]\nmodule = 'guests/exit.wasm'\nargs = ['0']\n").unwrap();
+    let refused = guestnet(&["shrink", lossless.to_str().unwrap(), "--seed", "3"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("seed 3 does not fail"), "{refused:?}");
 }

@@ -80,7 +80,9 @@ fn failure(error: ShrinkError, path: &Path) -> Failure {
         ShrinkError::Scenario(_) => "",
         ShrinkError::Passes(_) => "name one that fails, as `guestnet test --seeds 1..1000` tells: --seed N",
         ShrinkError::Tap(_) => "take the TAP out of the scenario",
-        ShrinkError::Golden(..) => "expect what matters of the capture instead: packets, in [[expect]] tables",
+        ShrinkError::Golden(..) => {
+            "expect what matters of the capture instead: packets, in [[expect]] tables"
+        }
     };
     match error {
         ShrinkError::Scenario(error) => error.into(),
@@ -132,7 +134,8 @@ fn line(progress: &Progress) -> String {
 }
 
 fn size(left: Left) -> String {
-    let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+    let count =
+        |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
     let Left { guests, entries, knobs, frames } = left;
     [
         count(guests, "guest", "guests"),

@@ -133,7 +133,12 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
         let may_stop = of_ending && guest.exit == Exit::Stopped;
         if !guest.is_success() && !spoken_of(number) && !may_stop {
             let expected = format!("guest `{}` exits with 0", guest.name);
-            verdicts.push(unmet(Subject::Guest(number), expected, with_stderr(guest, &guest.exit.to_string()), guest.at));
+            verdicts.push(unmet(
+                Subject::Guest(number),
+                expected,
+                with_stderr(guest, &guest.exit.to_string()),
+                guest.at,
+            ));
         }
     }
     verdicts

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use toml_edit::{Item, TableLike, Value, value};
 
 use super::failure::Failure;
-use super::script::{Place, Script};
 use super::is_made_from;
+use super::script::{Place, Script};
 use crate::network::InterfaceConfig;
 use crate::scenario::plan::Plan;
 
@@ -107,7 +107,8 @@ fn names(item: Option<&Item>) -> Vec<String> {
 fn is_of(name: &str, gone: &BTreeSet<Device>) -> bool {
     name.split(':').any(|part| {
         let device = part.split('.').next().unwrap_or(part);
-        gone.iter().any(|gone| device == gone.name || (gone.kind == "guest" && is_made_from(device, &gone.name)))
+        gone.iter()
+            .any(|gone| device == gone.name || (gone.kind == "guest" && is_made_from(device, &gone.name)))
     })
 }
 
@@ -130,7 +131,8 @@ pub(super) fn pin_addresses(script: &mut Script, before: &Plan, after: &Plan) ->
             script.edit(&place, |table| {
                 let addresses: toml_edit::Array = had.addresses.iter().map(ToString::to_string).collect();
                 table.insert("addresses", value(addresses));
-                table.insert("mac", value(had.mac.to_string()));
+                let octets = had.mac.as_bytes().iter().map(|octet| format!("{octet:02x}"));
+                table.insert("mac", value(octets.collect::<Vec<_>>().join(":")));
             })?;
         }
     }

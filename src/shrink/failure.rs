@@ -60,9 +60,11 @@ fn innermost(backtrace: &str) -> String {
 pub(super) type Numbers = [usize];
 
 impl Failure {
-    /// How a run failed, and the verdict that says so: the first that a person is told.
+    /// How a run failed, and the verdict that says so: the first of what the scenario itself expects, or else of what is
+    /// expected of every lab.
     pub fn first(plan: &Plan, numbers: &Numbers, report: &Report) -> Option<(Failure, Verdict)> {
-        let verdict = report.verdicts.iter().find(|verdict| !verdict.sometimes && !verdict.is_met())?;
+        let unmet = report.verdicts.iter().filter(|verdict| !verdict.sometimes && !verdict.is_met());
+        let verdict = unmet.min_by_key(|verdict| verdict.subject)?;
         Some((Failure::of(plan, numbers, report, verdict), verdict.clone()))
     }
 
@@ -133,5 +135,8 @@ impl Failure {
 /// Guests that the lab's end found still at work, and that it would have waited for.
 fn waiting(report: &Report) -> Vec<usize> {
     let guests = report.guests.iter().enumerate();
-    guests.filter(|(_, guest)| guest.exit == Exit::Stopped && !guest.background).map(|(number, _)| number).collect()
+    guests
+        .filter(|(_, guest)| guest.exit == Exit::Stopped && !guest.background)
+        .map(|(number, _)| number)
+        .collect()
 }

@@ -39,7 +39,9 @@ fn offered<'a>(records: &'a [Record], from: u32, to: u32) -> Vec<Offered<'a>> {
                 // A frame that waits in the queue may be dropped later, which is a record of its own.
                 let late = match record.dropped {
                     Some(DropReason::Loss | DropReason::Listed | DropReason::TooLong) | None => false,
-                    Some(_) => last.get(&record.frame.id).is_some_and(|&at| offered[at].sent.dropped.is_none()),
+                    Some(_) => {
+                        last.get(&record.frame.id).is_some_and(|&at| offered[at].sent.dropped.is_none())
+                    }
                 };
                 if !late {
                     last.insert(record.frame.id, offered.len());
@@ -70,7 +72,8 @@ pub(super) fn of_direction(link: &LinkPlan, direction: usize, report: &Report) -
         port.and_then(|port| u32::try_from(port).ok())
     };
     let offered = offered(&report.records, port(direction)?, port(1 - direction)?);
-    let latency = |offered: &Offered<'_>| offered.arrivals.first().map(|first| first.at.since(offered.sent.at));
+    let latency =
+        |offered: &Offered<'_>| offered.arrivals.first().map(|first| first.at.since(offered.sent.at));
     let mut fates = Fates::default();
     if is_delay_random(&link.directions[direction]) {
         fates.delay = offered.iter().filter_map(latency).min();
@@ -118,7 +121,12 @@ pub(super) fn random_cables(script: &Script, plan: &Plan) -> Vec<(Place, usize)>
 }
 
 /// The script with lists in place of chance, on these cables.
-pub(super) fn with_lists(script: &Script, plan: &Plan, report: &Report, cables: &[(Place, usize)]) -> Option<Script> {
+pub(super) fn with_lists(
+    script: &Script,
+    plan: &Plan,
+    report: &Report,
+    cables: &[(Place, usize)],
+) -> Option<Script> {
     let mut script = script.clone();
     for (place, link) in cables {
         let link = &plan.links[*link];
@@ -151,7 +159,8 @@ fn write(script: &mut Script, cable: &Place, direction: &str, fates: &Fates) -> 
     if *fates == Fates::default() {
         return Some(());
     }
-    let numbers = |list: &[u64]| value(list.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)).collect::<Array>());
+    let numbers =
+        |list: &[u64]| value(list.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)).collect::<Array>());
     let place = [cable.as_slice(), &[direction.to_owned()]].concat();
     if script.table(&place).is_none() {
         script.edit(cable, |table| drop(table.insert(direction, value(InlineTable::new()))))?;
@@ -187,7 +196,9 @@ fn forget_chance(script: &mut Script, link: &str) {
         let place = vec!["at".to_owned(), entry.to_string()];
         let is_about = |table: &dyn TableLike| match table.get("link") {
             Some(item) if item.is_str() => item.as_str() == Some(link),
-            Some(item) => item.as_array().is_some_and(|links| links.iter().any(|name| name.as_str() == Some(link))),
+            Some(item) => {
+                item.as_array().is_some_and(|links| links.iter().any(|name| name.as_str() == Some(link)))
+            }
             None => false,
         };
         if !script.table(&place).is_some_and(is_about) {

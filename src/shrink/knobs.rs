@@ -10,8 +10,22 @@ use crate::scenario::parse_duration;
 
 /// Of `[link.NAME]` and of whatever else has the keys of one.
 const KNOBS: [&str; 16] = [
-    "up", "mtu", "delay", "jitter", "distribution", "correlation", "in_order", "rate", "queue", "loss", "duplicate",
-    "corrupt", "reorder", "drop", "delayed", "duplicated",
+    "up",
+    "mtu",
+    "delay",
+    "jitter",
+    "distribution",
+    "correlation",
+    "in_order",
+    "rate",
+    "queue",
+    "loss",
+    "duplicate",
+    "corrupt",
+    "reorder",
+    "drop",
+    "delayed",
+    "duplicated",
 ];
 /// The directions of a link, there and back.
 pub(super) const DIRECTIONS: [&str; 2] = ["forward", "backward"];
@@ -34,8 +48,11 @@ pub(super) fn cables(script: &Script) -> Vec<(String, Place)> {
             let own = place(&[kind, &name]);
             cables.push((name.clone(), [own.as_slice(), &place(&["link"])].concat()));
             for interface in script.keys(&[own.as_slice(), &place(&["interface"])].concat()) {
-                let port =
-                    if kind == "guest" && interface == "eth0" { name.clone() } else { format!("{name}.{interface}") };
+                let port = if kind == "guest" && interface == "eth0" {
+                    name.clone()
+                } else {
+                    format!("{name}.{interface}")
+                };
                 cables.push((port, place(&[kind, &name, "interface", &interface, "link"])));
             }
         }
@@ -52,7 +69,9 @@ pub(super) fn tables(script: &Script) -> Vec<Place> {
         tables.push(cable);
         tables.extend(inside);
     }
-    tables.extend((0..script.entries()).map(|entry| vec!["at".to_owned(), entry.to_string(), "set".to_owned()]));
+    tables.extend(
+        (0..script.entries()).map(|entry| vec!["at".to_owned(), entry.to_string(), "set".to_owned()]),
+    );
     tables.retain(|place| script.table(place).is_some());
     tables
 }

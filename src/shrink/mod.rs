@@ -218,8 +218,7 @@ impl Search<'_> {
         let limited = Plan { duration: plan.duration.or(Some(self.duration_max)), ..plan.clone() };
         let report = self.lab.run_variant(&limited, self.seed);
         let endless = plan.duration.is_none() && report.ending == Ending::Duration;
-        let fails = !endless
-            && Failure::all(&plan, script.expectations(), &report).contains(&self.failure);
+        let fails = !endless && Failure::all(&plan, script.expectations(), &report).contains(&self.failure);
         if fails {
             (self.script, self.plan, self.report) = (script, plan, report);
         } else {
@@ -276,8 +275,10 @@ impl Search<'_> {
     /// Routers, switches and links that nobody uses any more.
     fn devices(&mut self) -> Result<(), Stopped> {
         self.phase = "networks";
-        let devices: Vec<Device> =
-            ["router", "link", "switch"].into_iter().flat_map(|kind| Device::all(&self.script, kind)).collect();
+        let devices: Vec<Device> = ["router", "link", "switch"]
+            .into_iter()
+            .flat_map(|kind| Device::all(&self.script, kind))
+            .collect();
         let before = self.plan.clone();
         self.reduce(&devices, |search, base, gone| search.without_devices(base, gone, &before))
     }
@@ -344,7 +345,8 @@ impl Search<'_> {
     fn expectations(&mut self) -> Result<(), Stopped> {
         self.phase = "expectations";
         let others = self.script.expectations().iter().copied();
-        let others: Vec<usize> = others.filter(|&number| self.failure.expectation() != Some(number)).collect();
+        let others: Vec<usize> =
+            others.filter(|&number| self.failure.expectation() != Some(number)).collect();
         for number in others {
             let before = self.script.clone();
             let kept = self.keep(Some(before.clone().without_expectations(&[number].into())))?;
@@ -360,6 +362,5 @@ impl Search<'_> {
 /// True if the guest is the one called `table`, or a replica.
 fn is_made_from(guest: &str, table: &str) -> bool {
     let is_number = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
-    guest == table
-        || guest.strip_prefix(table).and_then(|rest| rest.strip_prefix('-')).is_some_and(is_number)
+    guest == table || guest.strip_prefix(table).and_then(|rest| rest.strip_prefix('-')).is_some_and(is_number)
 }
