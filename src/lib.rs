@@ -15,6 +15,7 @@ pub mod node;
 pub mod protocol;
 pub mod rng;
 pub mod scenario;
+pub mod shrink;
 pub mod sim;
 pub mod sweep;
 pub mod time;

@@ -20,6 +20,7 @@ const ORDER: &[&[&str]] = &[
     &["sim"],
     &["live", "lab"],
     &["sweep"],
+    &["shrink"],
     &["lib"],
 ];
 

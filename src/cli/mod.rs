@@ -2,6 +2,7 @@
 //!
 //! - `run`: a lab or one guest; with `console` (what a person sees) and `sinks` (where captures go).
 //! - `test`: scenarios held against what they expect; with `seeds` and `test_report`.
+//! - `shrink`: a scenario that fails, made smaller.
 //! - `check`: a scenario without running it.
 //! - `docs`, `paper`: the guest ABI's page, man pages, shell completions.
 //! - `failure`: an error on its way to the terminal, with its exit code.
@@ -14,6 +15,7 @@ mod lab;
 mod paper;
 mod run;
 mod seeds;
+mod shrink;
 mod sinks;
 mod test;
 mod test_report;
@@ -40,6 +42,7 @@ Ctrl-C did.";
 enum Command {
     Run(Box<run::Arguments>),
     Test(test::Arguments),
+    Shrink(shrink::Arguments),
     Check(check::Arguments),
     Docs(docs::Arguments),
     Man(paper::Man),
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Test(arguments) => test::test(&arguments),
+        Command::Shrink(arguments) => shrink::shrink(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Docs(arguments) => docs::docs(&arguments),
         Command::Man(arguments) => paper::man(&arguments),

@@ -29,7 +29,7 @@ mod report;
 mod verdict;
 
 pub use report::{Call, GuestReport, Report};
-pub use verdict::{Found, Verdict};
+pub use verdict::{Found, Subject, Verdict};
 
 use std::path::{Path, PathBuf};
 
@@ -133,7 +133,7 @@ impl Lab {
 
     /// The last calls of all guests up to `at`, a line each: the lab is run again, with its calls traced.
     pub fn calls_before(&self, seed: u64, at: Instant, count: usize) -> Vec<String> {
-        let mut report = self.run_with(seed, true);
+        let mut report = self.run_with(&self.plan, seed, true);
         report.calls.retain(|call| call.at <= at);
         let last = report.calls.split_off(report.calls.len().saturating_sub(count));
         last.into_iter().map(|call| format!("{} {}", report.guests[call.guest].name, call.line)).collect()
@@ -141,16 +141,21 @@ impl Lab {
 
     /// Runs the lab in virtual time until it ends, or its duration is over.
     pub fn run(&self, seed: u64) -> Report {
-        self.run_with(seed, self.trace)
+        self.run_with(&self.plan, seed, self.trace)
     }
 
-    fn run_with(&self, seed: u64, trace: bool) -> Report {
-        let settings = Settings { trace, ..Settings::sim(&self.plan, seed) };
-        let mut world = World::new(&self.plan, &self.assets, settings, &self.engine, &mut |_| ());
+    /// Runs another plan with this lab's modules and files: the same lab with something left out, say.
+    pub fn run_variant(&self, plan: &Plan, seed: u64) -> Report {
+        self.run_with(plan, seed, self.trace)
+    }
+
+    fn run_with(&self, plan: &Plan, seed: u64, trace: bool) -> Report {
+        let settings = Settings { trace, ..Settings::sim(plan, seed) };
+        let mut world = World::new(plan, &self.assets, settings, &self.engine, &mut |_| ());
         let records = record::Records::default();
         world.set_sink(Box::new(records.clone()));
-        let mut gathered = report::Gathered::new(&self.plan);
-        let ending = sim::until_end(&mut world, self.plan.duration, |world, reports| {
+        let mut gathered = report::Gathered::new(plan);
+        let ending = sim::until_end(&mut world, plan.duration, |world, reports| {
             gathered.extend(world.now(), reports);
             true
         });
@@ -158,7 +163,7 @@ impl Lab {
         world.stop();
         gathered.extend(world.now(), world.take_reports());
         let mut report = gathered.finish(seed, end, &world, records.take());
-        report.verdicts = verdict::judge(&self.plan, &self.assets, &report);
+        report.verdicts = verdict::judge(plan, &self.assets, &report);
         report
     }
 }

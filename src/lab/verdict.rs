@@ -21,6 +21,7 @@ const QUOTED_MAX: usize = 400;
 /// What became of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
+    pub subject: Subject,
     /// Line of the expectation in the scenario; `None` for what is expected of every lab.
     pub line: Option<usize>,
     /// One seed of a sweep that meets it is enough.
@@ -31,10 +32,23 @@ pub struct Verdict {
     pub found: Option<Found>,
 }
 
+/// What a verdict is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Subject {
+    /// An expectation, by its place in the plan.
+    Expectation(usize),
+    /// How every lab ends, unless something else is expected.
+    Ending,
+    /// How every guest ends, unless something else is expected; by its place in the plan.
+    Guest(usize),
+}
+
 /// What was found in place of what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub what: String,
+    /// Something did not come that should have, rather than the other way round.
+    pub missing: bool,
     /// When, for a look at the packets and calls around it.
     pub at: Instant,
 }
@@ -61,7 +75,7 @@ impl fmt::Display for Verdict {
 /// Every expectation of the scenario in its order, and before them what is expected of every lab and was not met.
 pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdict> {
     let mut verdicts = built_in(plan, report);
-    for expectation in &plan.expectations {
+    for (number, expectation) in plan.expectations.iter().enumerate() {
         let (expected, found) = match &expectation.expected {
             Expected::Guest(guest) => (describe_guest(plan, guest), judge_guest(guest, report)),
             Expected::Packets(packets) => (describe_packets(packets), judge_packets(packets, report)),
@@ -79,12 +93,12 @@ pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdic
                     Ok(golden) => packets::compare(golden, report, *compare),
                     Err(why) => Some(format!("{why}; `guestnet test --bless` writes it")),
                 };
-                let found = found.map(|what| Found { what, at: report.at });
+                let found = found.map(|what| Found { what, missing: false, at: report.at });
                 (format!("{what} {}", path.display()), found)
             }
         };
         let (line, sometimes) = (Some(expectation.line), expectation.sometimes);
-        verdicts.push(Verdict { line, sometimes, expected, found });
+        verdicts.push(Verdict { subject: Subject::Expectation(number), line, sometimes, expected, found });
     }
     verdicts
 }
@@ -98,11 +112,12 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
         })
     };
     let of_ending = plan.expectations.iter().any(|e| matches!(e.expected, Expected::Ending { .. }));
-    let unmet = |expected: String, what: String, at| Verdict {
+    let unmet = |subject, expected: String, what: String, at| Verdict {
+        subject,
         line: None,
         sometimes: false,
         expected,
-        found: Some(Found { what, at }),
+        found: Some(Found { what, missing: false, at }),
     };
     let mut verdicts = Vec::new();
     if report.ending != Ending::Over && !of_ending {
@@ -113,14 +128,19 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
             Ending::Livelock(_) => "it keeps itself busy at one instant for ever".to_owned(),
             Ending::Over => String::new(),
         };
-        verdicts.push(unmet("the lab ends by itself".to_owned(), what, report.at));
+        verdicts.push(unmet(Subject::Ending, "the lab ends by itself".to_owned(), what, report.at));
         return verdicts;
     }
     for (number, guest) in report.guests.iter().enumerate() {
         let may_stop = of_ending && guest.exit == Exit::Stopped;
         if !guest.is_success() && !spoken_of(number) && !may_stop {
             let expected = format!("guest `{}` exits with 0", guest.name);
-            verdicts.push(unmet(expected, with_stderr(guest, &guest.exit.to_string()), guest.at));
+            verdicts.push(unmet(
+                Subject::Guest(number),
+                expected,
+                with_stderr(guest, &guest.exit.to_string()),
+                guest.at,
+            ));
         }
     }
     verdicts
@@ -151,7 +171,9 @@ fn describe_guest(plan: &Plan, expected: &ExpectedGuest) -> String {
 fn judge_guest(expected: &ExpectedGuest, report: &Report) -> Option<Found> {
     expected.guests.iter().find_map(|&number| {
         let guest = &report.guests[number];
-        let found = |what: String| Some(Found { what: format!("`{}` {what}", guest.name), at: guest.at });
+        let found = |what: String| {
+            Some(Found { what: format!("`{}` {what}", guest.name), missing: false, at: guest.at })
+        };
         if let Some(exit) = expected.exit
             && !exit_is(&guest.exit, exit)
         {
@@ -225,7 +247,7 @@ fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
                 1 => format!("there is one:{shown}"),
                 _ => format!("there are {found}:{shown}"),
             };
-            Some(Found { what, at })
+            Some(Found { what, missing: found < *count.start(), at })
         }
         PacketRule::Always { filter, among } => {
             let among = |packet: &Packet| among.as_ref().is_none_or(|among| among.matches(packet));
@@ -234,10 +256,10 @@ fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
             match odd.first() {
                 Some(first) => {
                     let what = format!("{} of {} are not:\n  {}", odd.len(), all.len(), first.line);
-                    Some(Found { what, at: first.at })
+                    Some(Found { what, missing: false, at: first.at })
                 }
                 None if all.is_empty() => {
-                    Some(Found { what: "there is no such packet".to_owned(), at: report.at })
+                    Some(Found { what: "there is no such packet".to_owned(), missing: true, at: report.at })
                 }
                 None => None,
             }
@@ -261,7 +283,7 @@ fn judge_ending(ending: ExpectedEnding, within: Option<Duration>, report: &Repor
         ExpectedEnding::Duration => report.ending == Ending::Duration,
     };
     let late = within.is_some_and(|within| report.at > Instant::START + within);
-    (!met || late).then(|| Found { what: format!("it is {}", report.ending), at: report.at })
+    (!met || late).then(|| Found { what: format!("it is {}", report.ending), missing: false, at: report.at })
 }
 
 /// With what it wrote to its error output, which is where programs say why.

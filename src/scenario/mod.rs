@@ -9,7 +9,7 @@
 //!   mistake.rs                      all that is wrong, told together
 //! ```
 //!
-//! This folder knows nothing of worlds, stacks or WebAssembly. Only [`load`] touches the file system.
+//! This folder knows nothing of worlds, stacks or WebAssembly. Only [`load`] and [`load_text`] touch the file system.
 
 mod address;
 pub mod assets;
@@ -59,6 +59,16 @@ pub fn load(path: &Path) -> Result<Plan, ScenarioError> {
             return Err(mistakes.into_error(path, &text));
         }
     };
+    load_text(text, path)
+}
+
+/// As [`load`], with the text that `path` would have: one that is not written yet.
+///
+/// # Errors
+///
+/// All mistakes in the text, in its order.
+pub fn load_text(text: &str, path: &Path) -> Result<Plan, ScenarioError> {
+    let mistakes = Mistakes::default();
     let plan = read(text, path, &mistakes, |spec, folder| {
         files::check(spec, folder, &mistakes);
         files::read_traces(spec, folder, &mistakes);

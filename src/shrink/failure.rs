@@ -1,0 +1,142 @@
+//! When two runs fail in the same way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::capture::is_port_of;
+use crate::guest::Exit;
+use crate::lab::{Report, Subject, Verdict};
+use crate::scenario::expectation::{Expectation, Expected};
+use crate::scenario::plan::Plan;
+use crate::sim::Ending;
+
+/// What a failure is told apart by. Neither when it comes nor what was written counts: those change with what is left
+/// out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    about: About,
+    /// Something did not come that should have.
+    missing: bool,
+    /// How the guests that it is about ended, by their names.
+    ends: BTreeMap<String, End>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum About {
+    /// An expectation, by its place in the scenario that is shrunk.
+    Expectation(usize),
+    Ending(&'static str),
+    Guest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    Code(u32),
+    /// The reason, and where.
+    Trap(String, String),
+    OutOfFuel,
+    Failed(String),
+    Stopped,
+}
+
+impl End {
+    fn of(exit: &Exit) -> End {
+        match exit {
+            Exit::Code(code) => End::Code(*code),
+            Exit::Trap { reason, backtrace } => End::Trap(reason.clone(), innermost(backtrace)),
+            Exit::OutOfFuel { .. } => End::OutOfFuel,
+            Exit::Failed(why) => End::Failed(why.clone()),
+            Exit::Stopped => End::Stopped,
+        }
+    }
+}
+
+/// The function that a backtrace begins with.
+fn innermost(backtrace: &str) -> String {
+    let frame = backtrace.lines().find(|line| line.trim_start().starts_with("0:"));
+    frame.unwrap_or_default().trim().to_owned()
+}
+
+/// Expectations of a plan by their places in the scenario that is shrunk.
+pub(super) type Numbers = [usize];
+
+impl Failure {
+    /// How a run failed, and the verdict that says so: the first of what the scenario itself expects, or else of what is
+    /// expected of every lab.
+    pub fn first(plan: &Plan, numbers: &Numbers, report: &Report) -> Option<(Failure, Verdict)> {
+        let unmet = report.verdicts.iter().filter(|verdict| !verdict.sometimes && !verdict.is_met());
+        let verdict = unmet.min_by_key(|verdict| verdict.subject)?;
+        Some((Failure::of(plan, numbers, report, verdict), verdict.clone()))
+    }
+
+    /// Every way in which a run failed.
+    pub fn all(plan: &Plan, numbers: &Numbers, report: &Report) -> Vec<Failure> {
+        let unmet = report.verdicts.iter().filter(|verdict| !verdict.sometimes && !verdict.is_met());
+        unmet.map(|verdict| Failure::of(plan, numbers, report, verdict)).collect()
+    }
+
+    fn of(plan: &Plan, numbers: &Numbers, report: &Report, verdict: &Verdict) -> Failure {
+        let (about, guests) = match verdict.subject {
+            Subject::Expectation(index) => {
+                let guests = match &plan.expectations[index].expected {
+                    Expected::Guest(expected) => expected.guests.clone(),
+                    Expected::Packets(_) | Expected::Golden { .. } => Vec::new(),
+                    Expected::Ending { .. } => waiting(report),
+                };
+                (About::Expectation(numbers[index]), guests)
+            }
+            Subject::Ending => {
+                let ending = match report.ending {
+                    Ending::Over => "over",
+                    Ending::Stalled => "stalled",
+                    Ending::Duration => "duration",
+                    Ending::Interrupted => "interrupted",
+                    Ending::Livelock(_) => "livelock",
+                };
+                (About::Ending(ending), waiting(report))
+            }
+            Subject::Guest(guest) => (About::Guest, vec![guest]),
+        };
+        let ends = guests.into_iter().map(|number| {
+            let guest = &report.guests[number];
+            (guest.name.clone(), End::of(&guest.exit))
+        });
+        let missing = verdict.found.as_ref().is_some_and(|found| found.missing);
+        Failure { about, missing, ends: ends.collect() }
+    }
+
+    /// The expectation that is not met, by its place in the scenario that is shrunk.
+    pub fn expectation(&self) -> Option<usize> {
+        match self.about {
+            About::Expectation(number) => Some(number),
+            About::Ending(_) | About::Guest => None,
+        }
+    }
+
+    /// The guests without which this would be another failure. Nobody can tell who was to send a packet that did not
+    /// come: that may be any.
+    pub fn guests(&self, plan: &Plan, numbers: &Numbers) -> BTreeSet<usize> {
+        let names = plan.guests.iter().map(|guest| guest.name.as_str()).enumerate();
+        if self.missing {
+            return names.map(|(number, _)| number).collect();
+        }
+        let place = numbers.iter().position(|number| self.expectation() == Some(*number));
+        let looked_at = match place.map(|place| &plan.expectations[place]) {
+            Some(Expectation { expected: Expected::Packets(packets), .. }) => packets.at.as_slice(),
+            Some(_) | None => &[],
+        };
+        let is_named = |guest: &str| {
+            let has_port = |port: &String| is_port_of(port, guest) || is_port_of(guest, port);
+            self.ends.contains_key(guest) || looked_at.iter().any(has_port)
+        };
+        names.filter(|(_, guest)| is_named(guest)).map(|(number, _)| number).collect()
+    }
+}
+
+/// Guests that the lab's end found still at work, and that it would have waited for.
+fn waiting(report: &Report) -> Vec<usize> {
+    let guests = report.guests.iter().enumerate();
+    guests
+        .filter(|(_, guest)| guest.exit == Exit::Stopped && !guest.background)
+        .map(|(number, _)| number)
+        .collect()
+}

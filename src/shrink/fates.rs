@@ -1,0 +1,260 @@
+//! What became of the frames of a link, read from a run's records; and the lists that say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use toml_edit::{Array, InlineTable, Item, TableLike, Value, value};
+
+use super::knobs::{self, DIRECTIONS, Knob};
+use super::script::{Place, Script};
+use crate::capture::{Record, Way};
+use crate::lab::Report;
+use crate::network::PacketId;
+use crate::network::link::{DropReason, LinkParameters, Rate};
+use crate::scenario::plan::{LinkPlan, Plan};
+
+/// Fates of single frames of one direction, by their numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fates {
+    pub drop: Vec<u64>,
+    pub delayed: Vec<(u64, Duration)>,
+    pub duplicated: Vec<u64>,
+    /// The delay of all others, where it was random.
+    pub delay: Option<Duration>,
+}
+
+/// A frame that was offered to a direction, and how its copies arrived.
+struct Offered<'a> {
+    sent: &'a Record,
+    arrivals: Vec<&'a Record>,
+}
+
+/// The frames that left by one port, in the order in which the link counts them, and their arrivals at the other.
+fn offered<'a>(records: &'a [Record], from: u32, to: u32) -> Vec<Offered<'a>> {
+    let mut offered: Vec<Offered<'a>> = Vec::new();
+    let mut last: BTreeMap<PacketId, usize> = BTreeMap::new();
+    for record in records {
+        match record.way {
+            Way::Outbound if record.port == from => {
+                // A frame that waits in the queue may be dropped later, which is a record of its own.
+                let late = match record.dropped {
+                    Some(DropReason::Loss | DropReason::Listed | DropReason::TooLong) | None => false,
+                    Some(_) => {
+                        last.get(&record.frame.id).is_some_and(|&at| offered[at].sent.dropped.is_none())
+                    }
+                };
+                if !late {
+                    last.insert(record.frame.id, offered.len());
+                    offered.push(Offered { sent: record, arrivals: Vec::new() });
+                }
+            }
+            Way::Inbound if record.port == to => {
+                if let Some(&at) = last.get(&record.frame.id) {
+                    offered[at].arrivals.push(record);
+                }
+            }
+            Way::Outbound | Way::Inbound => {}
+        }
+    }
+    offered
+}
+
+/// True if chance delays frames, and nothing else but the link's own delay does.
+fn is_delay_random(parameters: &LinkParameters) -> bool {
+    (!parameters.jitter.is_none() || parameters.reorder.gap > 0) && parameters.rate == Rate::Unlimited
+}
+
+/// What became of the frames of one direction of a link. One that arrived altered counts as dropped: the checksums of its
+/// receiver see to that.
+pub(super) fn of_direction(link: &LinkPlan, direction: usize, report: &Report) -> Option<Fates> {
+    let port = |end: usize| {
+        let port = report.session.ports.iter().position(|port| port.name == link.ends[end].name);
+        port.and_then(|port| u32::try_from(port).ok())
+    };
+    let offered = offered(&report.records, port(direction)?, port(1 - direction)?);
+    let latency =
+        |offered: &Offered<'_>| offered.arrivals.first().map(|first| first.at.since(offered.sent.at));
+    let mut fates = Fates::default();
+    if is_delay_random(&link.directions[direction]) {
+        fates.delay = offered.iter().filter_map(latency).min();
+    }
+    for (number, frame) in (1..).zip(&offered) {
+        let altered = frame.arrivals.first().is_some_and(|first| first.frame.bytes != frame.sent.frame.bytes);
+        let lost = matches!(frame.sent.dropped, Some(DropReason::Loss | DropReason::Listed));
+        if lost || altered {
+            fates.drop.push(number);
+            continue;
+        }
+        if frame.arrivals.len() > 1 {
+            fates.duplicated.push(number);
+        }
+        let late = fates.delay.zip(latency(frame)).map(|(delay, latency)| latency.saturating_sub(delay));
+        fates.delayed.extend(late.filter(|late| !late.is_zero()).map(|late| (number, late)));
+    }
+    Some(fates)
+}
+
+/// Knobs that draw, and those that go with them.
+const RANDOM: [&str; 3] = ["loss", "duplicate", "corrupt"];
+const RANDOM_DELAY: [&str; 5] = ["jitter", "distribution", "correlation", "in_order", "reorder"];
+const LISTS: [&str; 3] = ["drop", "delayed", "duplicated"];
+
+/// Cables whose randomness lists can take the place of: where they are described, and which link they are.
+pub(super) fn random_cables(script: &Script, plan: &Plan) -> Vec<(Place, usize)> {
+    let is_random = |place: &Place| {
+        let inside = DIRECTIONS.map(|direction| [place.as_slice(), &[direction.to_owned()]].concat());
+        let tables = inside.iter().chain([place]);
+        let drawing = |key: &String| RANDOM.contains(&key.as_str()) || RANDOM_DELAY.contains(&key.as_str());
+        tables.flat_map(|place| script.keys(place)).any(|key| drawing(&key))
+    };
+    let cables = knobs::cables(script).into_iter().filter(|(_, place)| is_random(place));
+    cables
+        .filter_map(|(name, place)| {
+            let is_it = |link: &LinkPlan| match place[0].as_str() {
+                "link" => link.name == name,
+                _ => link.name.rsplit_once(':').is_some_and(|(port, _)| port == name),
+            };
+            let link = plan.links.iter().position(is_it)?;
+            Some((place, link))
+        })
+        .collect()
+}
+
+/// The script with lists in place of chance, on these cables.
+pub(super) fn with_lists(
+    script: &Script,
+    plan: &Plan,
+    report: &Report,
+    cables: &[(Place, usize)],
+) -> Option<Script> {
+    let mut script = script.clone();
+    for (place, link) in cables {
+        let link = &plan.links[*link];
+        let delays_too = link.directions.iter().all(|parameters| {
+            is_delay_random(parameters) || (parameters.jitter.is_none() && parameters.reorder.gap == 0)
+        });
+        let mut replaced = [&RANDOM[..], &LISTS[..]].concat();
+        if delays_too {
+            replaced.extend(RANDOM_DELAY);
+        }
+        let inside = DIRECTIONS.map(|direction| [place.as_slice(), &[direction.to_owned()]].concat());
+        for table in inside.iter().chain([place]) {
+            script.edit(table, |table| replaced.iter().for_each(|key| drop(table.remove(key))));
+        }
+        for (direction, place_inside) in inside.iter().enumerate() {
+            let mut fates = of_direction(link, direction, report)?;
+            if !delays_too {
+                (fates.delay, fates.delayed) = (None, Vec::new());
+            }
+            write(&mut script, place, DIRECTIONS[direction], &fates)?;
+            knobs::drop_if_empty(&mut script, place_inside);
+        }
+        knobs::drop_if_empty(&mut script, place);
+        forget_chance(&mut script, &link.name);
+    }
+    Some(script)
+}
+
+fn write(script: &mut Script, cable: &Place, direction: &str, fates: &Fates) -> Option<()> {
+    if *fates == Fates::default() {
+        return Some(());
+    }
+    let numbers =
+        |list: &[u64]| value(list.iter().map(|&n| i64::try_from(n).unwrap_or(i64::MAX)).collect::<Array>());
+    let place = [cable.as_slice(), &[direction.to_owned()]].concat();
+    if script.table(&place).is_none() {
+        script.edit(cable, |table| drop(table.insert(direction, value(InlineTable::new()))))?;
+    }
+    script.edit(&place, |table| {
+        if let Some(delay) = fates.delay {
+            table.insert("delay", knobs::duration(delay));
+        }
+        if !fates.drop.is_empty() {
+            table.insert("drop", numbers(&fates.drop));
+        }
+        if !fates.delayed.is_empty() {
+            let entries = fates.delayed.iter().map(|&(frame, by)| {
+                let mut entry = InlineTable::new();
+                entry.insert("frame", Value::from(i64::try_from(frame).unwrap_or(i64::MAX)));
+                if let Item::Value(by) = knobs::duration(by) {
+                    entry.insert("by", by);
+                }
+                Value::InlineTable(entry)
+            });
+            table.insert("delayed", value(entries.collect::<Array>()));
+        }
+        if !fates.duplicated.is_empty() {
+            table.insert("duplicated", numbers(&fates.duplicated));
+        }
+    })
+}
+
+/// Entries of the timeline do not set chance again where lists have taken its place.
+fn forget_chance(script: &mut Script, link: &str) {
+    let mut idle = BTreeSet::new();
+    for entry in 0..script.entries() {
+        let place = vec!["at".to_owned(), entry.to_string()];
+        let is_about = |table: &dyn TableLike| match table.get("link") {
+            Some(item) if item.is_str() => item.as_str() == Some(link),
+            Some(item) => {
+                item.as_array().is_some_and(|links| links.iter().any(|name| name.as_str() == Some(link)))
+            }
+            None => false,
+        };
+        if !script.table(&place).is_some_and(is_about) {
+            continue;
+        }
+        let set = [place.as_slice(), &["set".to_owned()]].concat();
+        script.edit(&set, |table| RANDOM.iter().for_each(|key| drop(table.remove(key))));
+        if script.table(&set).is_some_and(|table| table.is_empty()) {
+            idle.insert(entry);
+        }
+    }
+    script.remove_entries(&idle);
+}
+
+/// A frame that a list names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Listed {
+    pub knob: Knob,
+    pub frame: i64,
+}
+
+fn frame_of(entry: &Value) -> Option<i64> {
+    entry.as_integer().or_else(|| entry.as_inline_table()?.get("frame")?.as_integer())
+}
+
+/// All frames that lists name.
+pub(super) fn listed(script: &Script) -> Vec<Listed> {
+    let lists = knobs::knobs(script).into_iter().filter(|knob| LISTS.contains(&knob.key.as_str()));
+    let of = |knob: Knob| {
+        let list = script.table(&knob.place).and_then(|table| table.get(&knob.key)).and_then(Item::as_array);
+        let frames: Vec<i64> = list.into_iter().flatten().filter_map(frame_of).collect();
+        frames.into_iter().map(move |frame| Listed { knob: knob.clone(), frame })
+    };
+    lists.flat_map(of).collect()
+}
+
+/// The script without these frames in its lists.
+pub(super) fn without_listed(script: &Script, gone: &BTreeSet<Listed>) -> Script {
+    let mut script = script.clone();
+    for knob in gone.iter().map(|listed| &listed.knob).collect::<BTreeSet<_>>() {
+        let frames: BTreeSet<i64> =
+            gone.iter().filter(|listed| listed.knob == *knob).map(|listed| listed.frame).collect();
+        script.edit(&knob.place, |table| {
+            let list = table.get_mut(&knob.key).and_then(Item::as_array_mut);
+            let empty = list.is_some_and(|list| {
+                list.retain(|entry| !frame_of(entry).is_some_and(|frame| frames.contains(&frame)));
+                list.fmt();
+                list.is_empty()
+            });
+            if empty {
+                table.remove(&knob.key);
+            }
+        });
+        if knob.place[0] != "at" {
+            knobs::drop_if_empty(&mut script, &knob.place);
+        }
+    }
+    script
+}
