@@ -38,8 +38,22 @@ impl fmt::Display for Ending {
 /// Rounds at one instant that are taken for endless.
 const ROUNDS_AT_ONE_INSTANT_MAX: u64 = 50_000_000;
 
-/// Runs `world` to its end. `turn` is called after each round with what happened; it answers false to stop.
+/// Runs `world` to its end and stops what is still there. `turn` is called after each round with what happened; it
+/// answers false to stop.
 pub fn run(
+    world: &mut World,
+    duration: Option<Duration>,
+    mut turn: impl FnMut(&World, Vec<Report>) -> bool,
+) -> Ending {
+    let ending = until_end(world, duration, &mut turn);
+    world.stop();
+    let reports = world.take_reports();
+    turn(world, reports);
+    ending
+}
+
+/// As [`run`], but leaves guests that did not end as they are, to be looked at.
+pub fn until_end(
     world: &mut World,
     duration: Option<Duration>,
     mut turn: impl FnMut(&World, Vec<Report>) -> bool,
@@ -70,8 +84,9 @@ pub fn run(
             Some(at) => now = at,
         }
     };
-    world.stop();
-    let reports = world.take_reports();
-    turn(world, reports);
+    if ending == Ending::Duration {
+        // The clock goes on to the end, though nothing happens there.
+        world.poll(end.unwrap_or(now));
+    }
     ending
 }

@@ -10,6 +10,7 @@ const ORDER: &[&[&str]] = &[
     &["rng", "event"],
     &["network"],
     &["capture"],
+    &["filter"],
     &["node"],
     &["protocol"],
     &["scenario"],
@@ -18,6 +19,7 @@ const ORDER: &[&[&str]] = &[
     &["world"],
     &["sim"],
     &["live", "lab"],
+    &["sweep"],
     &["lib"],
 ];
 
@@ -26,7 +28,7 @@ const ALONE: &[(&[&str], &[&str])] = &[
     (&["wasmtime::", "wasmtime_wasi::", "wiggle::"], &["guest/", "abi/"]),
     (&["smoltcp::iface", "smoltcp::socket", "smoltcp::phy"], &["node/"]),
     (&["std::time::Instant", "SystemTime", "UNIX_EPOCH"], &["live/"]),
-    (&["std::thread", "crossbeam_channel", "std::sync::mpsc"], &["live/"]),
+    (&["std::thread", "crossbeam_channel", "std::sync::mpsc"], &["live/", "sweep.rs"]),
     (&["std::net::Tcp", "std::net::Udp", "std::os::", "nix::", "signal_hook"], &["live/"]),
     (&["std::fs", "fs::read", "File::open", "File::create"], &["cli/", "scenario/", "live/"]),
     (&["std::env", "env::var"], &["cli/"]),

@@ -91,8 +91,8 @@ macro_rules! labs {
 
 labs! {
     abi_answers broken cable clock_exact clock_skew crashed echo echo6 echo_rust handshake hostile http http_go inherited injected
-    killed linger link_down loopback loss_later lossy many multihomed nostd partition paused policy rebound replicas restarts
-    stalled stdio time trunk udp udp6 unreachable
+    killed linger link_down loopback loss_later lossy many multihomed nostd partition path_mtu paused policy rebound replicas restarts
+    stalled stdio time trunk udp udp6 udp_lossy unreachable
 }
 
 #[test]
@@ -157,8 +157,8 @@ fn waits_that_ended_early_are_not_kept() {
     let plan = guestnet::scenario::parse(text, Path::new("waits.toml")).unwrap();
     let assets = Assets::read(&plan);
     let settings = EngineSettings { cache_folder: Some(scenario::cache()), guests: 2 };
-    let mut engine = Engine::new(settings).unwrap();
-    let mut world = World::new(&plan, &assets, Settings::sim(&plan, SEED), &mut engine, &mut |_| ());
+    let engine = Engine::new(settings).unwrap();
+    let mut world = World::new(&plan, &assets, Settings::sim(&plan, SEED), &engine, &mut |_| ());
     let mut pending_max = 0;
     let mut ends = Vec::new();
     sim::run(&mut world, None, |world, reports| {

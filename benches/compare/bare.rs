@@ -18,8 +18,8 @@ use smoltcp::wire::{EthernetAddress, HardwareAddress, IpCidr};
 const BUFFER_BYTES: usize = 64 * 1024;
 const PORT: u16 = 5001;
 
-/// Who computes checksums: guestnet's stacks do when they send and trust what they receive, as nothing between
-/// them can break a frame.
+/// Who computes checksums. guestnet's stacks trust what they receive, as nothing between them can break a frame, and
+/// fill TCP's in where a capture or a TAP can see them.
 #[derive(Clone, Copy)]
 pub enum Checksums {
     Both,
@@ -179,7 +179,7 @@ pub fn bulk(bytes: u64, checksums: Checksums) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Seconds for one byte there and back, with checksums as guestnet has them.
+/// Seconds for one byte there and back, with checksums computed by the sender.
 pub fn ping_pong(rounds: u64) -> f64 {
     let mut pair = Pair::connect(Checksums::Sent);
     let mut byte = [0];

@@ -1,6 +1,5 @@
 //! guestnet's own side: two guests on a switch, every link ideal, MTU 1500.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,7 +20,7 @@ pub enum Mode {
 }
 
 pub struct Lab {
-    engine: RefCell<Engine>,
+    engine: Engine,
     interrupt: Interrupt,
 }
 
@@ -43,7 +42,7 @@ impl Lab {
     /// A lab of up to so many guests.
     pub fn new(guests: usize) -> Self {
         let engine = Engine::new(EngineSettings { cache_folder: None, guests }).expect("a compiler");
-        Self { engine: RefCell::new(engine), interrupt: Interrupt::register().expect("signal handlers") }
+        Self { engine, interrupt: Interrupt::register().expect("signal handlers") }
     }
 
     /// A world that has not run yet: modules are compiled.
@@ -53,7 +52,7 @@ impl Lab {
             Mode::Sim => Settings::sim(&plan, 1),
             Mode::Live => Settings::live(Duration::ZERO, 1),
         };
-        World::new(&plan, &Assets::read(&plan), settings, &mut self.engine.borrow_mut(), &mut |_| ())
+        World::new(&plan, &Assets::read(&plan), settings, &self.engine, &mut |_| ())
     }
 
     /// Seconds by the host's clock, the capture's completion included.

@@ -3,7 +3,7 @@
 #![no_main]
 
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use guestnet::guest::{Engine, EngineSettings, Exit};
@@ -26,8 +26,8 @@ bind = "0.0.0.0:7"
 "#;
 const GUEST: &[u8] = include_bytes!("../../tests/guests/wat/abi_edge.wat");
 
-static ENGINE: LazyLock<Mutex<Engine>> =
-    LazyLock::new(|| Mutex::new(Engine::new(EngineSettings::default()).expect("an engine")));
+static ENGINE: LazyLock<Engine> =
+    LazyLock::new(|| Engine::new(EngineSettings::default()).expect("an engine"));
 
 fn plan() -> Plan {
     guestnet::scenario::parse(LAB, Path::new("fuzz.toml")).expect("the lab is right")
@@ -39,8 +39,7 @@ fuzz_target!(|data: &[u8]| {
     assets.insert(plan.guests[0].module.clone(), GUEST.to_vec());
     assets.insert(PathBuf::from("input"), data.to_vec());
     plan.guests[0].stdin = StdinPlan::File(PathBuf::from("input"));
-    let mut engine = ENGINE.lock().expect("nobody panicked");
-    let mut world = World::new(&plan, &assets, Settings::sim(&plan, 1), &mut engine, &mut |_| ());
+    let mut world = World::new(&plan, &assets, Settings::sim(&plan, 1), &ENGINE, &mut |_| ());
     let mut exits = Vec::new();
     sim::run(&mut world, Some(Duration::from_secs(60)), |_, reports| {
         exits.extend(reports.into_iter().filter_map(|report| match report {

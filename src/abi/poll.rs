@@ -8,7 +8,7 @@ use wiggle::{GuestMemory, GuestPtr};
 use super::errno::errno;
 use super::rights::Rights;
 use super::table::{Descriptor, NetworkKind, Stdio};
-use super::{Context, lock, suspend};
+use super::{Context, suspend};
 use crate::node::{Interest, Node, ObjectId, Readiness};
 use crate::time::Instant;
 

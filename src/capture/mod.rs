@@ -52,6 +52,12 @@ pub struct PortInfo {
     pub description: String,
 }
 
+/// True if the port called `port` is `name`, or one of the ports of the guest, router or switch called `name`:
+/// `r1` is all of `r1.lan` and `r1.wan`.
+pub fn is_port_of(port: &str, name: &str) -> bool {
+    port.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
 /// Which way a frame crossed a port, as the port's own device sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -78,6 +84,15 @@ pub trait Sink: Send {
     /// Takes a record. An I/O error is returned once, by the call that met it; the sink is dead from
     /// then on, takes further records without a word and says so again in [`Sink::close`].
     fn record(&mut self, record: &Record) -> io::Result<()>;
+
+    /// Takes many at once, as if one after the other; the first error is returned.
+    fn records(&mut self, records: &[Record]) -> io::Result<()> {
+        let mut first = Ok(());
+        for record in records {
+            first = first.and(self.record(record));
+        }
+        first
+    }
 
     /// Hands everything taken so far to the underlying writer and flushes that. Errors as in
     /// [`Sink::record`].

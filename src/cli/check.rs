@@ -23,7 +23,7 @@ pub struct Arguments {
 
 pub fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
-    let mut engine = super::lab::engine(1)?;
+    let engine = super::lab::engine(1)?;
     for path in &arguments.paths {
         let plan = match guestnet::scenario::load(path) {
             Ok(plan) => plan,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::process::ExitCode;
 
+use guestnet::live::LiveError;
 use guestnet::live::tap::TapError;
 use guestnet::scenario::ScenarioError;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
@@ -25,6 +26,9 @@ pub enum Failure {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Tap(#[from] TapError),
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Live(#[from] LiveError),
     #[error("{what}: {error}")]
     Io { what: String, error: io::Error },
     #[error("{0}")]
@@ -44,7 +48,7 @@ impl Failure {
     fn code(&self) -> ExitCode {
         match self {
             Failure::Scenario(_) | Failure::Usage { .. } => ExitCode::from(2),
-            Failure::Tap(_) | Failure::Io { .. } | Failure::Other(_) => ExitCode::FAILURE,
+            Failure::Tap(_) | Failure::Live(_) | Failure::Io { .. } | Failure::Other(_) => ExitCode::FAILURE,
         }
     }
 

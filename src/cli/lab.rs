@@ -8,7 +8,7 @@ use guestnet::scenario::plan::{DirectoryPlan, Plan};
 use super::Failure;
 
 /// Where compiled modules are kept between runs: `$XDG_CACHE_HOME/guestnet`, or `~/.cache/guestnet`.
-fn cache_folder() -> Option<PathBuf> {
+pub fn cache_folder() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand. They parse, call the library and choose the exit code.
 //!
 //! - `run`: a lab or one guest; with `console` (what a person sees) and `sinks` (where captures go).
+//! - `test`: scenarios held against what they expect; with `seeds` and `test_report`.
 //! - `check`: a scenario without running it.
 //! - `docs`, `paper`: the guest ABI's page, man pages, shell completions.
 //! - `failure`: an error on its way to the terminal, with its exit code.
@@ -12,7 +13,10 @@ mod failure;
 mod lab;
 mod paper;
 mod run;
+mod seeds;
 mod sinks;
+mod test;
+mod test_report;
 
 use std::process::ExitCode;
 
@@ -35,6 +39,7 @@ Ctrl-C did.";
 #[derive(Subcommand)]
 enum Command {
     Run(Box<run::Arguments>),
+    Test(test::Arguments),
     Check(check::Arguments),
     Docs(docs::Arguments),
     Man(paper::Man),
@@ -45,6 +50,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(arguments) => run::run(*arguments),
+        Command::Test(arguments) => test::test(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Docs(arguments) => docs::docs(&arguments),
         Command::Man(arguments) => paper::man(&arguments),

@@ -67,29 +67,31 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let settings = settings(&arguments, &plan)?;
     let seed = settings.seed;
     let outside = if arguments.sim { Outside::default() } else { outside(&plan)? };
-    let mut engine = lab::engine(plan.guests.len())?;
+    let engine = lab::engine(plan.guests.len())?;
     let style = Style {
         quiet: arguments.quiet,
         stdout_taken: arguments.capture.takes_stdout(),
         trace: arguments.trace.clone(),
     };
     let mut console = Console::new(&plan, &style)?;
-    let mut world = World::new(&plan, &assets, settings, &mut engine, &mut |guest| console.compiling(guest));
+    let mut world = World::new(&plan, &assets, settings, &engine, &mut |guest| console.compiling(guest));
     if let Some(sink) = arguments.capture.open(&world)? {
         world.set_sink(sink);
     }
     let duration = arguments.duration.or(plan.duration);
-    let ending = if arguments.sim {
-        sim::run(&mut world, duration, |world, reports| {
+    let ended = if arguments.sim {
+        Ok(sim::run(&mut world, duration, |world, reports| {
             console.show(world, reports) && !interrupt.is_requested()
-        })
+        }))
     } else {
         let outside =
             Outside { follow: arguments.capture.takes_stdout(), refresh: console.refresh(), ..outside };
         let turn = |world: &World, reports| console.show(world, reports);
-        live::run(&mut world, outside, &interrupt, duration, turn).map_err(Failure::io("the lab"))?
+        live::run(&mut world, outside, &interrupt, duration, turn)
     };
+    // However it ended, the capture is whole.
     let captured = world.close_sink();
+    let ending = ended?;
     let summary = summary(&arguments, &plan, &world, &console, seed);
     let code = console.finish(&world, ending, &summary)?;
     captured.map_err(arguments.capture.failed())?;

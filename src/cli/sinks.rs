@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use guestnet::capture::{Fan, Group, PortInfo, Session, Sink, Writer};
+use guestnet::capture::{Fan, Group, PortInfo, Session, Sink, Writer, is_port_of};
 use guestnet::live::capture::Threaded;
 use guestnet::world::World;
 
@@ -63,11 +63,8 @@ impl Capture {
 
     /// The ports that `--capture-at` names, in the lab's order: `r1` is all of `r1.lan` and `r1.wan`.
     fn ports(&self, session: &Session) -> Result<Vec<u32>, Failure> {
-        let is_of = |port: &str, name: &str| {
-            port.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
         if let Some(name) =
-            self.capture_at.iter().find(|name| !session.ports.iter().any(|port| is_of(&port.name, name)))
+            self.capture_at.iter().find(|name| !session.ports.iter().any(|port| is_port_of(&port.name, name)))
         {
             let known: Vec<_> = session.ports.iter().take(20).map(|port| port.name.as_str()).collect();
             let more = if session.ports.len() > known.len() { ", ..." } else { "" };
@@ -76,7 +73,7 @@ impl Capture {
                 format!("its ports are {}{more}", known.join(", ")),
             ));
         }
-        let wanted = |port: &PortInfo| self.capture_at.iter().any(|name| is_of(&port.name, name));
+        let wanted = |port: &PortInfo| self.capture_at.iter().any(|name| is_port_of(&port.name, name));
         Ok((0..).zip(&session.ports).filter(|(_, port)| wanted(port)).map(|(number, _)| number).collect())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use wasmtime::{Cache, CacheConfig, Config, InstancePre, Linker, Module};
 
@@ -27,7 +28,7 @@ const FIBER_STACK_BYTES: usize = 768 * 1024;
 pub struct Engine {
     engine: wasmtime::Engine,
     linker: Linker<abi::Context>,
-    programs: BTreeMap<PathBuf, Program>,
+    programs: Mutex<BTreeMap<PathBuf, Program>>,
 }
 
 /// A compiled module whose imports are all there.
@@ -58,17 +59,19 @@ impl Engine {
         let engine = wasmtime::Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         abi::add_to_linker(&mut linker)?;
-        Ok(Engine { engine, linker, programs: BTreeMap::new() })
+        Ok(Engine { engine, linker, programs: Mutex::default() })
     }
 
     /// Compiles the module read from `path`, binary or text, once. A module without `_start`, with an import that nobody has, or that
     /// does not validate ends its guest alone.
-    pub fn load(&mut self, path: &Path, bytes: &[u8]) -> Result<Program, Exit> {
-        if let Some(program) = self.programs.get(path) {
+    pub fn load(&self, path: &Path, bytes: &[u8]) -> Result<Program, Exit> {
+        // A panic of the compiler leaves the table whole.
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(program) = programs.get(path) {
             return Ok(program.clone());
         }
         let program = self.compile(path, bytes).map_err(|error| Exit::Failed(format!("{error:#}")))?;
-        self.programs.insert(path.to_owned(), program.clone());
+        programs.insert(path.to_owned(), program.clone());
         Ok(program)
     }
 

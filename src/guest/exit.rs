@@ -35,7 +35,7 @@ impl Exit {
             // The backtrace is a cause of its own, and stands first: what happened is said by the others.
             None => {
                 let causes = error.chain().map(ToString::to_string).filter(|cause| *cause != backtrace);
-                Exit::Failed(causes.collect::<Vec<_>>().join(": "))
+                Exit::Failed(failure(&causes.collect::<Vec<_>>().join(": ")))
             }
         }
     }
@@ -60,6 +60,18 @@ impl Exit {
     pub fn is_success(&self) -> bool {
         matches!(self, Exit::Code(0) | Exit::Killed)
     }
+}
+
+/// What could not be had, and by which limit where that is known.
+fn failure(error: &str) -> String {
+    // ENOMEM comes from mmap(2), under whichever of wasmtime's error types.
+    if error.ends_with("(os error 12)") {
+        return format!(
+            "{error}: memory is short, or the lab has more mappings than vm.max_map_count allows (three for each \
+             guest; 65530 if nobody raised it, enough for 21,000 guests): sysctl -w vm.max_map_count=1000000"
+        );
+    }
+    error.to_owned()
 }
 
 impl fmt::Display for Exit {

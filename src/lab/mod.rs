@@ -23,26 +23,31 @@
 //! A lab is compiled once and run as often as wanted. This folder is the library's front; it knows nothing of
 //! terminals, files of captures, or wall-clock time.
 
+mod packets;
 mod record;
 mod report;
+mod verdict;
 
-pub use report::{GuestReport, Report};
+pub use report::{Call, GuestReport, Report};
+pub use verdict::{Found, Verdict};
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use crate::guest::{Engine, EngineSettings};
 use crate::scenario::assets::Assets;
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, ScenarioError};
 use crate::sim;
+use crate::time::Instant;
 use crate::world::{Settings, World};
 
 /// A lab, ready to be run.
 pub struct Lab {
+    /// The scenario file, if it came from one.
+    path: Option<PathBuf>,
     plan: Plan,
     assets: Assets,
-    engine: Mutex<Engine>,
+    engine: Engine,
     trace: bool,
 }
 
@@ -59,7 +64,7 @@ impl Lab {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Lab, ScenarioError> {
         let plan = scenario::load(path.as_ref())?;
         let assets = Assets::read(&plan);
-        Ok(Lab::new(plan, assets))
+        Ok(Lab { path: Some(path.as_ref().to_owned()), ..Lab::new(plan, assets) })
     }
 
     /// A scenario from its text. `path` names it in messages, and the paths in it are relative to that folder;
@@ -86,7 +91,7 @@ impl Lab {
     pub fn new(plan: Plan, assets: Assets) -> Lab {
         let settings = EngineSettings { guests: plan.guests.len(), ..EngineSettings::default() };
         let engine = Engine::new(settings).expect("the compiler knows this processor");
-        Lab { plan, assets, engine: Mutex::new(engine), trace: false }
+        Lab { path: None, plan, assets, engine, trace: false }
     }
 
     /// Keeps compiled modules in `folder`, for later labs and later processes.
@@ -98,7 +103,7 @@ impl Lab {
     pub fn with_cache(self, folder: impl Into<PathBuf>) -> Lab {
         let settings = EngineSettings { guests: self.plan.guests.len(), cache_folder: Some(folder.into()) };
         let engine = Engine::new(settings).expect("the compiler knows this processor");
-        Lab { engine: Mutex::new(engine), ..self }
+        Lab { engine, ..self }
     }
 
     /// Has reports tell the guests' calls too.
@@ -112,6 +117,11 @@ impl Lab {
         self.assets.insert(path.as_ref().to_owned(), module.into());
     }
 
+    /// The file that the lab was read from.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -121,21 +131,34 @@ impl Lab {
         &mut self.plan
     }
 
+    /// The last calls of all guests up to `at`, a line each: the lab is run again, with its calls traced.
+    pub fn calls_before(&self, seed: u64, at: Instant, count: usize) -> Vec<String> {
+        let mut report = self.run_with(seed, true);
+        report.calls.retain(|call| call.at <= at);
+        let last = report.calls.split_off(report.calls.len().saturating_sub(count));
+        last.into_iter().map(|call| format!("{} {}", report.guests[call.guest].name, call.line)).collect()
+    }
+
     /// Runs the lab in virtual time until it ends, or its duration is over.
     pub fn run(&self, seed: u64) -> Report {
-        let settings = Settings { trace: self.trace, ..Settings::sim(&self.plan, seed) };
-        let mut world = {
-            // A panic elsewhere leaves compiled modules as they were.
-            let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
-            World::new(&self.plan, &self.assets, settings, &mut engine, &mut |_| ())
-        };
+        self.run_with(seed, self.trace)
+    }
+
+    fn run_with(&self, seed: u64, trace: bool) -> Report {
+        let settings = Settings { trace, ..Settings::sim(&self.plan, seed) };
+        let mut world = World::new(&self.plan, &self.assets, settings, &self.engine, &mut |_| ());
         let records = record::Records::default();
         world.set_sink(Box::new(records.clone()));
         let mut gathered = report::Gathered::new(&self.plan);
-        let ending = sim::run(&mut world, self.plan.duration, |_, reports| {
-            gathered.extend(reports);
+        let ending = sim::until_end(&mut world, self.plan.duration, |world, reports| {
+            gathered.extend(world.now(), reports);
             true
         });
-        gathered.finish(seed, ending, &world, records.take())
+        let end = report::End { ending, netstat: world.netstat() };
+        world.stop();
+        gathered.extend(world.now(), world.take_reports());
+        let mut report = gathered.finish(seed, end, &world, records.take());
+        report.verdicts = verdict::judge(&self.plan, &self.assets, &report);
+        report
     }
 }

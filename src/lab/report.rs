@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::Verdict;
 use crate::capture::{Record, Session, Writer};
 use crate::guest::Exit;
 use crate::node::OutputStream;
@@ -18,10 +19,10 @@ pub struct GuestReport {
     /// It was to be stopped with the lab.
     pub background: bool,
     pub exit: Exit,
+    /// When it ended.
+    pub at: Instant,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
-    /// Its calls, as strace shows them, if they were traced.
-    pub calls: Vec<String>,
 }
 
 impl GuestReport {
@@ -48,6 +49,17 @@ impl GuestReport {
     }
 }
 
+/// A guest's call, as strace shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// When it was answered.
+    pub at: Instant,
+    /// By its place in the plan.
+    pub guest: usize,
+    /// `0.060864000 connect(5, "10.0.0.2:7", [6]) = 0`.
+    pub line: String,
+}
+
 /// What came of a run. Two runs with the same seed have equal reports.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -60,6 +72,12 @@ pub struct Report {
     pub totals: Totals,
     /// Frames that devices dropped on their own account, by reason.
     pub device_drops: Vec<(&'static str, u64)>,
+    /// The guests' calls in the order in which they were answered, as strace shows them, if they were traced.
+    pub calls: Vec<Call>,
+    /// Every guest's sockets when the lab ended, as netstat(8) lists them.
+    pub netstat: String,
+    /// What became of what the scenario expects, and of what is expected of every lab.
+    pub verdicts: Vec<Verdict>,
     /// Every frame at every port that it crossed, in order.
     pub records: Vec<Record>,
     /// The ports that records name by number.
@@ -77,9 +95,18 @@ impl Report {
             .unwrap_or_else(|| panic!("lab `{}` has no guest `{name}`", self.lab))
     }
 
-    /// Every guest succeeded.
+    /// A guest's calls, if they were traced.
+    pub fn calls_of(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.calls
+            .iter()
+            .filter(move |call| self.guests[call.guest].name == name)
+            .map(|call| call.line.as_str())
+    }
+
+    /// Everything that was expected came true. Where the scenario expects nothing, that is: the lab ended by itself,
+    /// and every guest that is not in the background exited with 0.
     pub fn is_success(&self) -> bool {
-        self.guests.iter().all(GuestReport::is_success)
+        self.verdicts.iter().all(Verdict::is_met)
     }
 
     /// The run's pcapng file.
@@ -106,13 +133,24 @@ impl fmt::Display for Report {
             }
         }
         let Totals { frames, bytes, dropped } = self.totals;
-        write!(f, "{} at {} s: {frames} frames, {bytes} bytes, {dropped} dropped", self.ending, self.at)
+        write!(f, "{} at {} s: {frames} frames, {bytes} bytes, {dropped} dropped", self.ending, self.at)?;
+        self.verdicts
+            .iter()
+            .filter(|verdict| !verdict.is_met())
+            .try_for_each(|verdict| write!(f, "\n{verdict}"))
     }
+}
+
+/// How a run ended, and what there was then.
+pub(super) struct End {
+    pub ending: Ending,
+    pub netstat: String,
 }
 
 /// A report in the making.
 pub(super) struct Gathered {
     guests: Vec<GuestReport>,
+    calls: Vec<Call>,
 }
 
 impl Gathered {
@@ -121,24 +159,28 @@ impl Gathered {
             name: guest.name.clone(),
             background: guest.background,
             exit: Exit::Stopped,
+            at: Instant::FAR_FUTURE,
             stdout: Vec::new(),
             stderr: Vec::new(),
-            calls: Vec::new(),
         });
-        Gathered { guests: guests.collect() }
+        Gathered { guests: guests.collect(), calls: Vec::new() }
     }
 
-    pub fn extend(&mut self, reports: Vec<world::Report>) {
+    pub fn extend(&mut self, now: Instant, reports: Vec<world::Report>) {
         for report in reports {
             match report {
-                world::Report::Exited { guest, exit } => self.guests[guest].exit = exit,
-                world::Report::Output { guest, output } => {
-                    let guest = &mut self.guests[guest];
+                world::Report::Exited { guest, exit } => {
+                    self.guests[guest].exit = exit;
+                    self.guests[guest].at = now;
+                }
+                world::Report::Output { guest: number, output } => {
+                    let guest = &mut self.guests[number];
                     match output.stream {
                         OutputStream::Stdout => guest.stdout.extend(output.bytes),
                         OutputStream::Stderr => guest.stderr.extend(output.bytes),
                         OutputStream::Trace => {
-                            guest.calls.push(String::from_utf8_lossy(&output.bytes).into_owned());
+                            let line = String::from_utf8_lossy(&output.bytes).into_owned();
+                            self.calls.push(Call { at: now, guest: number, line });
                         }
                     }
                 }
@@ -146,7 +188,8 @@ impl Gathered {
         }
     }
 
-    pub fn finish(self, seed: u64, ending: Ending, world: &World, records: Vec<Record>) -> Report {
+    pub fn finish(self, seed: u64, end: End, world: &World, records: Vec<Record>) -> Report {
+        let End { ending, netstat } = end;
         let session = world.session().clone();
         Report {
             lab: session.name.clone(),
@@ -156,6 +199,9 @@ impl Gathered {
             guests: self.guests,
             totals: world.totals(),
             device_drops: world.device_drops(),
+            calls: self.calls,
+            netstat,
+            verdicts: Vec::new(),
             records,
             session,
         }

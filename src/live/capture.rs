@@ -11,7 +11,7 @@ use crate::time::Instant;
 /// Records handed over at once, and batches that may wait. When the writer cannot keep up, the world waits:
 /// a capture is complete.
 const BATCH: usize = 256;
-const BATCHES: usize = 64;
+const BATCHES: usize = 8;
 
 enum Message {
     Records(Vec<Record>),
@@ -53,11 +53,7 @@ impl Threaded {
 fn write(mut sink: Box<dyn Sink>, receive: &Receiver<Message>) -> io::Result<()> {
     for message in receive {
         match message {
-            Message::Records(records) => {
-                for record in &records {
-                    sink.record(record)?;
-                }
-            }
+            Message::Records(records) => sink.records(&records)?,
             Message::Flush => sink.flush()?,
             Message::Close(at) => return sink.close(at),
         }

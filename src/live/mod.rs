@@ -17,13 +17,15 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
+use miette::Diagnostic;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
-pub use clock::{Clock, Ticker, epoch, seed};
+pub use clock::{Clock, Stopwatch, Ticker, cores, epoch, seed};
 pub use interrupt::Interrupt;
 pub use stdin::Stdin;
-use tap::Tap;
+use tap::{Tap, TapError};
+use thiserror::Error;
 
 use crate::sim::Ending;
 use crate::time::Instant;
@@ -31,6 +33,10 @@ use crate::world::{Report, World};
 
 /// Frames taken from one TAP before the world has its turn.
 const TAP_BURST: usize = 64;
+
+/// How long a busy world may go on before the outside is looked at: short beside a packet's way through a host's
+/// kernel, long beside a round of the world.
+const BUSY: Duration = Duration::from_micros(10);
 
 /// What the world is connected to.
 #[derive(Default)]
@@ -45,73 +51,99 @@ pub struct Outside {
     pub refresh: Option<Duration>,
 }
 
+/// Why a lab could not go on.
+#[derive(Debug, Error, Diagnostic)]
+pub enum LiveError {
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Tap(#[from] TapError),
+    #[error("waiting for TAPs, input and signals failed")]
+    Wait(#[source] io::Error),
+}
+
 /// Runs `world` to its end. `turn` is called after each round with what happened; it answers false to stop.
 ///
 /// # Errors
-/// A TAP that went away, or poll(2) itself.
+/// A TAP that went away, or poll(2) itself. The world was stopped then too.
 pub fn run(
     world: &mut World,
     mut outside: Outside,
     interrupt: &Interrupt,
     duration: Option<Duration>,
     mut turn: impl FnMut(&World, Vec<Report>) -> bool,
-) -> io::Result<Ending> {
+) -> Result<Ending, LiveError> {
+    let ended = turns(world, &mut outside, interrupt, duration, &mut turn);
+    world.stop();
+    let sent = outside.send(world);
+    let reports = world.take_reports();
+    turn(world, reports);
+    let ending = ended?;
+    sent?;
+    Ok(ending)
+}
+
+/// Turn after turn, until there is a reason to end.
+fn turns(
+    world: &mut World,
+    outside: &mut Outside,
+    interrupt: &Interrupt,
+    duration: Option<Duration>,
+    turn: &mut impl FnMut(&World, Vec<Report>) -> bool,
+) -> Result<Ending, LiveError> {
     let clock = Clock::start();
     let end = duration.map(|duration| Instant::START + duration);
     let mut buffer = vec![0; tap::FRAME_BYTES_MAX];
-    let ending = loop {
+    let mut look_at = Instant::START;
+    loop {
         let now = clock.now();
-        for (number, tap) in outside.taps.iter_mut().enumerate() {
-            for _ in 0..TAP_BURST {
-                match tap.receive(&mut buffer)? {
-                    Some(frame) => world.inject(now, number, frame),
-                    None => break,
-                }
-            }
-        }
-        if let Some((guest, stdin)) = &mut outside.stdin {
-            stdin.feed(world, *guest);
+        if now >= look_at {
+            look_at = now + BUSY;
+            outside.receive(world, now, &mut buffer)?;
         }
         let more = world.poll(now);
         outside.send(world)?;
         let reports = world.take_reports();
         if !turn(world, reports) {
-            break Ending::Interrupted;
+            return Ok(Ending::Interrupted);
         }
-        if !more {
-            if world.is_over() {
-                break Ending::Over;
+        let over = end.is_some_and(|end| now >= end);
+        if more {
+            if interrupt.is_requested() {
+                return Ok(Ending::Interrupted);
             }
-            if end.is_some_and(|end| now >= end) {
-                break Ending::Duration;
+            if over {
+                return Ok(Ending::Duration);
             }
+            continue;
         }
-        let wait = if more {
-            Some(Duration::ZERO)
-        } else {
-            let next = [world.poll_at(), end].into_iter().flatten().min();
-            match next {
-                Some(at) => {
-                    let wait = at - clock.now();
-                    Some(outside.refresh.map_or(wait, |refresh| wait.min(refresh)))
-                }
-                None if outside.has_sources() => outside.refresh,
-                None => break Ending::Stalled,
+        if world.is_over() {
+            return Ok(Ending::Over);
+        }
+        if over {
+            return Ok(Ending::Duration);
+        }
+        let next = [world.poll_at(), end].into_iter().flatten().min();
+        let wait = match next {
+            Some(at) => {
+                let wait = at - clock.now();
+                Some(outside.refresh.map_or(wait, |refresh| wait.min(refresh)))
             }
+            None if outside.has_sources() => outside.refresh,
+            None => return Ok(Ending::Stalled),
         };
-        // With work left, the outside is looked at without waiting, and the interrupt with it.
         if outside.follow && wait != Some(Duration::ZERO) {
             world.flush_sink();
         }
-        if outside.wait(interrupt, wait)? {
-            break Ending::Interrupted;
+        if outside.wait(interrupt, wait).map_err(LiveError::Wait)? {
+            return Ok(Ending::Interrupted);
         }
-    };
-    world.stop();
-    outside.send(world)?;
-    let reports = world.take_reports();
-    turn(world, reports);
-    Ok(ending)
+        look_at = now;
+    }
+}
+
+/// For `map_err`: any error of a TAP that was open means that it is no more.
+fn gone(device: &str) -> impl FnOnce(io::Error) -> TapError {
+    move |source| TapError::Gone { device: device.to_owned(), source }
 }
 
 impl Outside {
@@ -120,10 +152,27 @@ impl Outside {
         !self.taps.is_empty() || self.stdin.as_ref().is_some_and(|(_, stdin)| !stdin.ended())
     }
 
+    /// What came in by TAPs and the terminal.
+    fn receive(&mut self, world: &mut World, now: Instant, buffer: &mut [u8]) -> Result<(), TapError> {
+        for (number, tap) in self.taps.iter_mut().enumerate() {
+            for _ in 0..TAP_BURST {
+                match tap.receive(buffer).map_err(gone(tap.name()))? {
+                    Some(frame) => world.inject(now, number, frame),
+                    None => break,
+                }
+            }
+        }
+        if let Some((guest, stdin)) = &mut self.stdin {
+            stdin.feed(world, *guest);
+        }
+        Ok(())
+    }
+
     /// Frames that leave by a TAP.
-    fn send(&mut self, world: &mut World) -> io::Result<()> {
+    fn send(&mut self, world: &mut World) -> Result<(), TapError> {
         for outbound in world.take_outbound() {
-            self.taps[outbound.tap].send(&outbound.frame.bytes)?;
+            let tap = &mut self.taps[outbound.tap];
+            tap.send(&outbound.frame.bytes).map_err(gone(tap.name()))?;
         }
         Ok(())
     }

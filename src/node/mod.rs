@@ -97,6 +97,10 @@ impl Node {
         self.stack.set_eager(interface, eager);
     }
 
+    pub fn set_checksums(&mut self, filled_in: bool) {
+        self.stack.set_checksums(filled_in);
+    }
+
     /// True if the guest has something to wake up for.
     pub fn take_woken(&mut self) -> bool {
         std::mem::take(&mut self.woken) | self.stack.take_woken() | self.stdio.take_woken()

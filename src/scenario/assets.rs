@@ -1,9 +1,10 @@
-//! The files that a plan names, read once: guests' modules and standard inputs, captures to be injected.
+//! The files that a plan names, read once: guests' modules and standard inputs, captures to be injected, golden ones.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::expectation::Expected;
 use super::plan::{Action, FramesPlan, Plan, StdinPlan};
 
 /// Contents by path. A file that could not be read is kept as its error: it ends the guests that need it
@@ -26,6 +27,12 @@ impl Assets {
         for entry in &plan.timeline {
             if let Action::Inject { frames: FramesPlan::Capture(path), .. } = &entry.action {
                 assets.add(path);
+            }
+        }
+        for expectation in &plan.expectations {
+            match &expectation.expected {
+                Expected::Golden { path, .. } => assets.add(path),
+                Expected::Guest(_) | Expected::Packets(_) | Expected::Ending { .. } => {}
             }
         }
         assets

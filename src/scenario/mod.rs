@@ -13,6 +13,7 @@
 
 mod address;
 pub mod assets;
+pub mod expectation;
 mod files;
 mod mistake;
 pub mod plan;

@@ -62,6 +62,7 @@ impl Plan {
             taps: Vec::new(),
             links: vec![link],
             timeline: Vec::new(),
+            expectations: Vec::new(),
         }
     }
 }

@@ -50,7 +50,7 @@ impl World {
         plan: &Plan,
         assets: &Assets,
         settings: Settings,
-        engine: &mut Engine,
+        engine: &Engine,
         progress: &mut dyn FnMut(&str),
     ) -> World {
         let seed = Seed(settings.seed);
@@ -59,6 +59,8 @@ impl World {
             session: session(plan, &settings),
             nodes: plan.guests.iter().map(|guest| node(guest, seed, &settings)).collect(),
             guests: Vec::with_capacity(plan.guests.len()),
+            foreground: 0,
+            at_work: 0,
             switches: plan.switches.iter().map(|switch| Switch::new(switch.ports, switch.ageing)).collect(),
             switch_ports: plan.switches.iter().map(|switch| vec![usize::MAX; switch.ports]).collect(),
             routers: plan
@@ -69,7 +71,7 @@ impl World {
             router_ports: plan.routers.iter().map(|r| vec![usize::MAX; r.interfaces.len()]).collect(),
             router_timers: vec![None; plan.routers.len()],
             tap_ports: vec![usize::MAX; plan.taps.len()],
-            ports: Vec::new(),
+            ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
             events: Queue::default(),
             ready: Default::default(),
@@ -86,6 +88,7 @@ impl World {
             settings,
         };
         world.plug(plan, seed);
+        world.set_checksums(!plan.taps.is_empty());
         let timeline = Timeline::new(plan, assets, seed).map(|timeline| world.timeline = timeline);
         world.begin_timeline();
         for guest in &plan.guests {
@@ -157,15 +160,18 @@ impl World {
         }
     }
 
-    fn place(&mut self, plan: &GuestPlan, assets: &Assets, engine: &mut Engine) {
+    fn place(&mut self, plan: &GuestPlan, assets: &Assets, engine: &Engine) {
         let number = self.guests.len();
         let started = assets.get(&plan.module).map_err(Exit::Failed).and_then(|bytes| {
             let program = engine.load(&plan.module, bytes)?;
-            let boot = Boot { program, stdin: stdin(&plan.stdin, assets).map_err(Exit::Failed)? };
-            Ok((self.boot(number, plan, &boot)?, boot))
+            let stdin = stdin(&plan.stdin, assets).map_err(Exit::Failed)?;
+            let boot = Boot { plan: plan.clone(), program, stdin };
+            Ok((self.boot(number, &boot)?, boot))
         });
         let mut slot = GuestSlot {
-            plan: plan.clone(),
+            name: plan.name.clone(),
+            linger: plan.linger,
+            background: plan.background,
             state: GuestState::Waiting,
             guest: None,
             deadline: None,
@@ -176,8 +182,10 @@ impl World {
             killed: false,
             boot: None,
         };
+        self.foreground += usize::from(!plan.background);
         match started {
             Ok((guest, boot)) => {
+                self.at_work += usize::from(!plan.background);
                 slot.guest = Some(guest);
                 slot.boot = self.timeline.restarts(number).then(|| Arc::new(boot));
                 self.events.push(Instant::START + plan.start, Event::Start { guest: number });

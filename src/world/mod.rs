@@ -12,6 +12,7 @@
 
 mod build;
 mod drops;
+mod netstat;
 mod network;
 mod schedule;
 mod timeline;
@@ -32,7 +33,7 @@ use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
 use crate::node::Output;
-use crate::scenario::plan::{DeviceRef, GuestPlan};
+use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
 use timeline::{Boot, Timeline};
 
@@ -80,7 +81,7 @@ struct NodeSlot {
     node: SharedNode,
     dirty: bool,
     timer: Option<Instant>,
-    /// False for a machine without power: it hears nothing.
+    /// False for a machine without power: it hears nothing and says nothing.
     powered: bool,
     /// How often it was started anew.
     boots: u32,
@@ -89,7 +90,9 @@ struct NodeSlot {
 }
 
 struct GuestSlot {
-    plan: GuestPlan,
+    name: String,
+    linger: Duration,
+    background: bool,
     state: GuestState,
     guest: Option<Guest>,
     /// When it is to run again whatever happens.
@@ -133,6 +136,9 @@ pub struct World {
     settings: Settings,
     nodes: Vec<NodeSlot>,
     guests: Vec<GuestSlot>,
+    /// Guests that are not in the background, and those of them that are not gone.
+    foreground: usize,
+    at_work: usize,
     switches: Vec<Switch>,
     switch_ports: Vec<Vec<usize>>,
     routers: Vec<Router>,
@@ -216,11 +222,6 @@ impl World {
 
     /// What happened since the last call: output and ends of guests.
     pub fn take_reports(&mut self) -> Vec<Report> {
-        for guest in 0..self.guests.len() {
-            if self.guests[guest].guest.is_some() {
-                self.collect_output(guest);
-            }
-        }
         std::mem::take(&mut self.reports)
     }
 
@@ -284,14 +285,23 @@ impl World {
 
     /// For each guest, the capture's port numbers of its interfaces.
     pub fn guest_ports(&self) -> impl Iterator<Item = (&str, Vec<u32>)> {
-        self.guests.iter().zip(&self.nodes).map(|(guest, node)| {
-            (guest.plan.name.as_str(), node.ports.iter().map(|&port| port as u32).collect())
-        })
+        self.guests
+            .iter()
+            .zip(&self.nodes)
+            .map(|(guest, node)| (guest.name.as_str(), node.ports.iter().map(|&port| port as u32).collect()))
     }
 
     /// Where every frame is recorded from now on.
     pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
+        self.set_checksums(true);
         self.sink = Some(sink);
+    }
+
+    /// TCP checksums are work for nothing where nobody sees them: no capture, and no TAP to a host that verifies.
+    fn set_checksums(&mut self, filled_in: bool) {
+        for slot in &self.nodes {
+            crate::abi::lock(&slot.node).set_checksums(filled_in);
+        }
     }
 
     /// Completes the capture. The first error that writing it met, if any.
@@ -306,22 +316,26 @@ impl World {
     /// True once every guest ended and what it wrote was acknowledged. Guests in the background do not count;
     /// a lab without any other is never over by itself. One that was killed counts while it is to be restarted.
     pub fn is_over(&self) -> bool {
-        let guests = self.guests.iter().enumerate();
-        let mut foreground = guests.filter(|(_, slot)| !slot.plan.background).peekable();
-        foreground.peek().is_some()
-            && foreground.all(|(guest, slot)| {
-                slot.state == GuestState::Gone && !(slot.killed && self.timeline.will_restart(guest))
-            })
+        self.foreground > 0 && self.at_work == 0 && !self.awaits_restart()
     }
 
     /// Ends every guest that is still there, and lets their stacks say so: what they send at this instant is
-    /// sent, and nothing after.
+    /// sent, and nothing after. Connections that are not done by then are reset, as there is nobody left to carry
+    /// them on: a peer outside would wait for ever.
     pub fn stop(&mut self) {
         for guest in 0..self.guests.len() {
             if self.guests[guest].state.is_running() {
                 self.end(guest, Exit::Stopped);
             }
         }
+        self.last_rounds();
+        for guest in 0..self.guests.len() {
+            self.linger_over(guest);
+        }
+        self.last_rounds();
+    }
+
+    fn last_rounds(&mut self) {
         for _ in 0..LAST_ROUNDS {
             if !self.poll(self.now) {
                 break;
@@ -330,16 +344,16 @@ impl World {
     }
 
     pub fn guest_name(&self, guest: usize) -> &str {
-        &self.guests[guest].plan.name
+        &self.guests[guest].name
     }
 
     /// Name, state and background of each guest.
     pub fn guests(&self) -> impl Iterator<Item = (&str, GuestState, bool)> {
-        self.guests.iter().map(|slot| (slot.plan.name.as_str(), slot.state, slot.plan.background))
+        self.guests.iter().map(|slot| (slot.name.as_str(), slot.state, slot.background))
     }
 
     /// How long a guest's stack may live on: the longest of them.
     pub fn linger_max(&self) -> Duration {
-        self.guests.iter().map(|slot| slot.plan.linger).max().unwrap_or_default()
+        self.guests.iter().map(|slot| slot.linger).max().unwrap_or_default()
     }
 }

@@ -37,12 +37,19 @@ impl World {
             self.saw_packet(port, &frame);
         }
         match verdict {
-            Verdict::Deliver(at) if at <= now => self.immediate.push_back((peer, frame)),
+            Verdict::Deliver(at) if at <= now => match self.ports[peer].device {
+                // A switch adds no time and no work of its own: what crosses it goes on at once.
+                DeviceRef::Switch(_) => self.deliver(peer, frame),
+                DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => {
+                    self.immediate.push_back((peer, frame));
+                }
+            },
             Verdict::Deliver(at) => self.events.push(at, Event::Deliver { port: peer, frame }),
             Verdict::Drop(_) => self.totals.dropped += 1,
         }
     }
 
+    #[inline]
     fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
         let Some(sink) = &mut self.sink else { return };
         let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped };
@@ -144,6 +151,9 @@ impl World {
         dirty.sort_unstable();
         for &node in &dirty {
             self.nodes[node].dirty = false;
+            if !self.nodes[node].powered {
+                continue;
+            }
             let now = self.now;
             let (more, woken, at, drained) = {
                 let mut node = lock(&self.nodes[node].node);

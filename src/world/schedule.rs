@@ -138,7 +138,7 @@ impl World {
         let slot = &mut self.guests[guest];
         slot.guest = None;
         slot.state = GuestState::Lingering;
-        let linger = slot.plan.linger;
+        let linger = slot.linger;
         self.gone(guest, exit);
         let drained = {
             let mut node = lock(&self.nodes[guest].node);
@@ -160,10 +160,12 @@ impl World {
         self.saw_exit(guest);
     }
 
+    /// Its stack has nothing left to do: if the guest has ended, it is gone.
     pub(super) fn drained(&mut self, guest: usize) {
         let slot = &mut self.guests[guest];
         if slot.state == GuestState::Lingering {
             slot.state = GuestState::Gone;
+            self.at_work -= usize::from(!slot.background);
         }
     }
 
@@ -172,7 +174,7 @@ impl World {
             return;
         }
         lock(&self.nodes[guest].node).abort_all();
-        self.guests[guest].state = GuestState::Gone;
+        self.drained(guest);
         self.mark_dirty(guest);
     }
 }

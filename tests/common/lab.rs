@@ -54,11 +54,17 @@ impl Site {
         self.spawn(&mut command)
     }
 
-    /// Any other way to start it; what it prints goes into files, unless the command has a place for its output.
+    /// Any other way to start it; what it prints goes into files.
     pub fn spawn(self, command: &mut Command) -> Lab {
-        let file = |name| File::create(self.path(name)).unwrap();
-        let child =
-            command.stdin(Stdio::null()).stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap();
+        let stdout = File::create(self.path("stdout")).unwrap();
+        self.spawn_into(command, stdout)
+    }
+
+    pub fn spawn_into(self, command: &mut Command, stdout: impl Into<Stdio>) -> Lab {
+        let stderr = File::create(self.path("stderr")).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn().unwrap();
+        // Its copy of the output's other end is the child's alone now.
+        command.stdout(Stdio::null());
         Lab { child, site: self }
     }
 
@@ -95,8 +101,10 @@ impl Lab {
         self.site.path("lab.pcapng")
     }
 
+    /// What it printed so far to `stdout` or `stderr`, if that goes into a file.
     pub fn said(&self, name: &str) -> String {
-        String::from_utf8_lossy(&fs::read(self.site.path(name)).unwrap()).into_owned()
+        let bytes = fs::read(self.site.path(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     pub fn wait_for_ping(&mut self) {
@@ -143,11 +151,11 @@ impl Lab {
         self.end()
     }
 
-    /// Ends a lab that has done its work, which is to have gone well: in order, with a capture that is whole and has
-    /// nothing wrong in it.
+    /// Ends a lab whose guests would go on, which is to go well: in order, with a capture that is whole and has nothing
+    /// wrong in it.
     pub fn finish(&mut self) -> Ended {
         let ended = self.stop(Signal::SIGINT);
-        assert!(matches!(ended.status.code(), Some(0 | 130)), "{ended:?}");
+        assert_eq!(ended.status.code(), Some(130), "{ended:?}");
         super::capture::check(&self.capture());
         ended
     }
@@ -173,6 +181,8 @@ impl Drop for Lab {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("the lab said:\n{}{}", self.said("stdout"), self.said("stderr"));
+            self.site.folder.disable_cleanup(true);
+            eprintln!("its files are left in {}", self.site.folder.path().display());
         }
     }
 }

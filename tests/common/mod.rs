@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod capture;
+pub mod frames;
 pub mod lab;
 pub mod namespace;
 pub mod scenario;

@@ -105,6 +105,8 @@ fn a_half_closed_connection_goes_on_the_other_way() {
         back
     });
     assert!(back == [7; 300_000], "{} bytes came back", back.len());
+    // What Linux sent before, its last acknowledgement above all, has arrived with this.
+    lab.wait_for_ping();
     lab.finish();
     // Both ends said that they were done, and nobody reset anything.
     let host = "frame.interface_name == \"host\"";
@@ -114,12 +116,14 @@ fn a_half_closed_connection_goes_on_the_other_way() {
 
 #[test]
 fn a_guest_is_told_that_its_peer_reset_the_connection() {
-    // One that reads.
-    let mut lab = Site::new()
-        .ready("[guest.reader]\nmodule = \"GUESTS/bulk_receiver.wasm\"\nargs = [\"0.0.0.0:5001\"]\n");
+    // One that reads. It has answered before: a connection that is reset while it waits for accept is none.
+    let echo =
+        "[guest.reader]\nmodule = \"GUESTS/echo_server.wasm\"\nargs = [\"0.0.0.0:7\", \"stream\", \"1\"]\n";
+    let mut lab = Site::new().ready(echo);
     lab.namespace().inside(|| {
-        let mut stream = TcpStream::connect("10.0.0.2:5001").unwrap();
-        stream.write_all(b"no more than this").unwrap();
+        let mut stream = TcpStream::connect("10.0.0.2:7").unwrap();
+        stream.write_all(b"and back").unwrap();
+        stream.read_exact(&mut [0; 8]).unwrap();
         reset(stream);
     });
     let ended = lab.end();

@@ -7,7 +7,12 @@
 mod common;
 
 mod bulk;
+mod device;
 mod echo;
 mod errors;
+mod follow;
+mod hostile;
 mod http;
 mod ping;
+mod scan;
+mod signals;

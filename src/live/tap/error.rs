@@ -1,11 +1,12 @@
-//! Why a TAP cannot be opened, and what the person at the terminal can do about it.
+//! Why a TAP cannot be opened or used, and what the person at the terminal can do about it.
 
 use std::io;
 
 use miette::Diagnostic;
 use thiserror::Error;
 
-/// What [`Tap::open`](super::Tap::open) answers when it cannot. The help says what would mend it.
+/// What [`Tap::open`](super::Tap::open) answers when it cannot, and how a lab ends whose TAP is taken away. The help
+/// says what would mend it.
 #[derive(Debug, Error, Diagnostic)]
 pub enum TapError {
     #[error("`{device}` cannot name a TAP")]
@@ -67,6 +68,16 @@ pub enum TapError {
     #[error("the TAP `{device}` is down, and guestnet may not put it up")]
     #[diagnostic(help("as root: ip link set dev {device} up"))]
     Down {
+        device: String,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error("the TAP `{device}` went away while the lab ran")]
+    #[diagnostic(help(
+        "something removed the device or its namespace; `netns/up` makes both again, and `ip monitor link` shows who"
+    ))]
+    Gone {
         device: String,
         #[source]
         source: io::Error,

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::demux::Tuple;
 use super::socket::TcpOptions;
@@ -16,14 +17,30 @@ use crate::time::Instant;
 
 /// Linux's net.core.somaxconn.
 const BACKLOG_MAX: usize = 4096;
+/// As long as the first answer may take before it is sent again (RFC 6298): no half-open connection gives way before.
+const YOUNG: Duration = Duration::from_secs(1);
 
 pub struct Listener {
     local: SocketAddr,
     backlog: usize,
-    half_open: usize,
+    /// Oldest first.
+    half_open: VecDeque<Id<Tcp>>,
     queue: VecDeque<Id<Tcp>>,
     waiting: Interest,
     options: TcpOptions,
+}
+
+impl Listener {
+    /// Where it listens, and how many connections nobody accepted.
+    pub(super) fn standing(&self) -> (SocketAddr, usize) {
+        (self.local, self.queue.len())
+    }
+
+    fn no_longer_half_open(&mut self, connection: Id<Tcp>) {
+        if let Some(at) = self.half_open.iter().position(|&other| other == connection) {
+            self.half_open.remove(at);
+        }
+    }
 }
 
 impl Stack {
@@ -31,7 +48,7 @@ impl Stack {
         let id = self.listeners.insert(Listener {
             local,
             backlog: backlog.clamp(1, BACKLOG_MAX),
-            half_open: 0,
+            half_open: VecDeque::new(),
             queue: VecDeque::new(),
             waiting: Interest::default(),
             options,
@@ -94,22 +111,35 @@ impl Stack {
     /// The connection that a SYN to `tuple.local` makes. `None`: nobody listens. `Some(None)`: no room.
     pub(super) fn passive_open(&mut self, now: Instant, nic: usize, tuple: Tuple) -> Option<Option<Id<Tcp>>> {
         let id = self.listener_for(tuple.local)?;
-        let listener = self.listeners.get_mut(id)?;
-        if listener.half_open + listener.queue.len() >= listener.backlog {
-            self.statistics.backlog_full += 1;
-            return Some(None);
-        }
-        listener.half_open += 1;
+        let listener = self.listeners.get(id)?;
         let options = listener.options;
+        if listener.half_open.len() + listener.queue.len() >= listener.backlog {
+            let Some(silent) = self.silent_half_open(now, id) else {
+                self.statistics.backlog_full += 1;
+                return Some(None);
+            };
+            self.discard_half_open(silent, id);
+        }
         let socket = self.make_socket(nic, &options);
         let connection = self.insert(nic, tuple, socket, Phase::HalfOpen(id), options);
         let deadline = now + HALF_OPEN;
         self.listen_socket(connection, tuple.local, deadline);
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.half_open.push_back(connection);
+        }
         Some(Some(connection))
     }
 
+    /// The oldest half-open connection, if its peer had [`YOUNG`] to answer and did not: under a flood of SYNs from
+    /// nowhere, honest peers get through between such ones. Linux prunes its queue so, too.
+    fn silent_half_open(&self, now: Instant, id: Id<Listener>) -> Option<Id<Tcp>> {
+        let oldest = *self.listeners.get(id)?.half_open.front()?;
+        let deadline = self.connections.get(oldest)?.deadline?;
+        (deadline + YOUNG <= now + HALF_OPEN).then_some(oldest)
+    }
+
     /// The most specific listener: an address before the wildcard.
-    fn listener_for(&self, local: SocketAddr) -> Option<Id<Listener>> {
+    pub(super) fn listener_for(&self, local: SocketAddr) -> Option<Id<Listener>> {
         let list = self.listening.get(&local.port())?;
         let find =
             |ip| list.iter().copied().find(|&id| self.listeners.get(id).is_some_and(|l| l.local.ip() == ip));
@@ -118,7 +148,7 @@ impl Stack {
 
     pub(super) fn enqueue(&mut self, connection: Id<Tcp>, id: Id<Listener>) {
         let Some(listener) = self.listeners.get_mut(id) else { return };
-        listener.half_open -= 1;
+        listener.no_longer_half_open(connection);
         listener.queue.push_back(connection);
         let readiness = Readiness { read: true, ..Default::default() };
         if listener.waiting.fire(readiness) {
@@ -134,7 +164,7 @@ impl Stack {
 
     pub(super) fn discard_half_open(&mut self, connection: Id<Tcp>, id: Id<Listener>) {
         if let Some(listener) = self.listeners.get_mut(id) {
-            listener.half_open -= 1;
+            listener.no_longer_half_open(connection);
         }
         self.remove(connection);
     }

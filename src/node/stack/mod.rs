@@ -16,14 +16,16 @@
 //! guests, descriptors or protocol objects: whoever holds an id is counted, not known.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 use smoltcp::iface::SocketSet;
 use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpCidr};
 
+mod checksum;
 mod demux;
 mod listen;
+mod netstat;
 mod nic;
 mod ports;
 mod rebind;
@@ -34,6 +36,7 @@ mod time_wait;
 mod udp;
 
 pub use listen::Listener;
+pub use netstat::SocketLine;
 pub use socket::TcpOptions;
 pub use tcp::Tcp;
 pub use udp::{Flow, Udp};
@@ -163,7 +166,7 @@ impl Stack {
             listeners: Slab::default(),
             listening: BTreeMap::new(),
             udp: udp::Sockets::new(hash.clone()),
-            tcp_ports: Ports::default(),
+            tcp_ports: Ports::ascending(),
             time_wait: TimeWait::new(hash),
             spare: Vec::new(),
             unresolved: Vec::new(),
@@ -181,6 +184,13 @@ impl Stack {
     /// Polls connections over interface `index` for each packet: what is plugged in there is impaired.
     pub fn set_eager(&mut self, index: usize, eager: bool) {
         self.nics[index].eager = eager;
+    }
+
+    /// Whether what leaves by the interfaces bears TCP checksums; it does unless told otherwise.
+    pub fn set_checksums(&mut self, filled_in: bool) {
+        let loopback = self.loopback;
+        let nics = self.nics.iter_mut().enumerate().filter(|(index, _)| Some(*index) != loopback);
+        nics.for_each(|(_, nic)| nic.set_checksums(filled_in));
     }
 
     /// A frame arrived at interface `index`.
@@ -410,6 +420,16 @@ fn is_neighbour_request(bytes: &Bytes) -> bool {
         }
         _ => false,
     }
+}
+
+/// The peer that an address means: the unspecified one is this host, as Linux reads it.
+fn destination(remote: SocketAddr) -> SocketAddr {
+    let ip = match remote.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, remote.port())
 }
 
 /// A tuple's own port towards `remote`.

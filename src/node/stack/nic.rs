@@ -7,6 +7,7 @@ use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, M
 use smoltcp::time::Instant as SmoltcpInstant;
 use smoltcp::wire::{ETHERNET_HEADER_LEN, HardwareAddress, IpCidr};
 
+use super::checksum;
 use crate::network::{InterfaceConfig, Route};
 use crate::time::Instant;
 
@@ -85,6 +86,11 @@ impl Nic {
         assign(&mut self.interface, &addresses);
     }
 
+    /// Whether TCP checksums are filled in.
+    pub fn set_checksums(&mut self, computed: bool) {
+        self.wire.checksums = computed;
+    }
+
     pub fn is_ethernet(&self) -> bool {
         self.wire.medium == Medium::Ethernet
     }
@@ -128,6 +134,8 @@ pub struct Wire {
     medium: Medium,
     /// Ethernet header included.
     mtu: usize,
+    /// Whether TCP checksums are filled in: not where nobody can read or break what is sent.
+    checksums: bool,
     received: Option<Bytes>,
     pub sent: Vec<Bytes>,
     pool: Pool,
@@ -144,10 +152,16 @@ impl Wire {
         Self {
             medium,
             mtu,
+            checksums: medium == Medium::Ethernet,
             received: None,
             sent: Vec::new(),
             pool: Pool { chunk: BytesMut::new(), next_bytes: CHUNK_BYTES_MIN },
         }
+    }
+
+    fn token(&mut self) -> Transmit<'_> {
+        let checksums = self.checksums.then_some(self.medium);
+        Transmit { sent: &mut self.sent, pool: &mut self.pool, checksums }
     }
 
     /// Largest IP packet in bytes.
@@ -164,6 +178,7 @@ pub struct Received(Bytes);
 pub struct Transmit<'a> {
     sent: &'a mut Vec<Bytes>,
     pool: &'a mut Pool,
+    checksums: Option<Medium>,
 }
 
 impl Device for Wire {
@@ -172,21 +187,21 @@ impl Device for Wire {
 
     fn receive(&mut self, _: SmoltcpInstant) -> Option<(Received, Transmit<'_>)> {
         let received = Received(self.received.take()?);
-        Some((received, Transmit { sent: &mut self.sent, pool: &mut self.pool }))
+        Some((received, self.token()))
     }
 
     fn transmit(&mut self, _: SmoltcpInstant) -> Option<Transmit<'_>> {
-        Some(Transmit { sent: &mut self.sent, pool: &mut self.pool })
+        Some(self.token())
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = self.medium;
         capabilities.max_transmission_unit = self.mtu;
-        // Received checksums were verified before, where they could be wrong at all.
+        // Received checksums were verified before, where they could be wrong at all; checksum.rs fills in TCP's.
         let mut checksum = ChecksumCapabilities::default();
         checksum.ipv4 = Checksum::Tx;
-        checksum.tcp = Checksum::Tx;
+        checksum.tcp = Checksum::None;
         checksum.udp = Checksum::Tx;
         checksum.icmpv4 = Checksum::Tx;
         checksum.icmpv6 = Checksum::Tx;
@@ -210,6 +225,9 @@ impl TxToken for Transmit<'_> {
         }
         chunk.resize(len, 0);
         let result = f(&mut chunk[..len]);
+        if let Some(medium) = self.checksums {
+            checksum::complete(&mut chunk[..len], medium == Medium::Ethernet);
+        }
         self.sent.push(chunk.split_to(len).freeze());
         result
     }

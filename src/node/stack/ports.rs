@@ -13,14 +13,33 @@ const EPHEMERAL: std::ops::RangeInclusive<u16> = 49_152..=65_535;
 #[derive(Debug, Default)]
 pub struct Ports {
     bound: BTreeMap<u16, Vec<IpAddr>>,
+    order: Order,
+}
+
+/// Where the search for an ephemeral port begins.
+#[derive(Debug, Default)]
+enum Order {
+    /// Anywhere.
+    #[default]
+    Random,
+    /// After the last one, the first time anywhere.
+    Ascending(Option<u16>),
 }
 
 impl Ports {
+    /// For TCP: a port comes again as late as can be. A random one would soon meet the peer's TIME-WAIT of a
+    /// connection before, and be kept waiting.
+    pub fn ascending() -> Self {
+        Self { order: Order::Ascending(None), ..Self::default() }
+    }
+
     /// Takes `address`, or an ephemeral port if its port is 0, and tells which it is.
     pub fn bind(&mut self, mut address: SocketAddr, rng: &mut Rng) -> Result<SocketAddr> {
         if address.port() == 0 {
-            let port = self.ephemeral(rng, |port| self.is_free(address.ip(), port));
-            address.set_port(port.ok_or(Error::AddressInUse)?);
+            let first = self.first(rng);
+            let port = search(first, |port| self.is_free(address.ip(), port)).ok_or(Error::AddressInUse)?;
+            self.chose(port);
+            address.set_port(port);
         } else if !self.is_free(address.ip(), address.port()) {
             return Err(Error::AddressInUse);
         }
@@ -39,11 +58,27 @@ impl Ports {
         }
     }
 
-    /// An ephemeral port that `free` agrees to: a random one, or the next after it (RFC 6056, 3.3.1).
-    pub fn ephemeral(&self, rng: &mut Rng, free: impl Fn(u16) -> bool) -> Option<u16> {
-        let count = u64::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
-        let first = rng.below(count);
-        (0..count).map(|step| EPHEMERAL.start() + ((first + step) % count) as u16).find(|&port| free(port))
+    /// An ephemeral port that `free` agrees to: a random one or the next after it (RFC 6056, 3.3.1), or the next
+    /// after the last.
+    pub fn ephemeral(&mut self, rng: &mut Rng, free: impl Fn(u16) -> bool) -> Option<u16> {
+        let port = search(self.first(rng), free)?;
+        self.chose(port);
+        Some(port)
+    }
+
+    /// Where to begin, counted from the first of the range.
+    fn first(&self, rng: &mut Rng) -> u64 {
+        match self.order {
+            Order::Ascending(Some(last)) => u64::from(last - EPHEMERAL.start()) + 1,
+            Order::Random | Order::Ascending(None) => rng.below(EPHEMERAL.len() as u64),
+        }
+    }
+
+    fn chose(&mut self, port: u16) {
+        match &mut self.order {
+            Order::Ascending(last) => *last = Some(port),
+            Order::Random => {}
+        }
     }
 
     fn is_free(&self, ip: IpAddr, port: u16) -> bool {
@@ -53,6 +88,11 @@ impl Ports {
             !same_family || (other != ip && !other.is_unspecified() && !ip.is_unspecified())
         })
     }
+}
+
+fn search(first: u64, free: impl Fn(u16) -> bool) -> Option<u16> {
+    let count = EPHEMERAL.len() as u64;
+    (0..count).map(|step| EPHEMERAL.start() + ((first + step) % count) as u16).find(|&port| free(port))
 }
 
 /// The wildcard address of an address's family.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::Socket;
 use smoltcp::socket::tcp::{self, CongestionControl};
 
 use super::Stack;
@@ -59,7 +60,7 @@ impl Stack {
     pub(super) fn make_socket(&mut self, nic: usize, options: &TcpOptions) -> Spare {
         let kept = if options.has_usual_buffers() { self.spare.pop() } else { None };
         let mut socket = match kept {
-            Some(spare) => spare,
+            Some(spare) => spare.renewed(),
             None => {
                 let receive = tcp::SocketBuffer::new(vec![0; options.receive_buffer]);
                 let send = tcp::SocketBuffer::new(vec![0; options.send_buffer]);
@@ -91,6 +92,16 @@ impl Stack {
 }
 
 impl Spare {
+    /// The same socket as a new member of its set: as the old one it may be waiting for the last peer's neighbour
+    /// address, and would keep silent for a second.
+    fn renewed(mut self) -> Spare {
+        let Socket::Tcp(socket) = self.set.remove(self.handle) else {
+            unreachable!("a connection's set holds a TCP socket")
+        };
+        let handle = self.set.add(socket);
+        Spare { handle, ..self }
+    }
+
     fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
         self.set.get_mut(self.handle)
     }

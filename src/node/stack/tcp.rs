@@ -30,6 +30,7 @@ pub(super) const HALF_OPEN: Duration = Duration::from_secs(60);
 const ORPHAN: Duration = Duration::from_secs(60);
 /// Data that the peer never acknowledges.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+const UNRESOLVED_GONE_MAX: usize = 64;
 /// Connections of one node, whoever holds them; one more is refused.
 const CONNECTIONS_MAX: usize = 65_536;
 
@@ -53,7 +54,7 @@ pub struct Tcp {
     pub(super) dirty: bool,
     pub(super) unresolved: bool,
     pub(super) timer: Option<Instant>,
-    deadline: Option<Instant>,
+    pub(super) deadline: Option<Instant>,
     error: Option<Error>,
     /// The peer's sequence number after its FIN.
     peer_next: u32,
@@ -64,7 +65,7 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    fn socket(&self) -> &tcp::Socket<'static> {
+    pub(super) fn socket(&self) -> &tcp::Socket<'static> {
         self.socket.set.get(self.socket.handle)
     }
 
@@ -114,14 +115,7 @@ impl Stack {
         remote: SocketAddr,
         options: &TcpOptions,
     ) -> Result<Id<Tcp>> {
-        // Linux reads the unspecified address as this host.
-        let remote = match remote.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new([127, 0, 0, 1].into(), remote.port()),
-            IpAddr::V6(ip) if ip.is_unspecified() => {
-                SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), remote.port())
-            }
-            _ => remote,
-        };
+        let remote = super::destination(remote);
         if remote.port() == 0 || remote.ip().is_multicast() || remote.ip() == IpAddr::from([255; 4]) {
             return Err(Error::NetworkUnreachable);
         }
@@ -156,9 +150,11 @@ impl Stack {
     pub fn tcp_ephemeral(&mut self, now: Instant, ip: IpAddr, remote: SocketAddr) -> Result<SocketAddr> {
         let nic = self.route(now, remote.ip())?;
         let source = if ip.is_unspecified() { self.source_address(nic, remote.ip())? } else { ip };
-        let Stack { tcp_ports, rng, flows_by_tuple, .. } = self;
-        let free = |port| !flows_by_tuple.contains_key(&super::tuple(source, port, remote));
-        let port = tcp_ports.ephemeral(rng, free).ok_or(Error::AddressInUse)?;
+        let Stack { tcp_ports, rng, flows_by_tuple, time_wait, .. } = self;
+        time_wait.expire(now);
+        let idle = |port| !flows_by_tuple.contains_key(&super::tuple(source, port, remote));
+        let fresh = |port| idle(port) && !time_wait.holds(&super::tuple(source, port, remote));
+        let port = tcp_ports.ephemeral(rng, fresh).ok_or(Error::AddressInUse)?;
         Ok(SocketAddr::new(ip, port))
     }
 
@@ -209,12 +205,7 @@ impl Stack {
                 self.mark_dirty(id);
                 Ok(count)
             }
-            Err(tcp::SendError::InvalidState) => match connection.error {
-                Some(Error::TimedOut) => Err(Error::TimedOut),
-                // After the peer's end its reset only says that it reads no more.
-                Some(Error::ConnectionReset) if connection.peer_next == 0 => Err(Error::ConnectionReset),
-                _ => Err(Error::Pipe),
-            },
+            Err(tcp::SendError::InvalidState) => Err(connection.error.unwrap_or(Error::Pipe)),
         }
     }
 
@@ -326,7 +317,12 @@ impl Stack {
                 }
                 Answer::GiveWay | Answer::Unknown => {
                     if !segment.syn || segment.ack || segment.rst {
-                        return self.receive_for_nobody(now, nic, packet);
+                        // RFC 9293, 3.10.7.2: a listener ignores what makes no connection and belongs to none.
+                        let stray = !segment.syn && !segment.ack && self.listener_for(tuple.local).is_some();
+                        if !stray {
+                            self.receive_for_nobody(now, nic, packet);
+                        }
+                        return;
                     }
                     match self.passive_open(now, nic, tuple) {
                         Some(Some(id)) => id,
@@ -350,18 +346,20 @@ impl Stack {
         nics[nic].receive(now, packet, &mut connection.socket.set);
         let after = connection.socket().state();
         if segment.rst && before != State::Closed && after == State::Closed {
-            let refused = connection.phase == Phase::Connecting;
-            connection.error = Some(if refused { Error::ConnectionRefused } else { Error::ConnectionReset });
+            connection.error = Some(match (connection.phase, before) {
+                (Phase::Connecting, _) => Error::ConnectionRefused,
+                // It had closed already, and does not want what came after.
+                (_, State::CloseWait) => Error::Pipe,
+                _ => Error::ConnectionReset,
+            });
         }
         let eager = nics[nic].eager;
         self.flush(now, nic);
         if eager {
             self.pump(now, id);
         } else {
-            // What became readable can be read at once; what is to be sent waits for the turn's end, the last
-            // acknowledgement of a connection included.
+            // What it led to is looked at and sent at the turn's end, once for all segments of the turn.
             self.mark_dirty(id);
-            self.settle(now, id);
         }
     }
 
@@ -549,6 +547,11 @@ impl Stack {
         let Some(connection) = self.connections.remove(id) else { return };
         self.flows_by_tuple.remove(&connection.tuple);
         self.keep_socket(connection.socket, &connection.options);
+        // Those that are gone do not pile up behind a neighbour who never answers.
+        if self.unresolved.len() > 2 * self.connections.len() + UNRESOLVED_GONE_MAX {
+            let Stack { unresolved, connections, .. } = self;
+            unresolved.retain(|&id| connections.get(id).is_some());
+        }
     }
 
     /// Gives a half-open connection's set a listening socket on `local`.

@@ -52,6 +52,11 @@ impl TimeWait {
 
     pub fn contains(&mut self, now: Instant, tuple: &Tuple) -> bool {
         self.expire(now);
+        self.holds(tuple)
+    }
+
+    /// As [`TimeWait::contains`], of what had not expired when that was last looked at.
+    pub fn holds(&self, tuple: &Tuple) -> bool {
         self.entries.contains_key(tuple)
     }
 
@@ -73,7 +78,7 @@ impl TimeWait {
         }
     }
 
-    fn expire(&mut self, now: Instant) {
+    pub fn expire(&mut self, now: Instant) {
         while self.order.front().is_some_and(|&(until, _)| until <= now) {
             self.drop_first();
         }

@@ -14,7 +14,7 @@ use smoltcp::wire::UDP_HEADER_LEN;
 
 use super::demux::{Keyed, Table, Tuple, Unreachable};
 use super::ports::{Ports, wildcard};
-use super::{BURST_PACKETS_MAX, Interest, Readiness, Stack, Work};
+use super::{BURST_PACKETS_MAX, Interest, Readiness, SocketLine, Stack, Work};
 use crate::error::{Error, Result};
 use crate::event::Queue;
 use crate::node::slab::{Id, Slab};
@@ -43,6 +43,23 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
+    /// Sockets, then flows; what is queued to be sent is counted with neither.
+    pub fn netstat(&self) -> impl Iterator<Item = SocketLine> + '_ {
+        let line = |receive_queue, local, remote| SocketLine {
+            protocol: "udp",
+            receive_queue,
+            send_queue: 0,
+            local,
+            remote,
+            state: "",
+        };
+        let sockets = self.sockets.ids().filter_map(|id| self.sockets.get(id));
+        let flows = self.flows.ids().filter_map(|id| self.flows.get(id));
+        sockets.map(move |socket| line(socket.queue.len(), socket.local, None)).chain(
+            flows.map(move |flow| line(flow.received_bytes, flow.tuple.local, Some(flow.tuple.remote))),
+        )
+    }
+
     pub fn new(hash: Keyed) -> Self {
         Self {
             sockets: Slab::default(),
@@ -159,6 +176,7 @@ impl Stack {
         if remote.port() == 0 {
             return Err(Error::AddressNotAvailable);
         }
+        let remote = super::destination(remote);
         let nic = self.route(now, remote.ip())?;
         let local = self.udp.sockets.get(id).ok_or(Error::BadDescriptor)?.local;
         let ip =

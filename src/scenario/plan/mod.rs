@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::expectation::Expectation;
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
@@ -38,6 +39,7 @@ pub struct Plan {
     pub links: Vec<LinkPlan>,
     /// What happens while it runs, in file order.
     pub timeline: Vec<EntryPlan>,
+    pub expectations: Vec<Expectation>,
 }
 
 /// The switch of a lab that names no network at all.

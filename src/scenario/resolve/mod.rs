@@ -6,6 +6,7 @@
 //! addressing.rs  MAC and IP addresses written and given out
 //! guest.rs       routes, protocols, listeners
 //! timeline.rs    what happens while the lab runs
+//! expect.rs      expectations
 //! ```
 //!
 //! Every step goes on after a mistake as well as it can; the plan is worth something only if there was none.
@@ -29,6 +30,7 @@ use topology::{Domain, Topology};
 
 pub(super) mod addressing;
 mod expand;
+mod expect;
 mod groups;
 mod guest;
 mod timeline;
@@ -77,6 +79,8 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         ports,
         ageing: switch.ageing.unwrap_or(DEFAULT_AGEING),
     });
+    let named = expect::Named { guests: &guests, links: &links, duration: spec.duration, folder, text };
+    let expectations = expect::expectations(&spec.expectations, &named, mistakes);
     let stem = || path.file_stem().map_or("lab".into(), |stem| stem.to_string_lossy().into_owned());
     let mut plan = Plan {
         name: spec.name.clone().unwrap_or_else(stem),
@@ -90,6 +94,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         taps,
         links,
         timeline: Vec::new(),
+        expectations,
     };
     plan.timeline = timeline::timeline(&spec.timeline, &plan, folder, mistakes);
     Some(plan)

@@ -6,6 +6,7 @@
 //! interface.rs   what guests and routers share: interfaces, cables, routes
 //! guest.rs       guests
 //! timeline.rs    what happens while the lab runs
+//! expect.rs      expectations
 //! ```
 
 use std::ops::Range;
@@ -21,10 +22,12 @@ use super::read::{Named, Reader, integer, string};
 use super::units;
 use crate::network::link::LinkParameters;
 
+mod expect;
 mod guest;
 mod interface;
 mod timeline;
 
+pub(super) use expect::{ExpectSpec, Rule, Subject};
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route, knobs_over};
 use interface::{directions, interfaces, routing};
@@ -45,6 +48,7 @@ pub(super) struct Spec {
     pub taps: Vec<TapSpec>,
     pub links: Vec<LinkSpec>,
     pub timeline: Vec<EntrySpec>,
+    pub expectations: Vec<ExpectSpec>,
 }
 
 pub(super) struct SwitchSpec {
@@ -95,6 +99,11 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         taps: reader.named("tap").into_iter().map(|named| tap(named, mistakes)).collect(),
         links: reader.named("link").into_iter().map(|named| link(named, mistakes)).collect(),
         timeline: timeline::entries(&mut reader),
+        expectations: reader
+            .tables("expect")
+            .into_iter()
+            .filter_map(|(at, table)| expect::expect(at, table, mistakes))
+            .collect(),
     };
     reader.finish();
     spec

@@ -23,7 +23,9 @@ fn every_key_stands_on_the_reference_page() {
     let probe = "x = 1\nswitch.s.x = 1\ntap.t.x = 1\nlink.l.x = 1\nlink.l.forward.x = 1\nrouter.r.x = 1\n\
                  router.r.interface.i.x = 1\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.protocol.ipv4.x = 1\n\
                  guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1\n\
-                 at = [{ x = 1, after.x = 1, set.x = 1, rebind.x = 1, inject.x = 1, clock.x = 1 }]";
+                 at = [{ x = 1, after.x = 1, set.x = 1, rebind.x = 1, inject.x = 1, clock.x = 1 }]\n\
+                 expect = [{ guest = 'g', x = 1 }, { packets = 'tcp', x = 1 }, { always = 'tcp', x = 1 }, \
+                 { ending = 'over', x = 1 }, { golden = 'g', x = 1 }]";
     let told = parse(probe).unwrap_err();
     let keys: std::collections::BTreeSet<&str> = told
         .lines()

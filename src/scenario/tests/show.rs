@@ -7,7 +7,20 @@ use crate::scenario::plan::{GuestPlan, LinkPlan, Plan};
 
 pub(super) fn show(plan: &Plan) -> String {
     // Taken apart whole: a field that comes later must be shown as well.
-    let Plan { name, seed, digest, duration, epoch, guests, switches, routers, taps, links, timeline } = plan;
+    let Plan {
+        name,
+        seed,
+        digest,
+        duration,
+        epoch,
+        guests,
+        switches,
+        routers,
+        taps,
+        links,
+        timeline,
+        expectations,
+    } = plan;
     let mut lines = vec![
         format!("{name:?} seed {seed:?} duration {duration:?} epoch {epoch:?}"),
         format!("digest {}...", &digest[..16]),
@@ -25,6 +38,7 @@ pub(super) fn show(plan: &Plan) -> String {
         lines.push(format!("  {:?} {} {} -> {}", b.device, b.index, b.name, parameters(back)));
     }
     lines.extend(timeline.iter().map(|entry| format!("{entry:?}")));
+    lines.extend(expectations.iter().map(|expectation| format!("{expectation:?}")));
     lines.join("\n")
 }
 

@@ -9,8 +9,9 @@ use crate::scenario::plan::GuestPlan;
 use crate::world::build::{fresh_node, limits};
 use crate::world::{GuestState, Report, World};
 
-/// What a guest is started from again.
+/// What a guest is started from, again and again.
 pub(in crate::world) struct Boot {
+    pub plan: GuestPlan,
     pub program: Program,
     /// `None`: the driver feeds it.
     pub stdin: Option<Vec<u8>>,
@@ -18,20 +19,22 @@ pub(in crate::world) struct Boot {
 
 impl World {
     pub(super) fn kill(&mut self, guest: usize, graceful: bool) {
-        let state = self.guests[guest].state;
-        self.guests[guest].killed |= state.is_running();
+        let running = self.guests[guest].state.is_running();
+        self.guests[guest].killed |= running;
+        if graceful && running {
+            self.end(guest, Exit::Killed);
+        }
         if graceful {
-            if state.is_running() {
-                self.end(guest, Exit::Killed);
-            }
             return;
         }
-        self.reset_node(guest);
         self.nodes[guest].powered = false;
-        if state.is_running() {
+        if running {
+            self.collect_output(guest);
+            let slot = &mut self.guests[guest];
+            (slot.guest, slot.state) = (None, GuestState::Lingering);
             self.gone(guest, Exit::Killed);
         }
-        self.guests[guest].state = GuestState::Gone;
+        self.drained(guest);
     }
 
     pub(super) fn pause(&mut self, guest: usize) {
@@ -53,28 +56,28 @@ impl World {
 
     pub(super) fn restart(&mut self, guest: usize, graceful: bool) {
         self.kill(guest, graceful);
+        // One that could not be started at first has nothing to be started from.
+        let Some(boot) = self.guests[guest].boot.clone() else { return };
+        if !self.nodes[guest].powered {
+            self.power_on(guest, &boot.plan);
+        }
+        let started = self.boot(guest, &boot);
+        // What of its stack is left from before is no orphan any more.
+        self.drained(guest);
         let slot = &mut self.guests[guest];
         (slot.killed, slot.paused, slot.missed, slot.deadline) = (false, false, false, None);
-        self.nodes[guest].powered = true;
-        // One that could not be started at first has nothing to be started from.
-        let Some(boot) = slot.boot.clone() else { return };
-        let plan = slot.plan.clone();
-        let started = self.boot(guest, &plan, &boot);
         match started {
             Ok(running) => {
-                self.guests[guest].guest = Some(running);
-                self.guests[guest].state = GuestState::Waiting;
+                (slot.guest, slot.state) = (Some(running), GuestState::Waiting);
+                self.at_work += usize::from(!slot.background);
                 self.start(guest);
             }
-            Err(exit) => {
-                self.guests[guest].state = GuestState::Gone;
-                self.reports.push(Report::Exited { guest, exit });
-            }
+            Err(exit) => self.reports.push(Report::Exited { guest, exit }),
         }
     }
 
     /// A guest on its node, about to run.
-    pub(in crate::world) fn boot(&self, guest: usize, plan: &GuestPlan, boot: &Boot) -> Result<Guest, Exit> {
+    pub(in crate::world) fn boot(&self, guest: usize, boot: &Boot) -> Result<Guest, Exit> {
         let shared = Arc::clone(&self.nodes[guest].node);
         {
             let mut node = lock(&shared);
@@ -84,19 +87,17 @@ impl World {
                 node.stdio.end_input();
             }
         }
-        Guest::start(&boot.program, shared, self.setup(plan), limits(plan))
+        Guest::start(&boot.program, shared, self.setup(&boot.plan), limits(&boot.plan))
     }
 
     /// A stack without a memory: connections, neighbours and sequence numbers are new. The clock keeps its skew.
-    fn reset_node(&mut self, guest: usize) {
-        self.collect_output(guest);
-        self.guests[guest].guest = None;
+    fn power_on(&mut self, guest: usize, plan: &GuestPlan) {
         let slot = &mut self.nodes[guest];
+        slot.powered = true;
         slot.boots += 1;
         slot.timer = None;
-        let mut fresh =
-            fresh_node(&self.guests[guest].plan, Seed(self.settings.seed), slot.boots, &self.settings);
-        fresh.now = self.now;
+        let mut fresh = fresh_node(plan, Seed(self.settings.seed), slot.boots, &self.settings);
+        fresh.set_checksums(self.sink.is_some() || !self.tap_ports.is_empty());
         {
             let mut node = lock(&slot.node);
             fresh.set_skew(node.skew());

@@ -95,11 +95,6 @@ impl Timeline {
     pub fn restarts(&self, guest: usize) -> bool {
         self.entries.iter().any(|entry| entry.restarts(guest))
     }
-
-    /// True if the guest is to be started again at a time that is known.
-    pub fn will_restart(&self, guest: usize) -> bool {
-        self.entries.iter().any(|entry| entry.due && entry.restarts(guest))
-    }
 }
 
 impl Entry {
@@ -109,6 +104,15 @@ impl Entry {
 }
 
 impl World {
+    /// True if a guest that was killed is to be started again at a time that is known.
+    pub(super) fn awaits_restart(&self) -> bool {
+        let killed = |guest: usize| self.guests[guest].killed && !self.guests[guest].background;
+        self.timeline.entries.iter().filter(|entry| entry.due).any(|entry| match &entry.plan.action {
+            Action::Restart { guests, .. } => guests.iter().any(|&guest| killed(guest)),
+            _ => false,
+        })
+    }
+
     /// Entries with a time become events.
     pub(super) fn begin_timeline(&mut self) {
         for number in 0..self.timeline.entries.len() {

@@ -1,0 +1,96 @@
+//! From a record to a [`Packet`]: one file for each layer, on smoltcp's `wire`.
+//!
+//! What cannot be read is absent, whatever the bytes are; a layer that is cut short ends the packet.
+
+use bytes::Bytes;
+
+use super::field::Field;
+use super::flows::Flows;
+use super::packet::Packet;
+use super::tcp::Connections;
+use super::value::{Text, Value};
+use crate::capture::{Record, Session, Way};
+use crate::network::PacketId;
+use crate::time::Instant;
+
+mod ip;
+mod link;
+mod transport;
+
+/// Dissects the frames of a capture, fed in its order: numbers, streams and the analysis of TCP depend on what came
+/// before.
+#[derive(Debug)]
+pub struct Dissector {
+    ports: Vec<Text>,
+    count: u64,
+    first_at: Option<Instant>,
+    connections: Connections,
+    flows: Flows,
+}
+
+impl Dissector {
+    /// A dissector of a capture from its beginning. The session names the ports.
+    pub fn new(session: &Session) -> Self {
+        let ports = session.ports.iter().map(|port| Text::Shared(port.name.as_str().into())).collect();
+        Self { ports, count: 0, first_at: None, connections: Connections::default(), flows: Flows::default() }
+    }
+
+    /// The next frame.
+    pub fn dissect(&mut self, record: &Record) -> Packet {
+        let mut packet = Packet::new(record.clone());
+        self.frame(&mut packet, record);
+        self.ethernet(&mut packet, record);
+        packet
+    }
+
+    fn frame(&mut self, packet: &mut Packet, record: &Record) {
+        self.count += 1;
+        let first_at = *self.first_at.get_or_insert(record.at);
+        packet.add(Field::Frame, Value::Bytes(record.frame.bytes.clone()));
+        packet.add(Field::FrameNumber, Value::Uint(self.count));
+        packet.add(Field::FrameLen, Value::Uint(record.frame.len() as u64));
+        packet.add(Field::FrameTimeRelative, Value::Time(record.at.since(first_at)));
+        packet.add(Field::GuestnetTime, Value::Time(record.at.elapsed()));
+        if let Some(name) = self.ports.get(record.port as usize) {
+            packet.add(Field::FrameInterfaceName, Value::Text(name.clone()));
+        }
+        let direction = match record.way {
+            Way::Inbound => "in",
+            Way::Outbound => "out",
+        };
+        packet.add(Field::GuestnetDirection, Value::Text(Text::Static(direction)));
+        if record.frame.id != PacketId::NONE {
+            packet.add(Field::FramePacketId, Value::Uint(record.frame.id.0));
+            packet.add(Field::GuestnetPacketId, Value::Uint(record.frame.id.0));
+        }
+        if let Some(reason) = record.dropped {
+            let comment = format!("dropped: {}", reason.as_str());
+            packet.add(Field::FrameComment, Value::Text(Text::Shared(comment.into())));
+            packet.add(Field::GuestnetDropped, Value::Text(Text::Static(reason.as_str())));
+        }
+    }
+}
+
+/// A layer's bytes, and where they come from.
+#[derive(Clone)]
+struct Layer {
+    bytes: Bytes,
+    /// A packet that an ICMP error tells of: it was not sent here, and may be cut short.
+    quoted: bool,
+}
+
+impl Layer {
+    /// What comes after the first `len` bytes.
+    fn after(&self, len: usize) -> Layer {
+        Layer { bytes: self.bytes.slice(len.min(self.bytes.len())..), quoted: self.quoted }
+    }
+
+    /// The first `len` bytes, or what there is of them.
+    fn first(&self, len: usize) -> Layer {
+        Layer { bytes: self.bytes.slice(..len.min(self.bytes.len())), quoted: self.quoted }
+    }
+
+    fn value(&self) -> Value {
+        Value::Bytes(self.bytes.clone())
+    }
+}

@@ -1,0 +1,276 @@
+//! A report held against what its scenario expects.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::packets::{self, Selection};
+use super::{GuestReport, Report};
+use crate::filter::Packet;
+use crate::guest::Exit;
+use crate::scenario::assets::Assets;
+use crate::scenario::expectation::{
+    Compare, Expected, ExpectedEnding, ExpectedExit, ExpectedGuest, ExpectedPackets, ExpectedText, PacketRule,
+};
+use crate::scenario::plan::Plan;
+use crate::sim::Ending;
+use crate::time::Instant;
+
+/// Characters of an output that a verdict quotes.
+const QUOTED_MAX: usize = 400;
+
+/// What became of one expectation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Line of the expectation in the scenario; `None` for what is expected of every lab.
+    pub line: Option<usize>,
+    /// One seed of a sweep that meets it is enough.
+    pub sometimes: bool,
+    /// What was expected.
+    pub expected: String,
+    /// What was found instead; `None`: it was met.
+    pub found: Option<Found>,
+}
+
+/// What was found in place of what was expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub what: String,
+    /// When, for a look at the packets and calls around it.
+    pub at: Instant,
+}
+
+impl Verdict {
+    pub fn is_met(&self) -> bool {
+        self.found.is_none()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected: {}", self.expected)?;
+        if let Some(line) = self.line {
+            write!(f, " (line {line})")?;
+        }
+        match &self.found {
+            None => Ok(()),
+            Some(found) => write!(f, "\nfound: {}, at {} s", found.what, found.at),
+        }
+    }
+}
+
+/// Every expectation of the scenario in its order, and before them what is expected of every lab and was not met.
+pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdict> {
+    let mut verdicts = built_in(plan, report);
+    for expectation in &plan.expectations {
+        let (expected, found) = match &expectation.expected {
+            Expected::Guest(guest) => (describe_guest(plan, guest), judge_guest(guest, report)),
+            Expected::Packets(packets) => (describe_packets(packets), judge_packets(packets, report)),
+            Expected::Ending { ending, within } => {
+                (describe_ending(*ending, *within), judge_ending(*ending, *within, report))
+            }
+            Expected::Golden { path, compare } => {
+                let what = match compare {
+                    Compare::Bytes => "the capture is",
+                    Compare::Frames => "the capture has the frames of",
+                };
+                let found = match assets.get(path) {
+                    Ok(golden) => packets::compare(golden, report, *compare),
+                    Err(why) => Some(format!("{why}; `guestnet test --bless` writes it")),
+                };
+                let found = found.map(|what| Found { what, at: report.at });
+                (format!("{what} {}", path.display()), found)
+            }
+        };
+        let (line, sometimes) = (Some(expectation.line), expectation.sometimes);
+        verdicts.push(Verdict { line, sometimes, expected, found });
+    }
+    verdicts
+}
+
+/// Guests end well, and the lab by itself, where nothing else is expected.
+fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
+    let spoken_of = |guest: usize| {
+        plan.expectations.iter().any(|expectation| match &expectation.expected {
+            Expected::Guest(expected) => expected.exit.is_some() && expected.guests.contains(&guest),
+            Expected::Packets(_) | Expected::Ending { .. } | Expected::Golden { .. } => false,
+        })
+    };
+    let of_ending = plan.expectations.iter().any(|e| matches!(e.expected, Expected::Ending { .. }));
+    let unmet = |expected: String, what: String, at| Verdict {
+        line: None,
+        sometimes: false,
+        expected,
+        found: Some(Found { what, at }),
+    };
+    let mut verdicts = Vec::new();
+    if report.ending != Ending::Over && !of_ending {
+        let what = match report.ending {
+            Ending::Stalled => format!("nothing can happen any more, and guests wait\n{}", report.netstat),
+            Ending::Duration => "its duration was over before".to_owned(),
+            Ending::Interrupted => "it was interrupted".to_owned(),
+            Ending::Livelock(_) => "it keeps itself busy at one instant for ever".to_owned(),
+            Ending::Over => String::new(),
+        };
+        verdicts.push(unmet("the lab ends by itself".to_owned(), what, report.at));
+        return verdicts;
+    }
+    for (number, guest) in report.guests.iter().enumerate() {
+        let may_stop = of_ending && guest.exit == Exit::Stopped;
+        if !guest.is_success() && !spoken_of(number) && !may_stop {
+            let expected = format!("guest `{}` exits with 0", guest.name);
+            verdicts.push(unmet(expected, with_stderr(guest, &guest.exit.to_string()), guest.at));
+        }
+    }
+    verdicts
+}
+
+fn describe_guest(plan: &Plan, expected: &ExpectedGuest) -> String {
+    let names: Vec<_> =
+        expected.guests.iter().map(|&guest| format!("`{}`", plan.guests[guest].name)).collect();
+    let mut parts = Vec::new();
+    parts.extend(expected.exit.map(|exit| match exit {
+        ExpectedExit::Code(code) => format!("exits with {code}"),
+        ExpectedExit::Trap => "traps".to_owned(),
+        ExpectedExit::OutOfFuel => "runs out of fuel".to_owned(),
+        ExpectedExit::Failed => "cannot be started".to_owned(),
+        ExpectedExit::Stopped => "runs until the lab's end".to_owned(),
+    }));
+    for (stream, text) in [("output", &expected.stdout), ("error output", &expected.stderr)] {
+        parts.extend(text.as_ref().map(|text| match text {
+            ExpectedText::Whole(text) => format!("its {stream} is {}", quoted(text)),
+            ExpectedText::Part(text) => format!("its {stream} has {}", quoted(text)),
+        }));
+    }
+    parts.extend(expected.within.map(|within| format!("it ends within {within:?}")));
+    let many = if names.len() > 3 { format!("{}, ...", names[..3].join(", ")) } else { names.join(", ") };
+    format!("guest {many}: {}", parts.join(", "))
+}
+
+fn judge_guest(expected: &ExpectedGuest, report: &Report) -> Option<Found> {
+    expected.guests.iter().find_map(|&number| {
+        let guest = &report.guests[number];
+        let found = |what: String| Some(Found { what: format!("`{}` {what}", guest.name), at: guest.at });
+        if let Some(exit) = expected.exit
+            && !exit_is(&guest.exit, exit)
+        {
+            return found(with_stderr(guest, &guest.exit.to_string()));
+        }
+        for (text, stream, wrote) in
+            [(&expected.stdout, "output", guest.stdout()), (&expected.stderr, "error output", guest.stderr())]
+        {
+            let met = match text {
+                None => true,
+                Some(ExpectedText::Whole(text)) => *text == wrote,
+                Some(ExpectedText::Part(text)) => wrote.contains(text),
+            };
+            if !met {
+                return found(format!("has the {stream} {}", quoted(&wrote)));
+            }
+        }
+        let late = expected.within.filter(|&within| guest.at > Instant::START + within);
+        late.and_then(|_| found("ended later, or not at all".to_owned()))
+    })
+}
+
+fn exit_is(exit: &Exit, expected: ExpectedExit) -> bool {
+    match expected {
+        ExpectedExit::Code(code) => *exit == Exit::Code(code),
+        ExpectedExit::Trap => matches!(exit, Exit::Trap { .. }),
+        ExpectedExit::OutOfFuel => matches!(exit, Exit::OutOfFuel { .. }),
+        ExpectedExit::Failed => matches!(exit, Exit::Failed(_)),
+        ExpectedExit::Stopped => *exit == Exit::Stopped,
+    }
+}
+
+fn describe_packets(expected: &ExpectedPackets) -> String {
+    let rule = match &expected.rule {
+        PacketRule::Count { filter, count } => match (*count.start(), *count.end()) {
+            (0, 0) => format!("no packet is `{filter}`"),
+            (1, u64::MAX) => format!("a packet is `{filter}`"),
+            (least, most) if least == most => format!("{least} packets are `{filter}`"),
+            (least, u64::MAX) => format!("{least} packets or more are `{filter}`"),
+            (least, most) => format!("{least} to {most} packets are `{filter}`"),
+        },
+        PacketRule::Always { filter, among: None } => format!("every packet is `{filter}`"),
+        PacketRule::Always { filter, among: Some(among) } => {
+            format!("every packet that is `{among}` is `{filter}`")
+        }
+    };
+    let at = if expected.at.is_empty() { String::new() } else { format!(" at {}", expected.at.join(", ")) };
+    let from = if expected.from.is_zero() { String::new() } else { format!(" from {:?} on", expected.from) };
+    let until = expected.until.map(|until| format!(" until {until:?}")).unwrap_or_default();
+    format!("{rule}{at}{from}{until}")
+}
+
+fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
+    let selection = Selection {
+        at: &expected.at,
+        from: Instant::START + expected.from,
+        until: expected.until.map_or(Instant::FAR_FUTURE, |until| Instant::START + until),
+    };
+    match &expected.rule {
+        PacketRule::Count { filter, count } => {
+            let matches = report.select(&selection, |packet| filter.matches(packet));
+            let found = matches.len() as u64;
+            if count.contains(&found) {
+                return None;
+            }
+            let shown =
+                matches.iter().take(3).map(|packet| format!("\n  {}", packet.line)).collect::<String>();
+            let at = matches.first().map_or(report.at, |packet| packet.at);
+            let what = match found {
+                0 => "there is none".to_owned(),
+                1 => format!("there is one:{shown}"),
+                _ => format!("there are {found}:{shown}"),
+            };
+            Some(Found { what, at })
+        }
+        PacketRule::Always { filter, among } => {
+            let among = |packet: &Packet| among.as_ref().is_none_or(|among| among.matches(packet));
+            let all = report.select(&selection, among);
+            let odd = report.select(&selection, |packet| among(packet) && !filter.matches(packet));
+            match odd.first() {
+                Some(first) => {
+                    let what = format!("{} of {} are not:\n  {}", odd.len(), all.len(), first.line);
+                    Some(Found { what, at: first.at })
+                }
+                None if all.is_empty() => {
+                    Some(Found { what: "there is no such packet".to_owned(), at: report.at })
+                }
+                None => None,
+            }
+        }
+    }
+}
+
+fn describe_ending(ending: ExpectedEnding, within: Option<Duration>) -> String {
+    let how = match ending {
+        ExpectedEnding::Over => "the lab ends by itself",
+        ExpectedEnding::Stalled => "the lab stalls: guests wait, and nothing can happen any more",
+        ExpectedEnding::Duration => "the lab lasts until its duration is over",
+    };
+    format!("{how}{}", within.map(|within| format!(" within {within:?}")).unwrap_or_default())
+}
+
+fn judge_ending(ending: ExpectedEnding, within: Option<Duration>, report: &Report) -> Option<Found> {
+    let met = match ending {
+        ExpectedEnding::Over => report.ending == Ending::Over,
+        ExpectedEnding::Stalled => report.ending == Ending::Stalled,
+        ExpectedEnding::Duration => report.ending == Ending::Duration,
+    };
+    let late = within.is_some_and(|within| report.at > Instant::START + within);
+    (!met || late).then(|| Found { what: format!("it is {}", report.ending), at: report.at })
+}
+
+/// With what it wrote to its error output, which is where programs say why.
+fn with_stderr(guest: &GuestReport, what: &str) -> String {
+    let stderr = guest.stderr();
+    let last: Vec<_> = stderr.lines().rev().take(5).collect();
+    let told: String = last.iter().rev().map(|line| format!("\n  {line}")).collect();
+    format!("{what}{told}")
+}
+
+fn quoted(text: &str) -> String {
+    let cut: String = text.chars().take(QUOTED_MAX).collect();
+    if cut.len() < text.len() { format!("{cut:?}...") } else { format!("{cut:?}") }
+}

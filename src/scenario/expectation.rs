@@ -1,0 +1,99 @@
+//! What a scenario expects of its runs, resolved: part of the plan, judged when a run is over.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::filter::Filter;
+
+/// One `[[expect]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectation {
+    /// Of the scenario file, counted from 1.
+    pub line: usize,
+    /// Of the seeds of a sweep, one that meets it is enough.
+    pub sometimes: bool,
+    pub expected: Expected,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expected {
+    Guest(ExpectedGuest),
+    Packets(ExpectedPackets),
+    /// The lab ends so, and not later than that.
+    Ending {
+        ending: ExpectedEnding,
+        within: Option<Duration>,
+    },
+    /// The capture is that file's.
+    Golden {
+        path: PathBuf,
+        compare: Compare,
+    },
+}
+
+/// What is said of a guest holds for each of these.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ExpectedGuest {
+    /// By their place in the plan.
+    pub guests: Vec<usize>,
+    pub exit: Option<ExpectedExit>,
+    pub stdout: Option<ExpectedText>,
+    pub stderr: Option<ExpectedText>,
+    /// It has ended by then.
+    pub within: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpectedExit {
+    Code(u32),
+    Trap,
+    OutOfFuel,
+    /// It could not be started.
+    Failed,
+    /// It was there until the lab's end.
+    Stopped,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpectedText {
+    Whole(String),
+    Part(String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpectedPackets {
+    pub rule: PacketRule,
+    /// Ports that are looked at, by their names; empty: where each packet was sent first.
+    pub at: Vec<String>,
+    /// From when on, and until when.
+    pub from: Duration,
+    pub until: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum PacketRule {
+    /// So many packets match.
+    Count { filter: Filter, count: RangeInclusive<u64> },
+    /// Each packet that matches `among` matches `filter` too, and there is one.
+    Always { filter: Filter, among: Option<Filter> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpectedEnding {
+    /// Every guest that is not in the background ended.
+    Over,
+    /// Nothing could happen any more, and guests waited.
+    Stalled,
+    /// The lab's duration was over.
+    Duration,
+}
+
+/// What of a capture is compared with a golden one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// Every byte of the file.
+    Bytes,
+    /// Every frame at every port and its fate, whenever it was.
+    Frames,
+}

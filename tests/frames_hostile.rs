@@ -1,0 +1,254 @@
+//! Stacks and worlds under frames that nobody should send: no panic, nothing that grows without bound, and who comes
+//! with an honest question afterwards is answered.
+
+#[path = "common/frames.rs"]
+mod frames;
+#[path = "common/heap.rs"]
+mod heap;
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use frames::{arp_request, datagram, echo_request, spoil, syn, whole};
+use guestnet::guest::{Engine, EngineSettings};
+use guestnet::network::{Frame, InterfaceConfig};
+use guestnet::node::Stack;
+use guestnet::node::stack::TcpOptions;
+use guestnet::rng::{Rng, Seed};
+use guestnet::scenario::assets::Assets;
+use guestnet::time::Instant;
+use guestnet::world::{Settings, World};
+use proptest::prelude::*;
+use smoltcp::wire::{EthernetAddress, IpCidr};
+
+const PORT: u16 = 80;
+
+#[global_allocator]
+static HEAP: heap::Counting = heap::Counting;
+
+fn cidr(address: &str, length: u8) -> IpCidr {
+    IpCidr::new(address.parse().unwrap(), length)
+}
+
+/// The first guest's, as a lab would have it: listening for both protocols, and connecting to somebody who is silent.
+fn stack() -> Stack {
+    let interface = InterfaceConfig {
+        name: "eth0".into(),
+        mac: EthernetAddress(frames::GUEST_MAC),
+        addresses: vec![cidr("10.0.0.2", 24), cidr("fd00::2", 64), cidr("fe80::ff:fe00:1", 64)],
+        mtu: 1500,
+    };
+    let mut stack = Stack::new(&[interface], &[], Seed(3).fork("stack"), Instant::START);
+    for any in ["0.0.0.0:80", "[::]:80"] {
+        let any = any.parse().unwrap();
+        stack.listen(any, 16, TcpOptions::default());
+        let udp = stack.udp_bind(any).unwrap();
+        stack.udp_listen(udp, 16).unwrap();
+    }
+    for (local, remote) in [("0.0.0.0:9000", "10.0.0.66:9"), ("[::]:9000", "[fd00::66]:9")] {
+        let (local, remote) = (local.parse().unwrap(), remote.parse().unwrap());
+        stack.tcp_connect(Instant::START, local, remote, &TcpOptions::default()).unwrap();
+    }
+    settle(&mut stack, Instant::START);
+    stack
+}
+
+/// Polls until there is nothing to do at this instant, which has to come; what left.
+fn settle(stack: &mut Stack, now: Instant) -> Vec<Bytes> {
+    let mut left = Vec::new();
+    for _ in 0..1000 {
+        if !stack.poll(now) {
+            stack.take_egress(&mut left);
+            return left.into_iter().map(|(_, frame)| frame.bytes).collect();
+        }
+    }
+    panic!("the stack keeps itself busy at {now}");
+}
+
+fn feed(stack: &mut Stack, now: Instant, frame: Vec<u8>) -> Vec<Bytes> {
+    stack.ingest(now, 0, Frame::from_outside(frame.into()));
+    settle(stack, now)
+}
+
+fn is_echo_reply(frame: &[u8], identifier: u16) -> bool {
+    frame.len() >= 42 && frame[23] == 1 && frame[34] == 0 && frame[38..40] == identifier.to_be_bytes()
+}
+
+/// One frame: which of the whole ones, the seed of what is done to it, and how long after the one before it comes.
+fn hostile() -> impl Strategy<Value = Vec<(usize, Option<u64>, u64)>> {
+    let seed = prop_oneof![1 => Just(None), 5 => any::<u64>().prop_map(Some)];
+    let gap = prop_oneof![8 => Just(0), 4 => 0..100_000_u64, 1 => 0..70_000_000_u64];
+    prop::collection::vec((0..whole(PORT).len(), seed, gap), 1..150)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_stack_outlives_spoilt_frames(hostile in hostile()) {
+        let (mut stack, kinds) = (stack(), whole(PORT));
+        let mut now = Instant::START;
+        for (kind, seed, gap) in hostile {
+            now += Duration::from_micros(gap);
+            let mut frame = kinds[kind].clone();
+            if let Some(seed) = seed {
+                spoil(&mut frame, &mut Seed(seed).fork("spoil"));
+            }
+            feed(&mut stack, now, frame);
+        }
+        feed(&mut stack, now, arp_request());
+        let answers = feed(&mut stack, now, echo_request(77));
+        prop_assert!(answers.iter().any(|frame| is_echo_reply(frame, 77)), "no answer: {answers:?}");
+    }
+
+    #[test]
+    fn a_stack_outlives_noise(
+        noise in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..200), 0..6_usize), 1..60)
+    ) {
+        let mut stack = stack();
+        for (mut bytes, kind) in noise {
+            let ethertype = [[8, 0], [8, 6], [0x86, 0xdd]].get(kind);
+            if let (Some(ethertype), true) = (ethertype, bytes.len() > 14) {
+                bytes[..6].copy_from_slice(&frames::GUEST_MAC);
+                bytes[12..14].copy_from_slice(ethertype);
+                bytes[14] = [0x45, bytes[14], 0x60][kind];
+            }
+            feed(&mut stack, Instant::START, bytes);
+        }
+    }
+}
+
+#[test]
+fn a_frame_with_wrong_checksums_is_dropped_and_counted() {
+    let mut stack = stack();
+    let kinds = whole(PORT);
+    // ARP has no checksum, and protocols unknown here are nobody's to verify.
+    let without = [0, 18, 28, 29, 30, 31];
+    for index in (0..kinds.len()).filter(|index| !without.contains(index)) {
+        let mut frame = kinds[index].clone();
+        *frame.last_mut().unwrap() ^= 0x10;
+        let before = stack.statistics().bad_checksum;
+        let answers = feed(&mut stack, Instant::START, frame);
+        assert!(answers.is_empty(), "frame {index}: {answers:?}");
+        assert_eq!(stack.statistics().bad_checksum, before + 1, "frame {index}");
+    }
+}
+
+#[test]
+fn a_flood_of_syns_stays_within_the_backlog_and_passes() {
+    let mut stack = stack();
+    let mut rng = Seed(9).fork("flood");
+    let mut now = Instant::START;
+    let flooded = |stack: &Stack| stack.statistics().backlog_full;
+    for number in 0..20_000_u32 {
+        now += Duration::from_micros(50);
+        let source = [10, 0, 0, 100 + rng.below(100) as u8];
+        feed(&mut stack, now, syn(source, 1024 + (number % 60_000) as u16, PORT));
+    }
+    assert!(flooded(&stack) > 19_000, "{:?}", stack.statistics());
+    // A second later those who never answered give way.
+    now += Duration::from_secs(1);
+    feed(&mut stack, now, arp_request());
+    let before = flooded(&stack);
+    let answers = feed(&mut stack, now, syn(frames::STRANGER, 5000, PORT));
+    let is_syn_ack =
+        |frame: &Bytes| frame.len() > 47 && frame[30..34] == frames::STRANGER && frame[47] == 0x12;
+    assert!(answers.iter().any(is_syn_ack), "no SYN+ACK: {answers:?}");
+    assert_eq!(flooded(&stack), before);
+}
+
+/// Datagrams to a listener whose guest never accepts, pings and SYNs to closed ports, each from somebody else.
+#[test]
+fn whoever_speaks_once_is_not_remembered_for_ever() {
+    let mut stack = stack();
+    let mut rng = Seed(10).fork("crowd");
+    let mut now = Instant::START;
+    let mut crowd = |frames: u32| {
+        for number in 0..frames {
+            now += Duration::from_millis(1);
+            let source =
+                if rng.chance(0.5) { [10, 0, 0, rng.below(256) as u8] } else { rng.next_u32().to_be_bytes() };
+            let from = rng.next_u32() as u16;
+            let frame = match number % 3 {
+                0 => datagram(source, from, PORT),
+                1 => datagram(source, from, PORT + 1),
+                _ => syn(source, from, PORT + 1),
+            };
+            feed(&mut stack, now, frame);
+        }
+        heap::live_bytes()
+    };
+    let before = crowd(20_000);
+    let grown = crowd(100_000) - before;
+    assert!(grown < 1 << 20, "100,000 frames cost {grown} bytes");
+    println!("grown by {grown} bytes");
+    assert!(stack.statistics().datagrams_dropped > 30_000, "{:?}", stack.statistics());
+}
+
+fn world(folder: &Path) -> World {
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests");
+    let guest = |name: &str, module: &str, args: &str| {
+        format!("[guest.{name}]\nmodule = \"{}/{module}.wasm\"\nargs = [{args}]\n", modules.display())
+    };
+    let text = [
+        "[switch.lan]\n[tap.host]\nnetwork = \"lan\"\n".to_owned(),
+        guest("tcp", "echo_server", "\"0.0.0.0:80\""),
+        guest("udp", "echo_server", "\"0.0.0.0:80\", \"dgram\""),
+        guest("client", "echo_client", "\"10.0.0.66:9\""),
+    ];
+    let path = folder.join("lab.toml");
+    fs::write(&path, text.concat()).unwrap();
+    let plan = guestnet::scenario::load(&path).unwrap();
+    let assets = Assets::read(&plan);
+    let engine = Engine::new(EngineSettings { cache_folder: None, guests: plan.guests.len() }).unwrap();
+    World::new(&plan, &assets, Settings::sim(&plan, 1), &engine, &mut |_| {})
+}
+
+/// Rounds at one instant, which have to come to an end; the frames that left by the TAP.
+fn rounds(world: &mut World, now: Instant) -> Vec<Bytes> {
+    let mut left = Vec::new();
+    for _ in 0..10_000 {
+        let more = world.poll(now);
+        left.extend(world.take_outbound().into_iter().map(|outbound| outbound.frame.bytes));
+        world.take_reports();
+        if !more {
+            return left;
+        }
+    }
+    panic!("the lab keeps itself busy at {now}");
+}
+
+fn assault(world: &mut World, now: &mut Instant, rng: &mut Rng, frames: usize) {
+    let kinds = whole(PORT);
+    for _ in 0..frames {
+        *now += Duration::from_micros(rng.below(2_000));
+        let mut frame = kinds[rng.below(kinds.len() as u64) as usize].clone();
+        spoil(&mut frame, rng);
+        world.inject(*now, 0, frame.into());
+        rounds(world, *now);
+    }
+}
+
+#[test]
+fn a_world_outlives_an_assault_and_does_not_grow_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut world = world(folder.path());
+    let (mut now, mut rng) = (Instant::START, Seed(11).fork("assault"));
+    rounds(&mut world, now);
+    // Past a half-open connection's minute, so that as many go as come.
+    assault(&mut world, &mut now, &mut rng, 100_000);
+    let before = heap::live_bytes();
+    assault(&mut world, &mut now, &mut rng, 60_000);
+    let grown = heap::live_bytes() - before;
+    assert!(grown < 2 << 20, "60,000 frames cost {grown} bytes");
+    println!("grown by {grown} bytes");
+
+    now += Duration::from_secs(1);
+    world.inject(now, 0, arp_request().into());
+    rounds(&mut world, now);
+    world.inject(now, 0, echo_request(78).into());
+    let answers = rounds(&mut world, now);
+    assert!(answers.iter().any(|frame| is_echo_reply(frame, 78)), "no answer: {answers:?}");
+}
