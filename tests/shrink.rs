@@ -119,6 +119,23 @@ fn a_lab_is_shrunk_to_two_guests_and_the_frame_that_was_lost() {
     assert_eq!(report.guest("client").exit, Exit::Code(0), "{report}\n{text}");
 }
 
+/// Jitter that makes one answer late becomes the delays of the frames that were.
+#[test]
+fn jitter_becomes_a_list_of_delayed_frames() {
+    let jittery =
+        LAB.replace("duplicate", "corrupt").replace("4%", "0%").replace("2%", "0%").replace("5%", "0%");
+    let jittery = jittery.replace("\"5ms\"", "\"20ms\"").replace("\"500\"", "\"70\"");
+    let seed = failing_seed(&lab(&jittery));
+    let shrunk = shrink(&jittery, seed).unwrap();
+    let plan = plan(&shrunk.text);
+    let directions = || plan.links.iter().flat_map(|link| &link.directions);
+    assert!(directions().all(|direction| direction.jitter.is_none()), "{}", shrunk.text);
+    let delayed: usize = directions().map(|direction| direction.script.lists().1.len()).sum();
+    // Of a hundred frames each way, those of one question and its answer, and those that their numbers hang on.
+    assert!((1..=4).contains(&delayed), "{}", shrunk.text);
+    assert_eq!(lab(&shrunk.text).run(seed).guest("client").exit, Exit::Code(1), "{}", shrunk.text);
+}
+
 /// What stops it has the smallest so far, which still fails.
 #[test]
 fn a_search_that_is_stopped_has_what_it_found() {

@@ -26,11 +26,18 @@ impl Device {
 /// The script without these devices, the cables that end at them, and what is said of them on the timeline and in
 /// expectations. `None` if the failure itself is about one of them.
 pub(super) fn without_devices(script: &Script, gone: &BTreeSet<Device>, failure: &Failure) -> Option<Script> {
+    let (script, void) = left_without(script, gone);
+    let is_void = failure.expectation().is_some_and(|number| void.contains(&number));
+    (!is_void).then_some(script)
+}
+
+/// The script without these devices, and the expectations that went with them.
+pub(super) fn left_without(script: &Script, gone: &BTreeSet<Device>) -> (Script, BTreeSet<usize>) {
     let mut script = script.clone();
     let mut gone = gone.clone();
     for link in Device::all(&script, "link") {
         let ends = script.table(&["link".to_owned(), link.name.clone()]).and_then(|link| link.get("ends"));
-        if names(ends).iter().any(|end| is_of(end, &gone)) {
+        if names(ends).iter().any(|end| is_spoken_of(end, &gone)) {
             gone.insert(link);
         }
     }
@@ -46,10 +53,7 @@ pub(super) fn without_devices(script: &Script, gone: &BTreeSet<Device>, failure:
         .filter(|&(place, _)| forget_in(&mut script, "expect", place, &gone))
         .map(|(_, number)| number)
         .collect();
-    if failure.expectation().is_some_and(|number| void.contains(&number)) {
-        return None;
-    }
-    Some(script.without_expectations(&void))
+    (script.without_expectations(&void), void)
 }
 
 fn forget_in(script: &mut Script, key: &str, place: usize, gone: &BTreeSet<Device>) -> bool {
@@ -74,13 +78,13 @@ fn forget(entry: &mut dyn TableLike, gone: &BTreeSet<Device>) -> bool {
     for key in NAMING_INSIDE {
         let inside = entry.get(key).and_then(Item::as_table_like);
         let about = inside.iter().flat_map(|table| ["guest", "at", "port"].map(|key| table.get(key)));
-        if about.flat_map(names).any(|name| is_of(&name, gone)) {
+        if about.flat_map(names).any(|name| is_spoken_of(&name, gone)) {
             return true;
         }
     }
     let Some(sides) = entry.get_mut("partition").and_then(Item::as_array_mut) else { return false };
     for side in sides.iter_mut().filter_map(Value::as_array_mut) {
-        side.retain(|name| !name.as_str().is_some_and(|name| is_of(name, gone)));
+        side.retain(|name| !name.as_str().is_some_and(|name| is_spoken_of(name, gone)));
     }
     sides.retain(|side| !side.as_array().is_some_and(toml_edit::Array::is_empty));
     sides.len() < 2
@@ -90,10 +94,11 @@ fn forget(entry: &mut dyn TableLike, gone: &BTreeSet<Device>) -> bool {
 fn forget_names(item: &mut Item, gone: &BTreeSet<Device>) -> bool {
     match item.as_array_mut() {
         Some(list) => {
-            list.retain(|name| !name.as_str().is_some_and(|name| is_of(name, gone)));
+            list.retain(|name| !name.as_str().is_some_and(|name| is_spoken_of(name, gone)));
+            list.fmt();
             list.is_empty()
         }
-        None => item.as_str().is_some_and(|name| is_of(name, gone)),
+        None => item.as_str().is_some_and(|name| is_spoken_of(name, gone)),
     }
 }
 
@@ -104,7 +109,7 @@ fn names(item: Option<&Item>) -> Vec<String> {
 }
 
 /// True for the device's own name, a port of it (`r1.wan`), and a cable of such a port (`client:lan`).
-fn is_of(name: &str, gone: &BTreeSet<Device>) -> bool {
+pub(super) fn is_spoken_of(name: &str, gone: &BTreeSet<Device>) -> bool {
     name.split(':').any(|part| {
         let device = part.split('.').next().unwrap_or(part);
         gone.iter()

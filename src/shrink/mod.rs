@@ -20,6 +20,8 @@ mod fates;
 mod knobs;
 mod paths;
 mod script;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::Path;
