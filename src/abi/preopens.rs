@@ -14,6 +14,10 @@ use super::{Context, SharedNode, lock};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
 
+/// A guest's tables, and entries of each: 16 bytes of the host's memory an entry, which no limit of linear memory counts.
+const TABLES_MAX: usize = 4;
+const TABLE_ELEMENTS_MAX: usize = 1 << 18;
+
 /// What a guest is started with.
 pub struct Setup {
     /// The program's name, then its arguments.
@@ -97,7 +101,8 @@ impl Context {
         builder.env("NETWORKING_FDS", names.join(","));
         let limits = StoreLimitsBuilder::new()
             .memory_size(setup.memory_bytes_max)
-            .table_elements(1 << 20)
+            .table_elements(TABLE_ELEMENTS_MAX)
+            .tables(TABLES_MAX)
             .instances(1)
             .memories(1)
             .build();

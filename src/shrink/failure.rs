@@ -36,6 +36,7 @@ enum End {
     OutOfFuel,
     Failed(String),
     Stopped,
+    Killed,
 }
 
 impl End {
@@ -46,6 +47,7 @@ impl End {
             Exit::OutOfFuel { .. } => End::OutOfFuel,
             Exit::Failed(why) => End::Failed(why.clone()),
             Exit::Stopped => End::Stopped,
+            Exit::Killed => End::Killed,
         }
     }
 }

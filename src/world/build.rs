@@ -74,6 +74,7 @@ impl World {
             tap_ports: vec![usize::MAX; plan.taps.len()],
             ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
+            crossing: 0,
             events: Queue::default(),
             ready: Default::default(),
             dirty: Vec::new(),

@@ -154,6 +154,8 @@ pub struct World {
     ports: Vec<Port>,
     session: Session,
     immediate: VecDeque<(usize, Frame)>,
+    /// Switches that the frame at hand crosses one inside another.
+    crossing: usize,
     events: Queue<Event>,
     ready: VecDeque<usize>,
     dirty: Vec<usize>,

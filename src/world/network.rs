@@ -8,6 +8,9 @@ use crate::network::{Egress, Frame, PacketId};
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
 
+/// Switches that a frame crosses in one go.
+const CROSSING_MAX: usize = 32;
+
 impl World {
     pub(super) fn next_packet(&mut self) -> PacketId {
         self.packets += 1;
@@ -53,9 +56,14 @@ impl World {
             return self.events.push(at, Event::Deliver { port, frame });
         }
         match self.ports[port].device {
-            // A switch adds no time and no work of its own: what crosses it goes on at once.
-            DeviceRef::Switch(_) => self.deliver(port, frame),
-            DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => {
+            // A switch adds no time and no work of its own: what crosses it goes on at once, unless the chain is so long
+            // that the stack would not bear it.
+            DeviceRef::Switch(_) if self.crossing < CROSSING_MAX => {
+                self.crossing += 1;
+                self.deliver(port, frame);
+                self.crossing -= 1;
+            }
+            DeviceRef::Switch(_) | DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => {
                 self.immediate.push_back((port, frame));
             }
         }

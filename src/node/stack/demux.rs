@@ -20,6 +20,13 @@ pub struct Tuple {
     pub remote: SocketAddr,
 }
 
+impl Tuple {
+    /// True if either end is a loopback address.
+    pub fn has_loopback(&self) -> bool {
+        self.local.ip().is_loopback() || self.remote.ip().is_loopback()
+    }
+}
+
 /// The part of a TCP header that decides before smoltcp sees the segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {

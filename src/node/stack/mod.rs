@@ -213,6 +213,10 @@ impl Stack {
             demux::classify(&packet, ethernet)
         };
         match class {
+            // RFC 1122, 3.2.1.3 (g): loopback addresses do not appear outside a host.
+            Class::Tcp(tuple, _) | Class::Udp(tuple, _) if ethernet && tuple.has_loopback() => {
+                self.statistics.malformed += 1;
+            }
             Class::Tcp(tuple, segment) => self.receive_segment(now, index, tuple, segment, packet),
             Class::Udp(tuple, payload) => self.receive_datagram(now, index, tuple, payload, packet),
             Class::Unreachable(Quoted::Tcp, tuple, reason) => self.tcp_unreachable(now, tuple, reason),

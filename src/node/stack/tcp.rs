@@ -129,6 +129,9 @@ impl Stack {
             return Err(Error::Invalid);
         }
         let tuple = super::tuple(ip, local.port(), remote);
+        if Some(nic) != self.loopback && tuple.has_loopback() {
+            return Err(Error::AddressNotAvailable);
+        }
         if self.in_use(now, &tuple) {
             return Err(Error::AddressInUse);
         }
@@ -148,6 +151,7 @@ impl Stack {
 
     /// A port for one more connection of a control that left the choice to us.
     pub fn tcp_ephemeral(&mut self, now: Instant, ip: IpAddr, remote: SocketAddr) -> Result<SocketAddr> {
+        let remote = super::destination(remote);
         let nic = self.route(now, remote.ip())?;
         let source = if ip.is_unspecified() { self.source_address(nic, remote.ip())? } else { ip };
         let Stack { tcp_ports, rng, flows_by_tuple, time_wait, .. } = self;
@@ -266,7 +270,7 @@ impl Stack {
         let last = connection.holders == 0;
         if stream || last {
             let abort = connection.options.linger == Some(Duration::ZERO)
-                || (connection.socket().recv_queue() > 0 && !connection.read_shut)
+                || connection.socket().recv_queue() > 0
                 || connection.phase == Phase::Connecting;
             let socket = connection.socket_mut();
             if abort {
@@ -449,7 +453,7 @@ impl Stack {
         let Some(connection) = self.connections.get_mut(id) else { return };
         if connection.holders == 0 && connection.phase == Phase::Open {
             let socket = connection.socket();
-            if socket.recv_queue() > 0 && socket.state() != State::Closed && !connection.read_shut {
+            if socket.recv_queue() > 0 && socket.state() != State::Closed {
                 // Data that nobody will read: the peer is told so (RFC 1122, 4.2.2.13).
                 connection.socket_mut().abort();
                 return self.mark_dirty(id);

@@ -12,6 +12,8 @@ use crate::time::Instant;
 
 /// As smoltcp's own CLOSE_DELAY; Linux waits 60 s.
 const TIME_WAIT: Duration = Duration::from_secs(10);
+/// Sequence numbers before the last one that a repeated SYN or segment of the old connection may bear: the largest window.
+const OLD_WINDOW: u32 = 64 << 20;
 /// The oldest gives way to one more.
 const ENTRIES_MAX: usize = 16_384;
 
@@ -64,7 +66,9 @@ impl TimeWait {
         self.expire(now);
         let Some(&(peer_next, _)) = self.entries.get(tuple) else { return Answer::Unknown };
         // RFC 1122, 4.2.2.13: a SYN past the old connection's last sequence number opens it anew.
-        let newer = segment.sequence.wrapping_sub(peer_next) as i32 >= 0;
+        // Initial sequence numbers are random here, so half of all new ones are below it: those are old duplicates only
+        // if they lie in the last window.
+        let newer = !(1..=OLD_WINDOW).contains(&peer_next.wrapping_sub(segment.sequence));
         match segment {
             // RFC 1337: a reset must not cut TIME-WAIT short.
             Segment { rst: true, .. } => Answer::Ignore,

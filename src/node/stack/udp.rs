@@ -182,6 +182,9 @@ impl Stack {
         let ip =
             if local.ip().is_unspecified() { self.source_address(nic, remote.ip())? } else { local.ip() };
         let tuple = super::tuple(ip, local.port(), remote);
+        if Some(nic) != self.loopback && tuple.has_loopback() {
+            return Err(Error::AddressNotAvailable);
+        }
         if self.udp.by_tuple.contains_key(&tuple) {
             return Err(Error::IsConnected);
         }
