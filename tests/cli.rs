@@ -62,7 +62,7 @@ fn a_guest_that_cannot_run_says_why() {
     for (guest, why) in [
         ("nostart.wat", "exports no function _start"),
         ("missing_import.wat", "unknown import: `networking::teleport`"),
-        ("bad.wat", "is not a module"),
+        ("bad.wat", "is not a core module"),
         ("nomemory.wat", "exports no memory called \"memory\""),
     ] {
         let output = sim(&[&format!("target/guests/{guest}")]);

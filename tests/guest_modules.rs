@@ -104,6 +104,7 @@ fn text_guests_fail_where_they_should() {
     insta::assert_snapshot!(report.join("\n"), @r"
     abi_edge: starts
     bad: type mismatch
+    clock_exact: starts
     grow: starts
     hello: starts
     missing_import: unknown import
