@@ -252,10 +252,14 @@ impl Console {
     pub fn tally(&self) -> String {
         let well = self.exits.iter().filter(|exit| **exit == Some(Exit::Code(0))).count();
         let stopped = self.exits.iter().filter(|exit| **exit == Some(Exit::Stopped)).count();
-        let failed = self.exits.len() - well - stopped;
+        let killed = self.exits.iter().filter(|exit| **exit == Some(Exit::Killed)).count();
+        let failed = self.exits.len() - well - stopped - killed;
         let mut text = format!("{well} of {} guests exited with 0", self.exits.len());
         if stopped > 0 {
             let _ = write!(text, ", {stopped} stopped");
+        }
+        if killed > 0 {
+            let _ = write!(text, ", {killed} killed by the timeline");
         }
         if failed > 0 {
             let _ = write!(text, ", {failed} failed");
