@@ -7,7 +7,8 @@
 pub mod ip;
 pub mod layer;
 pub mod policy;
-pub mod proxy_protocol;
+pub mod proxy;
+pub mod target;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::node::object::Protocol;
 use ip::Family;
 use layer::{Layer, Layered};
 use policy::Policy;
+use proxy::{http_connect, proxy_protocol, socks5};
 
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +28,9 @@ pub enum Grant {
 /// The kinds of protocol that stand over a stream protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
+    HttpConnect(http_connect::Settings),
     ProxyProtocol(proxy_protocol::Settings),
+    Socks5(socks5::Settings),
 }
 
 impl Grant {
@@ -79,13 +83,17 @@ impl LayerKind {
     /// As the scenario names it.
     pub fn name(&self) -> &'static str {
         match self {
+            LayerKind::HttpConnect(_) => "http-connect",
             LayerKind::ProxyProtocol(_) => "proxy-protocol",
+            LayerKind::Socks5(_) => "socks5",
         }
     }
 
     fn into_layer(self) -> Arc<dyn Layer> {
         match self {
+            LayerKind::HttpConnect(settings) => Arc::new(http_connect::HttpConnect::new(settings)),
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
+            LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
         }
     }
 }

@@ -237,10 +237,29 @@ fn protocols_over_others() {
 }
 
 #[test]
+fn proxies() {
+    let lab = |keys: &str| {
+        mistakes(&format!(
+            "[guest.a]\nmodule = 'a'\nprotocol.ipv4.private = true\n[guest.a.protocol.p]\nover = 'ipv4'\n{keys}"
+        ))
+    };
+    insta::assert_snapshot!(lab("kind = 'socks5'"), @r#"labs/lab.toml:4:19: protocol `p` of guest `a` has no `server`; the proxy's host and port: `server = "10.0.0.9:1080"`"#);
+    insta::assert_snapshot!(lab("kind = 'http-connect'\nserver = 'proxy'\nuser = 'me'"), @r#"
+    labs/lab.toml:7:10: server: `proxy` is not a host and port; such as "10.0.0.9:1080", "[fd00::9]:1080" or "proxy.example:1080"
+    labs/lab.toml:8:8: a `user` without a `password`; add `password = "..."`
+    "#);
+    insta::assert_snapshot!(lab("kind = 'socks5'\nserver = '10.0.0.1:1080'\nuser = ''\npassword = \"a\\nb\"\nbind = '*:*'"), @r"
+    labs/lab.toml:8:8: user: is no user or password; 1 to 255 bytes, none of them control characters
+    labs/lab.toml:9:12: password: is no user or password; 1 to 255 bytes, none of them control characters
+    labs/lab.toml:10:1: unknown key `bind` in protocol `p` of guest `a`; did you mean `kind`? known here: kind, private, server, user, password, connect, over
+    ");
+}
+
+#[test]
 fn protocols_and_listeners() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
-    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6" or "proxy-protocol"
-    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6" or "proxy-protocol"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6", "socks5", "http-connect" or "proxy-protocol"
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6", "socks5", "http-connect" or "proxy-protocol"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
          bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"
