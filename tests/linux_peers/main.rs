@@ -14,5 +14,6 @@ mod follow;
 mod hostile;
 mod http;
 mod ping;
+mod proxies;
 mod scan;
 mod signals;

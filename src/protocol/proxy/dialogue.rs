@@ -122,3 +122,77 @@ impl<S: Script> Upgrade for Dialogue<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Credentials, http_connect, proxy_protocol, socks5};
+    use super::*;
+    use crate::protocol::target::Target;
+
+    /// Plays a peer that says `bytes`, `step` at a time, to a script until that is done with it; true if it came to
+    /// a connection.
+    fn play(script: &mut dyn Script, bytes: &[u8], step: usize) -> bool {
+        let mut received = Vec::new();
+        let mut chunks = bytes.chunks(step);
+        for _ in 0..=3 * bytes.len() + 8 {
+            match script.turn(&received) {
+                Turn::More => match chunks.next() {
+                    Some(chunk) => received.extend_from_slice(chunk),
+                    None => return false,
+                },
+                Turn::Say { taken, .. } => drop(received.drain(..taken)),
+                Turn::Done { taken, .. } => {
+                    assert!(taken <= received.len());
+                    return true;
+                }
+                Turn::Fail(..) => return false,
+            }
+        }
+        panic!("a script that takes nothing and never ends");
+    }
+
+    fn scripts() -> Vec<Box<dyn Script>> {
+        let target = Target::parse("example.org:80").unwrap();
+        let credentials = Some(Credentials { user: "me".into(), password: "secret".into() });
+        vec![
+            Box::new(socks5::Client::new(socks5::Command::Connect, target.clone(), credentials.clone())),
+            Box::new(socks5::Client::new(socks5::Command::UdpAssociate, target.clone(), None)),
+            Box::new(http_connect::Client::new(target, credentials)),
+            Box::new(proxy_protocol::Header),
+        ]
+    }
+
+    /// What a good peer says to each of them.
+    const GOOD: [&[u8]; 4] = [
+        b"\x05\x02\x01\x00\x05\x00\x00\x01\x0a\x00\x00\x01\x00\x50rest",
+        b"\x05\x00\x05\x00\x00\x03\x01a\x00\x50",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nrest",
+        b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 80\r\nrest",
+    ];
+
+    #[test]
+    fn a_good_peer_is_understood_however_its_bytes_are_cut() {
+        for (index, bytes) in GOOD.iter().enumerate() {
+            for step in 1..=bytes.len() {
+                assert!(play(&mut *scripts()[index], bytes, step), "script {index}, {step} bytes at a time");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_peer_breaks_a_script(
+            noise in proptest::collection::vec(any::<u8>(), 0..200),
+            keep in 0usize..80,
+            step in 1usize..40,
+        ) {
+            for (index, mut script) in scripts().into_iter().enumerate() {
+                let good = GOOD[index];
+                let bytes = [&good[..keep.min(good.len())], &noise].concat();
+                play(&mut *script, &bytes, step);
+            }
+        }
+    }
+}

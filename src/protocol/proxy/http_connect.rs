@@ -44,11 +44,7 @@ impl Layer for HttpConnect {
     }
 
     fn connect(&self, _: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
-        let client = Client {
-            target: Target::parse(address)?,
-            credentials: self.settings.credentials.clone(),
-            asked: false,
-        };
+        let client = Client::new(Target::parse(address)?, self.settings.credentials.clone());
         Ok(Box::new(Dialogue::new(below, client)))
     }
 
@@ -58,13 +54,17 @@ impl Layer for HttpConnect {
     }
 }
 
-struct Client {
+pub(super) struct Client {
     target: Target,
     credentials: Option<Credentials>,
     asked: bool,
 }
 
 impl Client {
+    pub fn new(target: Target, credentials: Option<Credentials>) -> Self {
+        Self { target, credentials, asked: false }
+    }
+
     fn request(&self) -> String {
         let target = &self.target;
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
