@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! name.rs     names as people write them
+//! resolver/   a task that finds addresses for names
 //! zone.rs     what a server knows
 //! answer.rs   a query's bytes in, an answer's out
 //! server.rs   a task that answers over UDP and TCP
@@ -11,5 +12,6 @@
 
 pub mod answer;
 pub mod name;
+pub mod resolver;
 pub mod server;
 pub mod zone;

@@ -33,6 +33,11 @@ impl HostName {
         fully_qualified(&self.0)
     }
 
+    /// Whether `name` is this, or below it.
+    pub fn has(&self, name: &HostName) -> bool {
+        name.0.strip_suffix(&self.0).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    }
+
     /// `localhost` and what is below it (RFC 6761, 6.3).
     pub fn is_localhost(&self) -> bool {
         self.0 == "localhost" || self.0.ends_with(".localhost")
