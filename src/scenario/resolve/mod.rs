@@ -34,6 +34,7 @@ mod expand;
 mod expect;
 mod groups;
 mod guest;
+mod protocol;
 mod service;
 mod timeline;
 mod topology;
