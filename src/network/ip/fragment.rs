@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use super::packet::{ETHERNET_HEADER_BYTES, IPV4_HEADER_BYTES, fill_ipv4_checksum};
+use super::{ETHERNET_HEADER_BYTES, IPV4_HEADER_BYTES, fill_ipv4_checksum};
 
 const MORE_FRAGMENTS: u16 = 0x2000;
 
@@ -10,7 +10,7 @@ const MORE_FRAGMENTS: u16 = 0x2000;
 /// with the same Ethernet header; `None` if the MTU has no room for a header and eight bytes.
 ///
 /// A packet that is a fragment itself is cut into fragments of the whole.
-pub(super) fn fragment(packet: &[u8], mtu: usize) -> Option<Vec<BytesMut>> {
+pub fn fragment(packet: &[u8], mtu: usize) -> Option<Vec<BytesMut>> {
     let (ethernet, ip) = packet.split_at(ETHERNET_HEADER_BYTES);
     let header_bytes = usize::from(ip[0] & 0xF) * 4;
     let (first_header, payload) = ip.split_at(header_bytes);
