@@ -114,6 +114,19 @@ impl<P: Waiting> Neighbours<P> {
         self.dropped
     }
 
+    /// True if no packet waits.
+    pub fn is_drained(&self) -> bool {
+        self.queued_bytes == 0
+    }
+
+    /// Until when `address` counts without asking again, if it is known and nobody asks.
+    pub fn reachable_until(&self, address: IpAddr) -> Option<Instant> {
+        match self.entries.get(&address)? {
+            Entry::Reachable { until, .. } => Some(*until),
+            Entry::Incomplete { .. } | Entry::Probing { .. } => None,
+        }
+    }
+
     pub fn poll_at(&self) -> Option<Instant> {
         self.timers.first().map(|&(at, _)| at)
     }
