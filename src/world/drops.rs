@@ -13,6 +13,9 @@ impl World {
         let mut backlog_full = 0;
         let mut datagrams = 0;
         let mut loopback = 0;
+        let mut unresolved = 0;
+        let mut unroutable = 0;
+        let mut forged = 0;
         for node in &self.nodes {
             let stack = lock(&node.node).stack().statistics();
             malformed += stack.malformed;
@@ -20,6 +23,9 @@ impl World {
             backlog_full += stack.backlog_full;
             datagrams += stack.datagrams_dropped;
             loopback += stack.loopback_dropped;
+            unresolved += stack.unresolved + stack.queue_full;
+            unroutable += stack.no_route + stack.too_big;
+            forged += stack.forged;
         }
         let mut by_services: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (slot, service) in self.nodes[self.guests_planned()..].iter().zip(&self.services) {
@@ -31,7 +37,6 @@ impl World {
                 *by_services.entry(reason).or_default() += count;
             }
         }
-        let mut unroutable = 0;
         for router in self.routers.iter().map(|router| router.statistics()) {
             malformed += router.malformed;
             bad_checksum += router.bad_checksum;
@@ -47,6 +52,8 @@ impl World {
             ("malformed", malformed),
             ("bad checksum", bad_checksum),
             ("unroutable", unroutable),
+            ("next hop did not answer", unresolved),
+            ("forged ICMP error", forged),
             ("SYN past a backlog", backlog_full),
             ("datagram past a buffer", datagrams),
             ("loopback packet past the queue", loopback),
