@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use guestnet::capture::Writer;
+use guestnet::capture::{Each, Writer};
 use guestnet::guest::{Engine, EngineSettings, Exit};
 use guestnet::live::capture::Threaded;
 use guestnet::live::{self, Interrupt, Outside};
@@ -56,7 +56,7 @@ impl Lab {
     }
 
     /// Seconds by the host's clock, the capture's completion included.
-    fn run(&self, mode: Mode, scenario: &str, capture: Option<&Path>) -> f64 {
+    fn run(&self, mode: Mode, scenario: &str, capture: Option<(&Path, Each)>) -> f64 {
         self.run_noting(mode, scenario, capture, |_| ())
     }
 
@@ -65,13 +65,14 @@ impl Lab {
         &self,
         mode: Mode,
         scenario: &str,
-        capture: Option<&Path>,
+        capture: Option<(&Path, Each)>,
         mut output: impl FnMut(Instant),
     ) -> f64 {
         let mut world = self.world(mode, scenario);
-        if let Some(path) = capture {
+        if let Some((path, each)) = capture {
             let file = File::create(path).expect("a file for the capture");
             let writer = Writer::new(file, world.session()).expect("the capture's head");
+            world.set_each(each);
             world.set_sink(Box::new(Threaded::new(Box::new(writer)).expect("a thread")));
         }
         let turn = |_: &World, reports: Vec<Report>| {
@@ -95,7 +96,7 @@ impl Lab {
     }
 
     /// Seconds for so many megabytes from one guest to another.
-    pub fn bulk(&self, mode: Mode, megabytes: u64, capture: Option<&Path>) -> f64 {
+    pub fn bulk(&self, mode: Mode, megabytes: u64, capture: Option<(&Path, Each)>) -> f64 {
         let megabytes = megabytes.to_string();
         let client = ["10.0.0.2:5001", megabytes.as_str()];
         self.run(mode, &pair(("bulk_receiver", &[]), ("bulk_sender", &client)), capture)

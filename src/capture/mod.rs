@@ -67,6 +67,19 @@ pub enum Way {
     Outbound,
 }
 
+/// How often a capture shows a frame that does not change on its way. What a link drops is always there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Each {
+    /// At every port that it crosses.
+    #[default]
+    Port,
+    /// Once for a link that is ideal, at the end that is no switch, where one is: the other end would tell the same
+    /// of the same instant. A cable between two hosts has it at both ends; another link too.
+    Link,
+    /// Once as it leaves a guest, a router or a TAP, and again where a link that is not ideal delivers it.
+    Packet,
+}
+
 /// A frame that crossed a port. Cloning shares the frame's bytes.
 #[derive(Clone, Debug)]
 pub struct Record {

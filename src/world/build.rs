@@ -80,6 +80,7 @@ impl World {
             dirty: Vec::new(),
             packets: 0,
             sink: None,
+            recording: Default::default(),
             sink_error: None,
             outbound: Vec::new(),
             reports: Vec::new(),

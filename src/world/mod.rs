@@ -14,6 +14,7 @@ mod build;
 mod drops;
 mod netstat;
 mod network;
+mod recording;
 mod schedule;
 mod timeline;
 
@@ -161,6 +162,7 @@ pub struct World {
     dirty: Vec<usize>,
     packets: u64,
     sink: Option<Box<dyn Sink>>,
+    recording: recording::Recording,
     sink_error: Option<std::io::Error>,
     outbound: Vec<Outbound>,
     reports: Vec<Report>,
@@ -184,7 +186,7 @@ impl World {
         }
         for _ in 0..self.immediate.len() {
             if let Some((port, frame)) = self.immediate.pop_front() {
-                self.deliver(port, frame);
+                self.deliver(port, frame, false);
             }
         }
         self.poll_nodes();
@@ -207,7 +209,7 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Deliver { port, frame } => self.deliver(port, frame),
+            Event::Deliver { port, frame } => self.deliver(port, frame, true),
             Event::NodeTimer { node, at } => {
                 if self.nodes[node].timer == Some(at) {
                     self.nodes[node].timer = None;
