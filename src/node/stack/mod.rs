@@ -22,7 +22,6 @@ use bytes::Bytes;
 use smoltcp::iface::SocketSet;
 use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpCidr};
 
-mod checksum;
 mod demux;
 mod listen;
 mod netstat;

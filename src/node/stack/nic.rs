@@ -7,8 +7,7 @@ use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, M
 use smoltcp::time::Instant as SmoltcpInstant;
 use smoltcp::wire::{ETHERNET_HEADER_LEN, HardwareAddress, IpCidr};
 
-use super::checksum;
-use crate::network::{InterfaceConfig, Route};
+use crate::network::{InterfaceConfig, Route, checksum};
 use crate::time::Instant;
 
 /// Frames are cut from chunks, so that a frame costs no allocation of its own. A chunk starts small, for
