@@ -186,7 +186,12 @@ fn capture(size: &Size, table: &mut Table) {
             let len = std::fs::metadata(&path).expect("a capture").len();
             let write = || bytes as f64 / file::write(&folder.path().join("other"), len);
             let sides = table::alternate(size.runs, Unit::BytesPerSecond, with, write);
-            table.row(name, "its file written by write(2)", Unit::BytesPerSecond, sides, Goal::None);
+            table.row(name.clone(), "its file written by write(2)", Unit::BytesPerSecond, sides, Goal::None);
+            let with = || bytes as f64 / lab.bulk_busiest(mode, size.bulk_megabytes, Some((&path, each)));
+            let without = || bytes as f64 / lab.bulk_busiest(mode, size.bulk_megabytes, None);
+            let sides = table::alternate(size.runs, Unit::BytesPerSecond, with, without);
+            let name = name + ", busiest thread's CPU time";
+            table.row(name, "not captured", Unit::BytesPerSecond, sides, Goal::AtLeast(0.85));
         }
     }
 }

@@ -11,20 +11,13 @@ use guestnet::scenario::{self, assets::Assets};
 use guestnet::sim;
 use guestnet::sweep::{self, Job};
 use guestnet::world::{Settings, World};
-use nix::time::{ClockId, clock_gettime};
 
 use crate::Size;
-use crate::lab::{Lab, Mode, table};
+use crate::lab::{Lab, Mode, PROCESS, cpu_time, table};
 use crate::table::{Goal, Table, Unit, alternate, best};
 
 /// Pairs of a sender and a receiver.
 const PAIRS: u64 = 4;
-
-/// CPU time of this process, all threads: what others do on the machine does not count.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("a clock of this process");
-    time.into()
-}
 
 /// Four bulk transfers over one switch, each guest on a link that delays, paces and loses.
 fn transfers(megabytes: u64) -> String {
@@ -75,11 +68,11 @@ fn events_per_second(lab: &Lab, scenario: &str, kept: Kept<'_>) -> f64 {
             world.set_sink(Box::new(Threaded::new(Box::new(writer)).expect("a thread")));
         }
     }
-    let start = cpu_time();
+    let start = cpu_time(PROCESS);
     let ending = sim::run(&mut world, None, |_, _| true);
     world.close_sink().expect("a whole capture");
     assert_eq!(ending, sim::Ending::Over);
-    world.totals().frames as f64 / (cpu_time() - start).as_secs_f64()
+    world.totals().frames as f64 / (cpu_time(PROCESS) - start).as_secs_f64()
 }
 
 /// 24 hours of two guests with a connection that says a line each minute, and of two that say nothing.
@@ -161,9 +154,9 @@ pub fn sweep(size: &Size, table: &mut Table) {
         f64::from(done) / start.elapsed().as_secs_f64()
     };
     let cpu = |workers: usize| {
-        let start = cpu_time();
+        let start = cpu_time(PROCESS);
         rate(workers);
-        (cpu_time() - start).as_secs_f64() / size.sweep as f64
+        (cpu_time(PROCESS) - start).as_secs_f64() / size.sweep as f64
     };
     rate(1);
     let sides = alternate(size.runs, Unit::PerSecond, || rate(2), || rate(1));

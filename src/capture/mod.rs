@@ -98,13 +98,10 @@ pub trait Sink: Send {
     /// then on, takes further records without a word and says so again in [`Sink::close`].
     fn record(&mut self, record: &Record) -> io::Result<()>;
 
-    /// Takes many at once, as if one after the other; the first error is returned.
-    fn records(&mut self, records: &[Record]) -> io::Result<()> {
-        let mut first = Ok(());
-        for record in records {
-            first = first.and(self.record(record));
-        }
-        first
+    /// True if the sink gives TCP segments their checksums as it writes them, where they were left out: in frames made
+    /// inside the world, as [`checksum::complete`](crate::network::checksum::complete) does. Stacks need not, then.
+    fn fills_in_checksums(&self) -> bool {
+        false
     }
 
     /// Hands everything taken so far to the underlying writer and flushes that. Errors as in

@@ -81,6 +81,7 @@ impl World {
             packets: 0,
             sink: None,
             recording: Default::default(),
+            checksums: false,
             sink_error: None,
             outbound: Vec::new(),
             reports: Vec::new(),

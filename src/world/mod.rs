@@ -163,6 +163,8 @@ pub struct World {
     packets: u64,
     sink: Option<Box<dyn Sink>>,
     recording: recording::Recording,
+    /// Whether stacks fill in TCP checksums.
+    checksums: bool,
     sink_error: Option<std::io::Error>,
     outbound: Vec<Outbound>,
     reports: Vec<Report>,
@@ -310,13 +312,17 @@ impl World {
 
     /// Where every frame is recorded from now on.
     pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
-        self.set_checksums(true);
+        // A router may cut a packet into fragments, and nobody could fill in the checksum of those.
+        if !sink.fills_in_checksums() || !self.routers.is_empty() {
+            self.set_checksums(true);
+        }
         self.sink = Some(sink);
     }
 
-    /// TCP checksums are work for nothing where nobody sees them: no capture, no TAP to a host that verifies, and no
+    /// TCP checksums are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
     /// link that may alter what it carries.
     fn set_checksums(&mut self, filled_in: bool) {
+        self.checksums = filled_in;
         for slot in &self.nodes {
             crate::abi::lock(&slot.node).set_checksums(filled_in);
         }
