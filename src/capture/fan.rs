@@ -59,6 +59,10 @@ impl<W: Write + Send> Sink for Fan<W> {
         first_error(targets.map(|&(writer, port)| self.writers[writer].record_as(port, record)))
     }
 
+    fn fills_in_checksums(&self) -> bool {
+        true
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         first_error(self.writers.iter_mut().map(Writer::flush))
     }

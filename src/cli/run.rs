@@ -75,9 +75,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let mut console = Console::new(&plan, &style)?;
     let mut world = World::new(&plan, &assets, settings, &engine, &mut |guest| console.compiling(guest));
-    if let Some(sink) = arguments.capture.open(&world)? {
-        world.set_sink(sink);
-    }
+    arguments.capture.begin(&mut world)?;
     let duration = arguments.duration.or(plan.duration);
     let ended = if arguments.sim {
         Ok(sim::run(&mut world, duration, |world, reports| {

@@ -15,6 +15,7 @@ use std::net::IpAddr;
 
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
+pub mod checksum;
 mod frame;
 pub mod ip;
 pub mod link;

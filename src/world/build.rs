@@ -81,6 +81,8 @@ impl World {
             dirty: Vec::new(),
             packets: 0,
             sink: None,
+            recording: Default::default(),
+            checksums: false,
             sink_error: None,
             outbound: Vec::new(),
             reports: Vec::new(),

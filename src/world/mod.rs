@@ -14,6 +14,7 @@ mod build;
 mod drops;
 mod netstat;
 mod network;
+mod recording;
 mod schedule;
 mod timeline;
 
@@ -171,6 +172,9 @@ pub struct World {
     dirty: Vec<usize>,
     packets: u64,
     sink: Option<Box<dyn Sink>>,
+    recording: recording::Recording,
+    /// Whether stacks fill in TCP checksums.
+    checksums: bool,
     sink_error: Option<std::io::Error>,
     outbound: Vec<Outbound>,
     reports: Vec<Report>,
@@ -194,7 +198,7 @@ impl World {
         }
         for _ in 0..self.immediate.len() {
             if let Some((port, frame)) = self.immediate.pop_front() {
-                self.deliver(port, frame);
+                self.deliver(port, frame, false);
             }
         }
         self.poll_nodes();
@@ -217,7 +221,7 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Deliver { port, frame } => self.deliver(port, frame),
+            Event::Deliver { port, frame } => self.deliver(port, frame, true),
             Event::NodeTimer { node, at } => {
                 if self.nodes[node].timer == Some(at) {
                     self.nodes[node].timer = None;
@@ -318,13 +322,17 @@ impl World {
 
     /// Where every frame is recorded from now on.
     pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
-        self.set_checksums(true);
+        // A router may cut a packet into fragments, and nobody could fill in the checksum of those.
+        if !sink.fills_in_checksums() || !self.routers.is_empty() {
+            self.set_checksums(true);
+        }
         self.sink = Some(sink);
     }
 
-    /// TCP checksums are work for nothing where nobody sees them: no capture, no TAP to a host that verifies, and no
+    /// TCP checksums are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
     /// link that may alter what it carries.
     fn set_checksums(&mut self, filled_in: bool) {
+        self.checksums = filled_in;
         for slot in &self.nodes {
             crate::abi::lock(&slot.node).set_checksums(filled_in);
         }

@@ -2,7 +2,6 @@
 
 use super::{Event, Outbound, Port, World};
 use crate::abi::lock;
-use crate::capture::{Record, Way};
 use crate::network::link::{DropReason, LinkParameters, Outcome, Verdict};
 use crate::network::{Egress, Frame, PacketId};
 use crate::scenario::plan::DeviceRef;
@@ -36,7 +35,7 @@ impl World {
             Verdict::Deliver(_) | Verdict::Taken => None,
             Verdict::Drop(reason) => Some(reason),
         };
-        self.record(port, Way::Outbound, &frame, dropped);
+        self.record_departure(port, &frame, dropped);
         if self.awaits_packets() {
             self.saw_packet(port, &frame);
         }
@@ -74,7 +73,7 @@ impl World {
             // that the stack would not bear it.
             DeviceRef::Switch(_) if self.crossing < CROSSING_MAX => {
                 self.crossing += 1;
-                self.deliver(port, frame);
+                self.deliver(port, frame, false);
                 self.crossing -= 1;
             }
             DeviceRef::Switch(_)
@@ -105,7 +104,7 @@ impl World {
             match outcome {
                 Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
                 Outcome::Drop { frame, reason } => {
-                    self.record(port, Way::Outbound, &frame, Some(reason));
+                    self.record_departure(port, &frame, Some(reason));
                     self.totals.dropped += 1;
                 }
             }
@@ -146,20 +145,9 @@ impl World {
         }
     }
 
-    #[inline]
-    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
-        let Some(sink) = &mut self.sink else { return };
-        let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped };
-        if let Err(error) = sink.record(&record) {
-            // Told once, when the capture is closed; the lab goes on.
-            self.sink_error.get_or_insert(error);
-            self.sink = None;
-        }
-    }
-
-    /// A frame reaches `port` and goes into its device.
-    pub(super) fn deliver(&mut self, port: usize, frame: Frame) {
-        self.record(port, Way::Inbound, &frame, None);
+    /// A frame reaches `port` and goes into its device; `scheduled` if an event brought it, rather than its link at once.
+    pub(super) fn deliver(&mut self, port: usize, frame: Frame, scheduled: bool) {
+        self.record_arrival(port, &frame, scheduled);
         if self.awaits_packets() {
             self.saw_packet(port, &frame);
         }

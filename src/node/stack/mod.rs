@@ -24,7 +24,6 @@ use smoltcp::iface::SocketSet;
 use smoltcp::wire::IpCidr;
 
 mod budget;
-mod checksum;
 mod demux;
 mod icmp;
 mod link;

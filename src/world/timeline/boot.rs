@@ -97,7 +97,7 @@ impl World {
         slot.boots += 1;
         slot.timer = None;
         let mut fresh = fresh_node(plan, Seed(self.settings.seed), slot.boots, &self.settings);
-        fresh.set_checksums(self.sink.is_some() || !self.tap_ports.is_empty());
+        fresh.set_checksums(self.checksums);
         {
             let mut node = lock(&slot.node);
             fresh.set_skew(node.skew());
