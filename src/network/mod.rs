@@ -13,6 +13,7 @@ use std::net::IpAddr;
 
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
+pub mod drops;
 mod frame;
 pub mod link;
 pub mod router;

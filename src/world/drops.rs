@@ -2,10 +2,11 @@
 
 use super::World;
 use crate::abi::lock;
+use crate::network::drops::DeviceDrop;
 
 impl World {
     /// Why guests' stacks, routers and switches dropped frames, and how many; reasons that never occurred are left out.
-    pub fn device_drops(&self) -> Vec<(&'static str, u64)> {
+    pub fn device_drops(&self) -> Vec<(DeviceDrop, u64)> {
         let mut malformed = 0;
         let mut bad_checksum = 0;
         let mut backlog_full = 0;
@@ -32,12 +33,12 @@ impl World {
             .map(|switch| switch.statistics().runts + switch.statistics().oversize)
             .sum::<u64>();
         let drops = [
-            ("malformed", malformed),
-            ("bad checksum", bad_checksum),
-            ("unroutable", unroutable),
-            ("SYN past a backlog", backlog_full),
-            ("datagram past a buffer", datagrams),
-            ("loopback packet past the queue", loopback),
+            (DeviceDrop::Malformed, malformed),
+            (DeviceDrop::BadChecksum, bad_checksum),
+            (DeviceDrop::Unroutable, unroutable),
+            (DeviceDrop::BacklogFull, backlog_full),
+            (DeviceDrop::DatagramDropped, datagrams),
+            (DeviceDrop::LoopbackFull, loopback),
         ];
         drops.into_iter().filter(|(_, count)| *count > 0).collect()
     }

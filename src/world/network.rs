@@ -37,9 +37,7 @@ impl World {
             Verdict::Drop(reason) => Some(reason),
         };
         self.record(port, Way::Outbound, &frame, dropped);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+        self.watch_packet(port, Way::Outbound, &frame, dropped);
         match verdict {
             Verdict::Deliver(at) => self.arrive(peer, at, frame),
             Verdict::Drop(_) => self.totals.dropped += 1,
@@ -88,6 +86,7 @@ impl World {
                 Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
                 Outcome::Drop { frame, reason } => {
                     self.record(port, Way::Outbound, &frame, Some(reason));
+                    self.watch_packet(port, Way::Outbound, &frame, Some(reason));
                     self.totals.dropped += 1;
                 }
             }
@@ -139,12 +138,18 @@ impl World {
         }
     }
 
+    /// Entries of the timeline may wait for the frame.
+    #[inline]
+    fn watch_packet(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
+        if self.awaits_packets() {
+            self.saw_packet(&Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped });
+        }
+    }
+
     /// A frame reaches `port` and goes into its device.
     pub(super) fn deliver(&mut self, port: usize, frame: Frame) {
         self.record(port, Way::Inbound, &frame, None);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+        self.watch_packet(port, Way::Inbound, &frame, None);
         let index = self.ports[port].index;
         match self.ports[port].device {
             DeviceRef::Guest(node) if !self.nodes[node].powered => {}
@@ -171,6 +176,7 @@ impl World {
                 }
                 self.egress = egress;
             }
+            DeviceRef::Router(router) if self.routers_off[router] => {}
             DeviceRef::Router(router) => {
                 let mut egress = std::mem::take(&mut self.egress);
                 self.routers[router].ingest(self.now, index, frame, &mut egress);

@@ -30,7 +30,7 @@ mod loss;
 mod queue;
 mod timeline;
 
-pub(super) use expect::{ExpectSpec, Rule, Subject};
+pub(super) use expect::{CompareSpec, ExpectSpec, Rule, Subject, Where};
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{interfaces, routing};
