@@ -89,7 +89,7 @@ impl Lab {
                 match report {
                     Report::Exited { exit: Exit::Code(0), .. } => {}
                     Report::Output { .. } => output(Instant::now()),
-                    Report::Exited { guest, exit } => panic!("guest {guest}: {exit}"),
+                    Report::Exited { guest, exit, .. } => panic!("guest {guest}: {exit}"),
                 }
             }
             true

@@ -25,7 +25,7 @@ mod tests;
 
 pub use fan::{Fan, Group};
 pub use pcapng::Writer;
-pub use read::frames;
+pub use read::{frames, records};
 
 /// What a capture says about itself: enough to run the lab again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -139,7 +139,7 @@ fn summary(arguments: &Arguments, plan: &Plan, world: &World, console: &Console,
     let totals = world.totals();
     let capture = arguments.capture.place().map(|place| format!("; capture: {}", place.display()));
     let drops = world.device_drops();
-    let drops: Vec<_> = drops.iter().map(|(why, count)| format!("{count} {why}")).collect();
+    let drops: Vec<_> = drops.iter().map(|(why, count)| format!("{count} {}", why.as_str())).collect();
     let drops = if drops.is_empty() { String::new() } else { format!("; by devices: {}", drops.join(", ")) };
     format!(
         "{}: {}; {:.6} s{}, seed {seed}; {} frames, {} bytes, {} dropped by links{drops}{}",

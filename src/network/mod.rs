@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
 pub mod checksum;
+pub mod drops;
 mod frame;
 pub mod ip;
 pub mod link;

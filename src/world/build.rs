@@ -13,7 +13,7 @@ use crate::guest::{Engine, Exit, Limits};
 use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
-use crate::node::{Cpu, Node};
+use crate::node::{Cpu, LeftOpen, Node};
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
 use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, ServiceKind, ServicePlan, StdinPlan};
@@ -72,6 +72,7 @@ impl World {
                 .collect(),
             router_ports: plan.routers.iter().map(|r| vec![usize::MAX; r.interfaces.len()]).collect(),
             router_timers: vec![None; plan.routers.len()],
+            routers_off: vec![false; plan.routers.len()],
             tap_ports: vec![usize::MAX; plan.taps.len()],
             ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
@@ -98,7 +99,8 @@ impl World {
         let impaired =
             plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
         world.set_checksums(impaired || !plan.taps.is_empty());
-        let timeline = Timeline::new(plan, assets, seed).map(|timeline| world.timeline = timeline);
+        let timeline =
+            Timeline::new(plan, assets, seed, &world.session).map(|timeline| world.timeline = timeline);
         world.begin_timeline();
         for guest in &plan.guests {
             progress(&guest.name);
@@ -217,7 +219,7 @@ impl World {
             }
             Err(exit) => {
                 slot.state = GuestState::Gone;
-                self.reports.push(Report::Exited { guest: number, exit });
+                self.reports.push(Report::Exited { guest: number, exit, left_open: LeftOpen::default() });
             }
         }
         self.guests.push(slot);

@@ -34,8 +34,8 @@ use crate::network::link::{Direction, Outcome};
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
-use crate::node::Output;
 use crate::node::task::Handle;
+use crate::node::{LeftOpen, Output};
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
 use timeline::{Boot, Timeline};
@@ -133,7 +133,7 @@ pub struct Outbound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     Output { guest: usize, output: Output },
-    Exited { guest: usize, exit: Exit },
+    Exited { guest: usize, exit: Exit, left_open: LeftOpen },
 }
 
 /// Totals of a run.
@@ -161,6 +161,8 @@ pub struct World {
     routers: Vec<Router>,
     router_ports: Vec<Vec<usize>>,
     router_timers: Vec<Option<Instant>>,
+    /// The timeline switched them off: they hear nothing and say nothing.
+    routers_off: Vec<bool>,
     tap_ports: Vec<usize>,
     ports: Vec<Port>,
     session: Session,
@@ -229,7 +231,7 @@ impl World {
                 }
             }
             Event::RouterTimer { router, at } => {
-                if self.router_timers[router] == Some(at) {
+                if self.router_timers[router] == Some(at) && !self.routers_off[router] {
                     self.router_timers[router] = None;
                     let mut egress = std::mem::take(&mut self.egress);
                     self.routers[router].poll(self.now, &mut egress);

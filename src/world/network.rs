@@ -2,6 +2,7 @@
 
 use super::{Event, Outbound, Port, World};
 use crate::abi::lock;
+use crate::capture::{Record, Way};
 use crate::network::link::{DropReason, LinkParameters, Outcome, Verdict};
 use crate::network::{Egress, Frame, PacketId};
 use crate::scenario::plan::DeviceRef;
@@ -36,9 +37,7 @@ impl World {
             Verdict::Drop(reason) => Some(reason),
         };
         self.record_departure(port, &frame, dropped);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+        self.watch_packet(port, Way::Outbound, &frame, dropped);
         match verdict {
             Verdict::Deliver(at) => self.arrive(peer, at, frame),
             Verdict::Drop(_) => self.totals.dropped += 1,
@@ -105,6 +104,7 @@ impl World {
                 Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
                 Outcome::Drop { frame, reason } => {
                     self.record_departure(port, &frame, Some(reason));
+                    self.watch_packet(port, Way::Outbound, &frame, Some(reason));
                     self.totals.dropped += 1;
                 }
             }
@@ -145,12 +145,18 @@ impl World {
         }
     }
 
+    /// Entries of the timeline may wait for the frame.
+    #[inline]
+    fn watch_packet(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
+        if self.awaits_packets() {
+            self.saw_packet(&Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped });
+        }
+    }
+
     /// A frame reaches `port` and goes into its device; `scheduled` if an event brought it, rather than its link at once.
     pub(super) fn deliver(&mut self, port: usize, frame: Frame, scheduled: bool) {
         self.record_arrival(port, &frame, scheduled);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+        self.watch_packet(port, Way::Inbound, &frame, None);
         let index = self.ports[port].index;
         match self.ports[port].device {
             device @ (DeviceRef::Guest(_) | DeviceRef::Service(_)) => {
@@ -179,6 +185,7 @@ impl World {
                 }
                 self.egress = egress;
             }
+            DeviceRef::Router(router) if self.routers_off[router] => {}
             DeviceRef::Router(router) => {
                 let mut egress = std::mem::take(&mut self.egress);
                 self.routers[router].ingest(self.now, index, frame, &mut egress);

@@ -34,7 +34,7 @@ mod queue;
 mod service;
 mod timeline;
 
-pub(super) use expect::{ExpectSpec, Rule, Subject};
+pub(super) use expect::{CompareSpec, ExpectSpec, Rule, Subject, Where};
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{interfaces, routing};
