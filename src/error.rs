@@ -58,6 +58,8 @@ pub enum Error {
     TooManyDescriptors,
     #[error("the peer closed the stream")]
     Pipe,
+    #[error("the peer broke the protocol")]
+    Protocol,
     #[error("result too large for the buffer")]
     Overflow,
 }

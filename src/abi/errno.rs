@@ -34,6 +34,7 @@ pub fn errno(error: Error) -> Errno {
         Error::NoBuffers => Errno::Nobufs,
         Error::TooManyDescriptors => Errno::Mfile,
         Error::Pipe => Errno::Pipe,
+        Error::Protocol => Errno::Proto,
         Error::Overflow => Errno::Overflow,
     }
 }

@@ -15,6 +15,7 @@ const BATCHES: usize = 8;
 
 enum Message {
     Records(Vec<Record>),
+    Secrets(String),
     Flush,
     Close(Instant),
 }
@@ -54,6 +55,7 @@ fn write(mut sink: Box<dyn Sink>, receive: &Receiver<Message>) -> io::Result<()>
     for message in receive {
         match message {
             Message::Records(records) => sink.records(&records)?,
+            Message::Secrets(lines) => sink.secrets(&lines)?,
             Message::Flush => sink.flush()?,
             Message::Close(at) => return sink.close(at),
         }
@@ -69,6 +71,14 @@ impl Sink for Threaded {
         }
         let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
         self.hand_over(Message::Records(batch))
+    }
+
+    fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        if !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.hand_over(Message::Records(batch))?;
+        }
+        self.hand_over(Message::Secrets(lines.to_owned()))
     }
 
     fn flush(&mut self) -> io::Result<()> {

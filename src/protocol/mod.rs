@@ -5,6 +5,7 @@
 
 pub mod ip;
 pub mod policy;
+pub mod tls;
 
 use crate::node::object::Protocol;
 use policy::Policy;
