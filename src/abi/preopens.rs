@@ -69,6 +69,7 @@ impl Context {
         let mut names = Vec::new();
         {
             let mut node = lock(&node);
+            node.set_traced(setup.trace);
             let protocols: Vec<_> = setup
                 .protocols
                 .into_iter()
