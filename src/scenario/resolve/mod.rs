@@ -33,6 +33,7 @@ mod expand;
 mod expect;
 mod groups;
 mod guest;
+mod protocol;
 mod timeline;
 mod topology;
 

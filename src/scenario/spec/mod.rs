@@ -6,6 +6,7 @@
 //! interface.rs   what guests and routers share: interfaces, routes
 //! link.rs        the knobs of a link (loss.rs, queue.rs)
 //! guest.rs       guests
+//! protocol.rs    their protocol objects
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -27,15 +28,17 @@ mod guest;
 mod interface;
 mod link;
 mod loss;
+mod protocol;
 mod queue;
 mod timeline;
 
 pub(super) use expect::{ExpectSpec, Rule, Subject};
-pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
+pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{interfaces, routing};
 use link::directions;
 pub(super) use link::{Directions, knobs_over};
+pub(super) use protocol::{KindSpec, ProtocolSpec};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 
 pub(super) struct Spec {
