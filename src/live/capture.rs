@@ -1,6 +1,9 @@
 //! The capture on a thread of its own: the world hands a record over and goes on.
 
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -12,6 +15,14 @@ use crate::time::Instant;
 /// a capture is complete.
 const BATCH: usize = 256;
 const BATCHES: usize = 8;
+
+/// A file for secrets: nobody but its owner reads it.
+///
+/// # Errors
+/// It cannot be written.
+pub fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
 
 enum Message {
     Records(Vec<Record>),

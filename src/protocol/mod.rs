@@ -16,6 +16,7 @@ use crate::node::object::Protocol;
 use ip::Family;
 use layer::{Layer, Layered};
 use policy::Policy;
+use tls::supplies::Supplies;
 
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +29,17 @@ pub enum Grant {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
     ProxyProtocol(proxy_protocol::Settings),
+    Tls(tls::plan::TlsPlan),
+}
+
+/// What protocol objects are made with, beside what they are granted.
+#[derive(Clone, Copy)]
+pub struct Making<'a> {
+    pub supplies: &'a Supplies,
+    /// Names the protocol object in its world: two of the same name would draw the same secrets.
+    pub label: &'a str,
+    /// Programs that had it before, on the same node.
+    pub programs: u32,
 }
 
 impl Grant {
@@ -52,6 +64,22 @@ impl Grant {
         }
     }
 
+    /// What it stands on, if that is not the node's stack.
+    fn below(&self) -> Option<&Grant> {
+        match self {
+            Grant::Ip { .. } => None,
+            Grant::Over { below, .. } => Some(below),
+        }
+    }
+
+    /// What stands over the node's stack, from the top down.
+    pub fn layers(&self) -> impl Iterator<Item = &LayerKind> {
+        std::iter::successors(Some(self), |grant| grant.below()).filter_map(|grant| match grant {
+            Grant::Ip { .. } => None,
+            Grant::Over { layer, .. } => Some(layer),
+        })
+    }
+
     /// The family of the addresses it takes, if those are of one.
     pub fn family(&self) -> Option<Family> {
         match self {
@@ -68,11 +96,17 @@ impl Grant {
         }
     }
 
-    pub fn into_protocol(self) -> Box<dyn Protocol> {
-        match self {
+    /// # Errors
+    /// A sentence that names what it cannot be made of.
+    pub fn into_protocol(self, making: Making<'_>) -> Result<Box<dyn Protocol>, String> {
+        Ok(match self {
             Grant::Ip { family, policy } => Box::new(ip::Ip::new(family, policy)),
-            Grant::Over { layer, below } => Box::new(Layered::new(layer.into_layer(), below.into_protocol())),
-        }
+            Grant::Over { layer, below } => {
+                let label = format!("{}/", making.label);
+                let below = below.into_protocol(Making { label: &label, ..making })?;
+                Box::new(Layered::new(layer.into_layer(making)?, below))
+            }
+        })
     }
 }
 
@@ -81,12 +115,14 @@ impl LayerKind {
     pub fn name(&self) -> &'static str {
         match self {
             LayerKind::ProxyProtocol(_) => "proxy-protocol",
+            LayerKind::Tls(_) => "tls",
         }
     }
 
-    fn into_layer(self) -> Arc<dyn Layer> {
-        match self {
+    fn into_layer(self, Making { supplies, label, programs }: Making<'_>) -> Result<Arc<dyn Layer>, String> {
+        Ok(match self {
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
-        }
+            LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?)),
+        })
     }
 }

@@ -149,12 +149,13 @@ impl World {
         match self.ports[port].device {
             DeviceRef::Guest(node) if !self.nodes[node].powered => {}
             DeviceRef::Guest(node) => {
-                let woken = {
+                let (woken, secrets) = {
                     let mut node = lock(&self.nodes[node].node);
                     node.ingest(self.now, index, frame);
                     node.take_egress(&mut self.scratch);
-                    node.take_woken()
+                    (node.take_woken(), node.take_secrets())
                 };
+                self.record_secrets(secrets);
                 if !self.scratch.is_empty() {
                     self.send_from_node(node);
                 }
@@ -223,12 +224,13 @@ impl World {
                 continue;
             }
             let now = self.now;
-            let (more, woken, at, drained) = {
+            let (more, woken, at, drained, secrets) = {
                 let mut node = lock(&self.nodes[node].node);
                 let more = node.poll(now);
                 node.take_egress(&mut self.scratch);
-                (more, node.take_woken(), node.poll_at(), node.is_drained())
+                (more, node.take_woken(), node.poll_at(), node.is_drained(), node.take_secrets())
             };
+            self.record_secrets(secrets);
             if !self.scratch.is_empty() {
                 self.send_from_node(node);
             }

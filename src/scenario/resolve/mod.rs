@@ -5,6 +5,7 @@
 //! topology.rs    names looked up, cables laid (groups.rs: which switches are joined)
 //! addressing.rs  MAC and IP addresses written and given out
 //! guest.rs       routes, protocols, listeners
+//! tls.rs         authorities, and who names them
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -35,6 +36,7 @@ mod groups;
 mod guest;
 mod protocol;
 mod timeline;
+mod tls;
 mod topology;
 
 /// The plan of a scenario read from `path`. `None`, or something incomplete, after a mistake.
@@ -63,6 +65,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
                 spec: &spec.guests[node.spec],
                 interfaces: interfaces(node, &topology, &addresses),
                 default_routes: gateways.default_routes(node, &topology, &addresses),
+                authorities: &spec.authorities,
                 folder,
                 mistakes,
             })
@@ -89,6 +92,8 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         digest: digest(text.as_bytes()),
         duration: spec.duration,
         epoch: spec.epoch.unwrap_or(DEFAULT_EPOCH),
+        log_secrets: spec.secrets,
+        authorities: tls::authorities(&spec.authorities, folder),
         guests,
         switches: switches.collect(),
         routers,

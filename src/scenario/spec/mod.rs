@@ -7,6 +7,7 @@
 //! link.rs        the knobs of a link (loss.rs, queue.rs)
 //! guest.rs       guests
 //! protocol.rs    their protocol objects
+//! tls.rs         [ca.NAME], and the keys of TLS
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -20,7 +21,7 @@ use toml::de::DeTable;
 
 use super::address;
 use super::mistake::Mistakes;
-use super::read::{Named, Reader, integer, string};
+use super::read::{Named, Reader, boolean, integer, string};
 use super::units;
 
 mod expect;
@@ -31,6 +32,7 @@ mod loss;
 mod protocol;
 mod queue;
 mod timeline;
+mod tls;
 
 pub(super) use expect::{ExpectSpec, Rule, Subject};
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec};
@@ -40,13 +42,16 @@ use link::directions;
 pub(super) use link::{Directions, knobs_over};
 pub(super) use protocol::{KindSpec, ProtocolSpec};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
+pub(super) use tls::{AuthoritySpec, CertificateSpec, RootSpec, TlsSpec};
 
 pub(super) struct Spec {
     pub name: Option<String>,
     pub seed: Option<u64>,
     pub duration: Option<Duration>,
     pub epoch: Option<Duration>,
+    pub secrets: Option<bool>,
     /// All in file order.
+    pub authorities: Vec<AuthoritySpec>,
     pub guests: Vec<GuestSpec>,
     pub switches: Vec<SwitchSpec>,
     pub routers: Vec<RouterSpec>,
@@ -110,6 +115,8 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         seed: reader.get("seed", integer(0..=u64::MAX)).map(Spanned::into_inner),
         duration: reader.get("duration", units::duration).map(Spanned::into_inner),
         epoch: reader.get("epoch", units::epoch).map(Spanned::into_inner),
+        secrets: reader.get("secrets", boolean).map(Spanned::into_inner),
+        authorities: reader.named("ca").into_iter().map(|named| tls::authority(named, mistakes)).collect(),
         switches: reader.named("switch").into_iter().map(|named| switch(named, mistakes)).collect(),
         guests: reader.named("guest").into_iter().map(|named| guest::guest(named, mistakes)).collect(),
         routers: reader.named("router").into_iter().map(|named| router(named, mistakes)).collect(),

@@ -6,6 +6,7 @@ use super::super::address;
 use super::super::mistake::{Mistakes, quote};
 use super::super::read::{Named, Reader, boolean, string};
 use super::missing;
+use super::tls::{self, TlsSpec};
 use crate::protocol::LayerKind;
 use crate::protocol::ip::Family;
 use crate::protocol::policy::{Policy, Rule};
@@ -29,6 +30,10 @@ pub(in super::super) enum KindSpec {
         /// Name of the protocol that it stands on.
         over: Spanned<String>,
     },
+    Tls {
+        tls: Box<TlsSpec>,
+        over: Spanned<String>,
+    },
 }
 
 impl ProtocolSpec {
@@ -36,13 +41,13 @@ impl ProtocolSpec {
     pub fn policy(&self) -> [&Option<Vec<Rule>>; 2] {
         match &self.kind {
             Some(KindSpec::Ip { policy, .. }) => [&policy.bind, &policy.connect],
-            Some(KindSpec::Layer { .. }) | None => [&None, &None],
+            Some(KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => [&None, &None],
         }
     }
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ipv4\", \"ipv6\" or \"proxy-protocol\"";
+const KINDS: &str = "\"ipv4\", \"ipv6\", \"tls\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -82,6 +87,10 @@ fn kind(
             let from = reader.list("from", address::subnet).map(inner);
             layer(LayerKind::ProxyProtocol(proxy_protocol::Settings { from }), name, reader, what)
         }
+        "tls" => {
+            let tls = Box::new(tls::tls(reader, what));
+            Some(KindSpec::Tls { tls, over: over(name, reader, what)? })
+        }
         other => {
             if given {
                 let message = format!("kind: {} is no kind of protocol", quote(other));
@@ -100,12 +109,15 @@ fn inner<T>(list: Vec<Spanned<T>>) -> Vec<T> {
 }
 
 fn layer(layer: LayerKind, name: &Spanned<String>, reader: &mut Reader<'_>, what: &str) -> Option<KindSpec> {
+    Some(KindSpec::Layer { layer, over: over(name, reader, what)? })
+}
+
+fn over(name: &Spanned<String>, reader: &mut Reader<'_>, what: &str) -> Option<Spanned<String>> {
     if !reader.has("over") {
         let help = "name the guest's protocol that it stands on: `over = \"ipv4\"`";
         missing(reader.mistakes, name.span(), what, "over", help);
     }
-    let over = reader.get("over", string)?;
-    Some(KindSpec::Layer { layer, over })
+    reader.get("over", string)
 }
 
 fn ip(family: Family, reader: &mut Reader<'_>) -> KindSpec {

@@ -7,6 +7,7 @@ mod plans;
 mod reference;
 mod show;
 mod timeline;
+mod tls;
 
 use std::path::Path;
 
