@@ -233,9 +233,10 @@ impl World {
 
     pub(super) fn setup(&self, plan: &GuestPlan, programs: u32) -> Setup {
         let program = plan.module.file_name().map(|name| name.to_string_lossy().into_owned());
+        let filled = |text: &String| self.supplies.with_roots(text);
         Setup {
-            args: program.into_iter().chain(plan.args.iter().cloned()).collect(),
-            env: plan.env.clone(),
+            args: program.into_iter().chain(plan.args.iter().map(filled)).collect(),
+            env: plan.env.iter().map(|(name, value)| (name.clone(), filled(value))).collect(),
             listeners: plan
                 .listeners
                 .iter()

@@ -68,6 +68,10 @@ impl Upgrade for Handshake {
                 self.engine = Some(engine);
                 Err(Error::WouldBlock)
             }
+            Err(Error::TimedOut) => {
+                engine.carrier.reset(cx);
+                Err(Error::TimedOut)
+            }
             Err(error) => {
                 // Why it ends, if the peer can be told.
                 let _ = engine.push(cx);

@@ -59,6 +59,17 @@ impl Supplies {
         self.authorities.iter().filter_map(|(plan, made)| Some((plan, made.as_ref().ok()?.root_pem())))
     }
 
+    /// `text` with each `{ca:NAME}` as that authority's root in PEM.
+    pub fn with_roots(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        if text.contains("{ca:") {
+            for (plan, pem) in self.root_pems() {
+                text = text.replace(&format!("{{ca:{}}}", plan.name), &pem);
+            }
+        }
+        text
+    }
+
     /// The configuration of the protocol object called `label`, started for the `boots`th time since the first.
     ///
     /// # Errors

@@ -243,7 +243,7 @@ fn who_a_server_is_shows_in_its_certificate() {
     assert_eq!(told(&client, &server, "10.0.0.2"), None);
     assert_eq!(
         told(&client, &server, "www.example.org").unwrap(),
-        "the peer's certificate is refused: wrong name, `www.example.org`: it is for DnsName(\"server\"), IpAddress(10.0.0.2)"
+        "the peer's certificate is refused: wrong name, `www.example.org`: it is for server, 10.0.0.2"
     );
     let stranger = settings(&authority("other"));
     assert_eq!(
@@ -256,7 +256,7 @@ fn who_a_server_is_shows_in_its_certificate() {
     for name in ["server", "www.example.org", "first"] {
         assert_eq!(told(&client, &several, name), None, "{name}");
     }
-    assert!(told(&client, &several, "nobody").unwrap().contains("it is for DnsName(\"first\")"));
+    assert!(told(&client, &several, "nobody").unwrap().contains("it is for first"));
 }
 
 #[test]

@@ -37,8 +37,7 @@ fn certificate(why: &CertificateError) -> String {
         E::NotValidForName => "wrong name".to_owned(),
         E::NotValidForNameContext { expected, presented } => {
             // The peer chose them: some of them tell enough.
-            let presented: Vec<_> =
-                presented.iter().take(8).map(|name| name.chars().take(64).collect::<String>()).collect();
+            let presented: Vec<_> = presented.iter().take(8).map(|name| bare(name)).collect();
             format!("wrong name, `{}`: it is for {}", expected.to_str(), presented.join(", "))
         }
         E::BadSignature => "a bad signature".to_owned(),
@@ -59,4 +58,10 @@ fn alert_words(alert: AlertDescription) -> String {
         words.push(c);
     }
     words.to_lowercase()
+}
+
+/// `DnsName("www.example.org")`, as rustls has it, without what surrounds it.
+fn bare(name: &str) -> String {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner).trim_end_matches(')').trim_matches('"');
+    inner.chars().take(64).flat_map(char::escape_debug).collect()
 }
