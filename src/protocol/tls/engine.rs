@@ -150,9 +150,10 @@ impl Engine {
         cx.journal.remark(|| format!("tls with {peer}: {}", what()));
     }
 
-    /// What was agreed on: `TLSv1_3, TLS13_AES_256_GCM_SHA384, resumed, ALPN h2`.
+    /// What was agreed on: `TLS 1.3, TLS13_AES_256_GCM_SHA384, resumed, ALPN h2`.
     pub fn agreed(&self) -> String {
         let version = self.tls.protocol_version().map(|version| format!("{version:?}"));
+        let version = version.map(|version| version.replace("TLSv", "TLS ").replace('_', "."));
         let suite = self.tls.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite()));
         let resumed = self.tls.handshake_kind() == Some(HandshakeKind::Resumed);
         let resumed = resumed.then(|| "resumed".to_owned());
