@@ -82,7 +82,12 @@ fn faults(report: &Report) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(format!("{}.pcapng", report.lab));
     std::fs::write(&path, report.capture()).unwrap();
-    tshark::faults(&path)
+    let mut tshark = tshark::tshark(&path);
+    if report.lab == "tls_lossy" {
+        // Its records are seen at four ports each, out of order: more than tshark can put together again.
+        tshark.args(["--disable-protocol", "tls"]);
+    }
+    tshark::output(tshark.args(["-Y", tshark::FAULTY]))
 }
 
 macro_rules! labs {
@@ -99,11 +104,12 @@ macro_rules! labs {
 labs! {
     abi_answers asymmetric backlog black_hole broken bufferbloat bufferbloat_codel cable cellular clock_exact
     clock_skew corrupted crashed day_long duplicates echo echo6 echo_rust fin_lost flap gratuitous_arp
-    gratuitous_ndp half_closed handshake hostile http http_go inherited injected keep_alive killed killed_midway
-    last_ack_lost late_listener linger link_down loopback loss_30 loss_later lossy many multihomed nostd partition
-    partition_for_good path_mtu paused policy proxies rebound red reordering replicas reset_midway restarts router_reboot
-    satellite slow_reader stalled stdio syn_ack_lost syn_backoff time trunk udp udp6 udp_duplicated udp_lossy
-    udp_reordered udp_truncated unreachable zero_window
+    gratuitous_ndp half_closed handshake hostile http http_go inherited injected keep_alive killed
+    killed_midway last_ack_lost late_listener linger link_down loopback loss_30 loss_later lossy many
+    multihomed nostd partition partition_for_good path_mtu paused policy proxies rebound red reordering
+    replicas reset_midway restarts router_reboot satellite slow_reader stalled stdio syn_ack_lost syn_backoff
+    time tls tls12 tls_alpn tls_clients tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk udp udp6
+    udp_duplicated udp_lossy udp_reordered udp_truncated unreachable zero_window
 }
 
 #[test]

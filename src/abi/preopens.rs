@@ -12,7 +12,8 @@ use super::rights::Rights;
 use super::table::{Descriptor, Network, NetworkKind, Stdio, Table};
 use super::{Context, SharedNode, lock};
 use crate::node::SocketKind;
-use crate::protocol::Grant;
+use crate::protocol::tls::supplies::Supplies;
+use crate::protocol::{Grant, Making};
 
 /// A guest's tables, and entries of each: 16 bytes of the host's memory an entry, which no limit of linear memory counts.
 const TABLES_MAX: usize = 4;
@@ -37,6 +38,12 @@ pub struct Setup {
     /// Units of fuel that it is given.
     pub fuel: u64,
     pub trace: bool,
+    /// What its protocol objects are made with.
+    pub supplies: Arc<Supplies>,
+    /// Names the guest among those of its world.
+    pub label: String,
+    /// Programs that were started on its node before.
+    pub programs: u32,
 }
 
 /// What guests are told of when files were changed.
@@ -52,7 +59,8 @@ impl Context {
     /// Preopens in the ABI's order: controls, then directories, then protocol objects, from 3 on.
     ///
     /// # Errors
-    /// A directory that cannot be opened; a listener whose address the guest does not have.
+    /// A directory that cannot be opened; a protocol object that cannot be made; a listener whose address the guest
+    /// does not have.
     pub fn new(node: SharedNode, setup: Setup) -> wasmtime::Result<Context> {
         let mut builder = WasiCtxBuilder::new();
         builder.allow_blocking_current_thread(true);
@@ -74,8 +82,16 @@ impl Context {
             let protocols: Vec<_> = setup
                 .protocols
                 .into_iter()
-                .map(|(name, grant, private)| (name, node.grant(grant.into_protocol()), private))
-                .collect();
+                .map(|(name, grant, private)| {
+                    let label = format!("{}:{name}", setup.label);
+                    let making =
+                        Making { supplies: &setup.supplies, label: &label, programs: setup.programs };
+                    let protocol = grant.into_protocol(making);
+                    let protocol =
+                        protocol.map_err(|error| wasmtime::format_err!("protocol {name}: {error}"))?;
+                    Ok((name, node.grant(protocol), private))
+                })
+                .collect::<wasmtime::Result<_>>()?;
             for (name, protocol, bind, kind, backlog) in setup.listeners {
                 let id = protocols
                     .iter()

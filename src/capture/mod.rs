@@ -3,6 +3,7 @@
 //! ```text
 //! world --> Record --> Sink --> Writer     pcapng.rs  one file with all ports
 //!                          \--> Fan        fan.rs     one Writer for each guest
+//!       --> secrets --------> KeyLog      key_log.rs beside a capture, or without one
 //! ```
 //!
 //! A record is made before the link's verdict and carries the verdict too, so what was lost can be read
@@ -18,12 +19,14 @@ use crate::network::link::DropReason;
 use crate::time::Instant;
 
 mod fan;
+mod key_log;
 mod pcapng;
 mod read;
 #[cfg(test)]
 mod tests;
 
 pub use fan::{Fan, Group};
+pub use key_log::KeyLog;
 pub use pcapng::Writer;
 pub use read::{frames, records};
 
@@ -104,6 +107,10 @@ pub trait Sink: Send {
         false
     }
 
+    /// Takes lines of a TLS key log (as `SSLKEYLOGFILE` has them, each with its newline), before the records of what
+    /// they decrypt. Errors as in [`Sink::record`].
+    fn secrets(&mut self, lines: &str) -> io::Result<()>;
+
     /// Hands everything taken so far to the underlying writer and flushes that. Errors as in
     /// [`Sink::record`].
     fn flush(&mut self) -> io::Result<()>;
@@ -119,6 +126,10 @@ pub struct Discard;
 
 impl Sink for Discard {
     fn record(&mut self, _record: &Record) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn secrets(&mut self, _lines: &str) -> io::Result<()> {
         Ok(())
     }
 
@@ -138,6 +149,10 @@ pub struct Memory(pub Vec<Record>);
 impl Sink for Memory {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         self.0.push(record.clone());
+        Ok(())
+    }
+
+    fn secrets(&mut self, _lines: &str) -> io::Result<()> {
         Ok(())
     }
 

@@ -32,6 +32,9 @@ const BATCH_BYTES_SLACK: usize = 4 * 1024;
 const TEXT_BYTES_MAX: usize = 4096;
 
 const ENHANCED_PACKET_BLOCK: u32 = 6;
+/// Section 4.7 of the draft; the type of its secrets is "TLSK".
+const DECRYPTION_SECRETS_BLOCK: u32 = 10;
+const TLS_KEY_LOG: u32 = 0x544c_534b;
 const OPTION_END: u16 = 0;
 const OPTION_COMMENT: u16 = 1;
 const OPTION_FLAGS: u16 = 2;
@@ -112,6 +115,15 @@ impl<W: Write> Writer<W> {
         if self.blocks.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
     }
 
+    /// See [`Sink::secrets`]: one Decryption Secrets Block.
+    pub fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        if self.failed.is_some() || self.out.is_none() || lines.is_empty() {
+            return Ok(());
+        }
+        append_secrets(self.blocks.0.get_mut(), lines.as_bytes());
+        if self.blocks.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
+    }
+
     /// See [`Sink::flush`].
     pub fn flush(&mut self) -> io::Result<()> {
         self.write_out()?;
@@ -173,6 +185,10 @@ impl<W: Write + Send> Sink for Writer<W> {
 
     fn fills_in_checksums(&self) -> bool {
         true
+    }
+
+    fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        Writer::secrets(self, lines)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -273,6 +289,21 @@ fn append_packet(buffer: &mut Vec<u8>, port: u32, timestamp_ns: u64, record: &Re
     }
     append_option(buffer, OPTION_END, &[]);
 
+    let total = u32::try_from(buffer.len() - start + 4).unwrap_or(u32::MAX).to_le_bytes();
+    buffer.extend_from_slice(&total);
+    buffer[start + 4..start + 8].copy_from_slice(&total);
+}
+
+/// Appends a Decryption Secrets Block with lines of a TLS key log.
+fn append_secrets(buffer: &mut Vec<u8>, lines: &[u8]) {
+    let start = buffer.len();
+    let length = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+    // The total length, between the type and the rest, is filled in below.
+    for word in [DECRYPTION_SECRETS_BLOCK, 0, TLS_KEY_LOG, length] {
+        buffer.extend_from_slice(&word.to_le_bytes());
+    }
+    buffer.extend_from_slice(lines);
+    pad(buffer, start);
     let total = u32::try_from(buffer.len() - start + 4).unwrap_or(u32::MAX).to_le_bytes();
     buffer.extend_from_slice(&total);
     buffer[start + 4..start + 8].copy_from_slice(&total);

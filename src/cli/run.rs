@@ -75,6 +75,9 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let mut console = Console::new(&plan, &style)?;
     let mut world = World::new(&plan, &assets, settings, &engine, &mut |guest| console.compiling(guest));
+    for (path, pem) in world.exports() {
+        std::fs::write(path, pem).map_err(Failure::io(format!("root {}", path.display())))?;
+    }
     arguments.capture.begin(&mut world)?;
     let duration = arguments.duration.or(plan.duration);
     let ended = if arguments.sim {
@@ -103,8 +106,9 @@ fn settings(arguments: &Arguments, plan: &Plan) -> Result<Settings, Failure> {
         None => live::seed().map_err(Failure::io("a fresh seed"))?,
     };
     let settings =
-        if arguments.sim { Settings::sim(plan, seed) } else { Settings::live(live::epoch(), seed) };
-    Ok(Settings { trace: arguments.trace.is_some(), ..settings })
+        if arguments.sim { Settings::sim(plan, seed) } else { Settings::live(plan, live::epoch(), seed) };
+    let log_secrets = arguments.capture.wants_secrets(settings.log_secrets);
+    Ok(Settings { trace: arguments.trace.is_some(), log_secrets, ..settings })
 }
 
 /// In virtual time input comes whole before anything runs: when it comes must not matter. A terminal has none.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Verdict;
+use super::record::Kept;
 use crate::capture::{Record, Session, Writer};
 use crate::guest::Exit;
 use crate::network::drops::DeviceDrop;
@@ -83,6 +84,8 @@ pub struct Report {
     pub verdicts: Vec<Verdict>,
     /// Every frame at every port that it crossed, in order.
     pub records: Vec<Record>,
+    /// Lines of a TLS key log that decrypt them, each with how many records came before it.
+    pub secrets: Vec<(usize, String)>,
     /// The ports that records name by number.
     pub session: Session,
 }
@@ -116,7 +119,11 @@ impl Report {
     pub fn capture(&self) -> Vec<u8> {
         let write = || {
             let mut writer = Writer::new(Vec::new(), &self.session)?;
-            for record in &self.records {
+            let mut secrets = self.secrets.iter().peekable();
+            for (number, record) in self.records.iter().enumerate() {
+                while let Some((_, lines)) = secrets.next_if(|(before, _)| *before <= number) {
+                    writer.secrets(lines)?;
+                }
                 writer.record(record)?;
             }
             writer.finish(self.at)
@@ -193,7 +200,7 @@ impl Gathered {
         }
     }
 
-    pub fn finish(self, seed: u64, end: End, world: &World, records: Vec<Record>) -> Report {
+    pub fn finish(self, seed: u64, end: End, world: &World, kept: Kept) -> Report {
         let End { ending, netstat } = end;
         let session = world.session().clone();
         Report {
@@ -207,7 +214,8 @@ impl Gathered {
             calls: self.calls,
             netstat,
             verdicts: Vec::new(),
-            records,
+            records: kept.records,
+            secrets: kept.secrets,
             session,
         }
     }

@@ -1,6 +1,9 @@
 //! The capture on a thread of its own: the world hands a record over and goes on.
 
+use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -14,8 +17,17 @@ const BATCH: usize = 256;
 const BATCH_BYTES: usize = 512 * 1024;
 const BATCHES: usize = 32;
 
+/// A file for secrets: nobody but its owner reads it.
+///
+/// # Errors
+/// It cannot be written.
+pub fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
 enum Message {
     Records(Vec<Record>),
+    Secrets(String),
     Flush,
     Close(Instant),
 }
@@ -74,6 +86,7 @@ fn write(mut sink: Box<dyn Sink>, receive: &Receiver<Message>) -> io::Result<()>
                     sink.record(&record)?;
                 }
             }
+            Message::Secrets(lines) => sink.secrets(&lines)?,
             Message::Flush => sink.flush()?,
             Message::Close(at) => return sink.close(at),
         }
@@ -93,6 +106,13 @@ impl Sink for Threaded {
 
     fn fills_in_checksums(&self) -> bool {
         self.fills_in_checksums
+    }
+
+    fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        if !self.batch.is_empty() {
+            self.hand_over_batch()?;
+        }
+        self.hand_over(Message::Secrets(lines.to_owned()))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -56,6 +56,8 @@ impl Plan {
             digest: digest(b""),
             duration: None,
             epoch: DEFAULT_EPOCH,
+            log_secrets: None,
+            authorities: Vec::new(),
             guests: vec![guest],
             switches: vec![SwitchPlan { name: DEFAULT_SWITCH.into(), ports: 1, ageing: DEFAULT_AGEING }],
             routers: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Service, Timeline, World};
+use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Secrets, Service, Timeline, World};
 use crate::abi::{FileTimes, Setup};
 use crate::capture::{PortInfo, Session};
 use crate::dns::server::DnsServer;
@@ -14,6 +14,8 @@ use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::node::{Cpu, LeftOpen, Node};
+use crate::protocol::tls::provider::Entropy;
+use crate::protocol::tls::supplies::Supplies;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
 use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, ServiceKind, ServicePlan, StdinPlan};
@@ -30,17 +32,37 @@ pub struct Settings {
     pub file_times: FileTimes,
     /// Record guest calls.
     pub trace: bool,
+    /// Where secrets come from. A live world's come from the operating system, whatever its seed: a seed is printed.
+    pub entropy: Entropy,
+    /// Have protocol objects tell the secrets of their connections, for the capture.
+    pub log_secrets: bool,
 }
 
 impl Settings {
     /// Virtual time, from the plan's own epoch.
     pub fn sim(plan: &Plan, seed: u64) -> Self {
-        Self { seed, epoch: plan.epoch, charge_fuel: true, file_times: FileTimes::Epoch, trace: false }
+        Self {
+            seed,
+            epoch: plan.epoch,
+            charge_fuel: true,
+            file_times: FileTimes::Epoch,
+            trace: false,
+            entropy: Entropy::Seed(Seed(seed)),
+            log_secrets: plan.log_secrets.unwrap_or(true),
+        }
     }
 
     /// Time that passes by itself, from `epoch`.
-    pub fn live(epoch: Duration, seed: u64) -> Self {
-        Self { seed, epoch, charge_fuel: false, file_times: FileTimes::Own, trace: false }
+    pub fn live(plan: &Plan, epoch: Duration, seed: u64) -> Self {
+        Self {
+            seed,
+            epoch,
+            charge_fuel: false,
+            file_times: FileTimes::Own,
+            trace: false,
+            entropy: Entropy::System,
+            log_secrets: plan.log_secrets.unwrap_or(false),
+        }
     }
 }
 
@@ -92,6 +114,8 @@ impl World {
             scratch: Vec::new(),
             egress: Vec::new(),
             outcomes: Vec::new(),
+            supplies: Arc::new(supplies(plan, assets, &settings)),
+            secrets: Secrets::default(),
             settings,
         };
         plan.services.iter().for_each(|service| world.place_service(service, seed));
@@ -238,16 +262,18 @@ impl World {
             timer: None,
             powered: true,
             boots: 0,
+            programs: 0,
             ports: vec![usize::MAX; plan.interfaces.len()],
         });
         self.mark_dirty(self.nodes.len() - 1);
     }
 
-    pub(super) fn setup(&self, plan: &GuestPlan) -> Setup {
+    pub(super) fn setup(&self, plan: &GuestPlan, programs: u32) -> Setup {
         let program = plan.module.file_name().map(|name| name.to_string_lossy().into_owned());
+        let filled = |text: &String| self.supplies.with_roots(text);
         Setup {
-            args: program.into_iter().chain(plan.args.iter().cloned()).collect(),
-            env: plan.env.clone(),
+            args: program.into_iter().chain(plan.args.iter().map(filled)).collect(),
+            env: plan.env.iter().map(|(name, value)| (name.clone(), filled(value))).collect(),
             listeners: plan
                 .listeners
                 .iter()
@@ -265,8 +291,24 @@ impl World {
             file_times: self.settings.file_times,
             fuel: limits(plan).fuel(),
             trace: self.settings.trace,
+            supplies: Arc::clone(&self.supplies),
+            label: plan.name.clone(),
+            programs,
         }
     }
+}
+
+/// What protocol objects are made with.
+fn supplies(plan: &Plan, assets: &Assets, settings: &Settings) -> Supplies {
+    let mut supplies = Supplies::new(settings.entropy, settings.epoch, settings.log_secrets);
+    plan.authorities.iter().for_each(|authority| supplies.add_authority(authority));
+    for path in plan.certificate_files() {
+        supplies.add_file(path, assets.get(path).map(<[u8]>::to_vec));
+    }
+    if let Some(roots) = assets.system_roots() {
+        supplies.set_system_roots(roots);
+    }
+    supplies
 }
 
 pub(super) fn limits(plan: &GuestPlan) -> Limits {
@@ -280,6 +322,7 @@ fn node(plan: &GuestPlan, seed: Seed, settings: &Settings) -> NodeSlot {
         timer: None,
         powered: true,
         boots: 0,
+        programs: 0,
         ports: vec![usize::MAX; plan.interfaces.len()],
     }
 }

@@ -16,12 +16,14 @@ mod netstat;
 mod network;
 mod recording;
 mod schedule;
+mod secrets;
 mod timeline;
 
 pub use build::Settings;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,8 +38,10 @@ use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
 use crate::node::task::Handle;
 use crate::node::{LeftOpen, Output};
+use crate::protocol::tls::supplies::Supplies;
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
+use secrets::Secrets;
 use timeline::{Boot, Timeline};
 
 /// Something that happens at its time.
@@ -94,6 +98,8 @@ struct NodeSlot {
     powered: bool,
     /// How often it was started anew.
     boots: u32,
+    /// Programs that were started on it.
+    programs: u32,
     /// World ports of its interfaces.
     ports: Vec<usize>,
 }
@@ -185,6 +191,8 @@ pub struct World {
     scratch: Vec<(usize, Frame)>,
     egress: Egress,
     outcomes: Vec<Outcome>,
+    supplies: Arc<Supplies>,
+    secrets: Secrets,
 }
 
 /// Rounds that what is sent at the end may go on for.
@@ -294,6 +302,11 @@ impl World {
             self.sink_error.get_or_insert(error);
             self.sink = None;
         }
+    }
+
+    /// The roots of the lab's own authorities in PEM, each with the file that it is to be written to.
+    pub fn exports(&self) -> impl Iterator<Item = (&Path, String)> {
+        self.supplies.root_pems().filter_map(|(plan, pem)| Some((plan.export.as_deref()?, pem)))
     }
 
     pub fn totals(&self) -> Totals {

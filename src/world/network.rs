@@ -163,12 +163,13 @@ impl World {
                 let Some(node) = self.node_of(device).filter(|&node| self.nodes[node].powered) else {
                     return;
                 };
-                let woken = {
+                let (woken, secrets) = {
                     let mut node = lock(&self.nodes[node].node);
                     node.ingest(self.now, index, frame);
                     node.take_egress(&mut self.scratch);
-                    node.take_woken()
+                    (node.take_woken(), node.take_secrets())
                 };
+                self.record_secrets(secrets);
                 if !self.scratch.is_empty() {
                     self.send_from_node(node);
                 }
@@ -238,12 +239,13 @@ impl World {
                 continue;
             }
             let now = self.now;
-            let (more, woken, at, drained) = {
+            let (more, woken, at, drained, secrets) = {
                 let mut node = lock(&self.nodes[node].node);
                 let more = node.poll(now);
                 node.take_egress(&mut self.scratch);
-                (more, node.take_woken(), node.poll_at(), node.is_drained())
+                (more, node.take_woken(), node.poll_at(), node.is_drained(), node.take_secrets())
             };
+            self.record_secrets(secrets);
             if !self.scratch.is_empty() {
                 self.send_from_node(node);
             }

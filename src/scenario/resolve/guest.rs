@@ -10,9 +10,10 @@ use smoltcp::config::IFACE_MAX_ROUTE_COUNT;
 use super::super::address::address_of;
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
-use super::super::spec::{GuestSpec, ListenerSpec};
+use super::super::spec::{AuthoritySpec, GuestSpec, ListenerSpec};
 use super::expand::Node;
 use super::protocol;
+use super::tls::Scope;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
@@ -26,6 +27,8 @@ pub(super) struct Parts<'a> {
     pub interfaces: Vec<InterfaceConfig>,
     /// For a guest that names no routes.
     pub default_routes: Vec<Route>,
+    /// The lab's own.
+    pub authorities: &'a [AuthoritySpec],
     /// Folder that paths are relative to.
     pub folder: &'a Path,
     pub mistakes: &'a Mistakes,
@@ -34,7 +37,14 @@ pub(super) struct Parts<'a> {
 pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
     let Parts { node, spec, mistakes, folder, .. } = parts;
     let routes = host_routes(node, &parts.interfaces, parts.default_routes.clone(), mistakes);
-    let protocols = protocol::protocols(node, spec, mistakes);
+    let scope = Scope {
+        authorities: parts.authorities,
+        guest: &node.name,
+        interfaces: &parts.interfaces,
+        folder,
+        mistakes,
+    };
+    let protocols = protocol::protocols(node, spec, scope, mistakes);
     let listeners = listeners(&parts, &protocols);
     let index = node.replica.map(|replica| replica.to_string());
     let expand = |text: &String| match &index {

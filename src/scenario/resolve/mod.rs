@@ -6,6 +6,7 @@
 //! addressing.rs  MAC and IP addresses written and given out
 //! guest.rs       routes, protocols, listeners
 //! service.rs     services: the zones of DNS servers
+//! tls.rs         authorities, and who names them
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -37,6 +38,7 @@ mod guest;
 mod protocol;
 mod service;
 mod timeline;
+mod tls;
 mod topology;
 
 /// The plan of a scenario read from `path`. `None`, or something incomplete, after a mistake.
@@ -73,6 +75,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
                 spec: &spec.guests[node.spec],
                 interfaces: interfaces(node, &topology, &addresses),
                 default_routes: gateways.default_routes(node, &topology, &addresses),
+                authorities: &spec.authorities,
                 folder,
                 mistakes,
             })
@@ -107,6 +110,8 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         digest: digest(text.as_bytes()),
         duration: spec.duration,
         epoch: spec.epoch.unwrap_or(DEFAULT_EPOCH),
+        log_secrets: spec.secrets,
+        authorities: tls::authorities(&spec.authorities, folder),
         guests,
         switches: switches.collect(),
         routers,

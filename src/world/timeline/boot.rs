@@ -94,7 +94,7 @@ impl World {
     }
 
     /// A guest on its node, about to run.
-    pub(in crate::world) fn boot(&self, guest: usize, boot: &Boot) -> Result<Guest, Exit> {
+    pub(in crate::world) fn boot(&mut self, guest: usize, boot: &Boot) -> Result<Guest, Exit> {
         let shared = Arc::clone(&self.nodes[guest].node);
         {
             let mut node = lock(&shared);
@@ -104,7 +104,9 @@ impl World {
                 node.stdio.end_input();
             }
         }
-        Guest::start(&boot.program, shared, self.setup(&boot.plan), limits(&boot.plan))
+        let programs = self.nodes[guest].programs;
+        self.nodes[guest].programs += 1;
+        Guest::start(&boot.program, shared, self.setup(&boot.plan, programs), limits(&boot.plan))
     }
 
     /// A stack without a memory: connections, neighbours and sequence numbers are new. The clock keeps its skew.
