@@ -144,6 +144,7 @@ impl networking::Networking for Context {
         backlog: types::Size,
     ) -> Result<(), Failure> {
         let control = self.network(fd(control), NetworkKind::Control)?;
+        control.needs(Rights::FD_READ)?;
         Ok(self.node().listen(control.id, backlog as usize)?)
     }
 
@@ -153,6 +154,7 @@ impl networking::Networking for Context {
         control: types::Controlfd,
     ) -> Result<types::Connectionfd, Failure> {
         let control = self.network(fd(control), NetworkKind::Control)?;
+        control.needs(Rights::FD_READ)?;
         self.room()?;
         let accept = |node: &mut Node| node.accept(control.id);
         let id =
@@ -167,6 +169,7 @@ impl networking::Networking for Context {
         address: GuestPtr<str>,
     ) -> Result<types::Connectionfd, Failure> {
         let control = self.network(fd(control), NetworkKind::Control)?;
+        control.needs(Rights::FD_WRITE)?;
         let address = text(memory, address)?.into_owned();
         self.room()?;
         let nonblock = control.nonblock;
@@ -243,7 +246,9 @@ impl networking::Networking for Context {
         descriptor: types::Fd,
         option: types::SocketOption,
     ) -> Result<types::SocketOptionValue, Failure> {
-        let id = self.table.any_network(fd(descriptor))?.id;
+        let network = self.table.any_network(fd(descriptor))?;
+        network.needs(Rights::FD_FILESTAT_GET)?;
+        let id = network.id;
         Ok(self.node().option(id, option.into())?)
     }
 
@@ -254,7 +259,9 @@ impl networking::Networking for Context {
         option: types::SocketOption,
         value: types::SocketOptionValue,
     ) -> Result<(), Failure> {
-        let id = self.table.any_network(fd(descriptor))?.id;
+        let network = self.table.any_network(fd(descriptor))?;
+        network.needs(Rights::FD_FDSTAT_SET_FLAGS)?;
+        let id = network.id;
         Ok(self.node().set_option(id, option.into(), value)?)
     }
 }

@@ -38,6 +38,12 @@ pub enum SocketOption {
 /// What all but protocols have.
 pub trait Endpoint: Send {
     fn readiness(&self, stack: &Stack) -> Readiness;
+    /// Why `interest` is never met as things stand, such as an accept on a control that does not listen: what a call
+    /// would answer, so that nobody waits for it.
+    fn never(&self, interest: Interest) -> Option<Error> {
+        let _ = interest;
+        None
+    }
     /// Wakes the node's guest once when `interest` is met.
     fn watch(&mut self, stack: &mut Stack, interest: Interest);
     fn close(&mut self, cx: &mut Context);

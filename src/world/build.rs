@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Timeline, World};
-use crate::abi::{FileTimes, Setup};
+use crate::abi::{FileView, Setup};
 use crate::capture::{PortInfo, Session};
 use crate::event::Queue;
 use crate::guest::{Engine, Exit, Limits};
@@ -27,7 +27,7 @@ pub struct Settings {
     pub epoch: Duration,
     /// What guests compute takes virtual time; otherwise time passes by itself.
     pub charge_fuel: bool,
-    pub file_times: FileTimes,
+    pub file_view: FileView,
     /// Record guest calls.
     pub trace: bool,
 }
@@ -35,12 +35,12 @@ pub struct Settings {
 impl Settings {
     /// Virtual time, from the plan's own epoch.
     pub fn sim(plan: &Plan, seed: u64) -> Self {
-        Self { seed, epoch: plan.epoch, charge_fuel: true, file_times: FileTimes::Epoch, trace: false }
+        Self { seed, epoch: plan.epoch, charge_fuel: true, file_view: FileView::Repeatable, trace: false }
     }
 
     /// Time that passes by itself, from `epoch`.
     pub fn live(epoch: Duration, seed: u64) -> Self {
-        Self { seed, epoch, charge_fuel: false, file_times: FileTimes::Own, trace: false }
+        Self { seed, epoch, charge_fuel: false, file_view: FileView::Host, trace: false }
     }
 }
 
@@ -231,7 +231,7 @@ impl World {
             memory_bytes_max: usize::try_from(plan.memory_bytes_max).unwrap_or(usize::MAX),
             descriptors_max: plan.descriptors_max,
             epoch: self.settings.epoch,
-            file_times: self.settings.file_times,
+            file_view: self.settings.file_view,
             fuel: limits(plan).fuel(),
             trace: self.settings.trace,
         }

@@ -112,6 +112,15 @@ impl Endpoint for TcpControl {
         }
     }
 
+    fn never(&self, interest: Interest) -> Option<Error> {
+        let comes = match self.role {
+            Role::Listening(_) => interest.read,
+            Role::Connecting(..) => interest.write,
+            Role::Idle | Role::Connected => false,
+        };
+        (!comes).then_some(Error::Invalid)
+    }
+
     fn watch(&mut self, stack: &mut Stack, interest: Interest) {
         match self.role {
             Role::Listening(listener) => stack.listener_watch(listener, interest),
@@ -241,11 +250,16 @@ impl Stream for TcpStream {
 
 /// A connection and its stream differ only in what closing and waiting mean.
 macro_rules! endpoint {
-    ($type:ty, $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
+    ($type:ty, stream: $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
         impl Endpoint for $type {
             fn readiness(&self, $stack: &Stack) -> Readiness {
                 let $endpoint = self;
                 $readiness
+            }
+
+            fn never(&self, interest: Interest) -> Option<Error> {
+                // Nothing is written to a connection.
+                (!$stream && interest.write).then_some(Error::Invalid)
             }
 
             fn watch(&mut self, stack: &mut Stack, interest: Interest) {
@@ -284,9 +298,9 @@ macro_rules! endpoint {
 }
 
 // `stream_accept` answers at once, whether with the stream or with an error.
-endpoint!(TcpConnection, false, |connection, stack| Readiness {
+endpoint!(TcpConnection, stream: false, |connection, stack| Readiness {
     read: true,
     hangup: stack.tcp_readiness(connection.tcp).hangup,
     ..Default::default()
 });
-endpoint!(TcpStream, true, |stream, stack| stack.tcp_readiness(stream.tcp));
+endpoint!(TcpStream, stream: true, |stream, stack| stack.tcp_readiness(stream.tcp));
