@@ -21,6 +21,7 @@ use pcap_file::{DataLink, Endianness};
 
 use super::{Record, Session, Sink, Way};
 use crate::network::PacketId;
+use crate::network::link::DropReason;
 use crate::time::Instant;
 
 /// Bytes that are gathered before the underlying writer is called.
@@ -48,10 +49,13 @@ pub struct Writer<W: Write> {
     failed: Option<io::ErrorKind>,
 }
 
-/// Frames of one port.
+/// Frames of one port, for the Interface Statistics Block (section 4.6 of the draft).
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
+    /// Frames that crossed it, either way, each counted once (`isb_ifrecv`).
     seen: u64,
+    /// Those of them that its queue had no room for (`isb_ifdrop`: dropped "due to lack of resources"). What was
+    /// lost behind it bears a comment alone.
     dropped: u64,
 }
 
@@ -107,8 +111,8 @@ impl<W: Write> Writer<W> {
         if self.failed.is_some() || self.out.is_none() {
             return Ok(None);
         }
-        counts.seen += 1;
-        counts.dropped += u64::from(record.dropped.is_some());
+        counts.seen += u64::from(!record.late);
+        counts.dropped += u64::from(record.dropped.is_some_and(DropReason::is_for_want_of_room));
         let timestamp = self.epoch.saturating_add(record.at.elapsed());
         let timestamp_ns = u64::try_from(timestamp.as_nanos()).unwrap_or(u64::MAX);
         let apart = record.frame.len() >= apart_bytes_min;

@@ -81,6 +81,8 @@ impl World {
             packets: 0,
             sink: None,
             sink_error: None,
+            unflushed: false,
+            turns: 0,
             outbound: Vec::new(),
             reports: Vec::new(),
             totals: Default::default(),
@@ -286,10 +288,11 @@ fn session(plan: &Plan, settings: &Settings) -> Session {
             },
         })
     });
-    let names = plan.guests.iter().flat_map(|guest| {
-        guest.interfaces.iter().flat_map(|interface| {
-            interface.addresses.iter().map(|cidr| (cidr.address().into(), guest.name.clone()))
-        })
+    let guests = plan.guests.iter().map(|guest| (&guest.name, &guest.interfaces));
+    let routers = plan.routers.iter().map(|router| (&router.name, &router.interfaces));
+    let names = guests.chain(routers).flat_map(|(name, interfaces)| {
+        let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
+        addresses.map(|cidr| (cidr.address().into(), name.clone()))
     });
     Session {
         name: plan.name.clone(),

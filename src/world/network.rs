@@ -36,7 +36,7 @@ impl World {
             Verdict::Deliver(_) | Verdict::Taken => None,
             Verdict::Drop(reason) => Some(reason),
         };
-        self.record(port, Way::Outbound, &frame, dropped);
+        self.record(port, Way::Outbound, &frame, dropped, false);
         if self.awaits_packets() {
             self.saw_packet(port, &frame);
         }
@@ -87,7 +87,7 @@ impl World {
             match outcome {
                 Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
                 Outcome::Drop { frame, reason } => {
-                    self.record(port, Way::Outbound, &frame, Some(reason));
+                    self.record(port, Way::Outbound, &frame, Some(reason), true);
                     self.totals.dropped += 1;
                 }
             }
@@ -129,9 +129,10 @@ impl World {
     }
 
     #[inline]
-    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
+    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>, late: bool) {
         let Some(sink) = &mut self.sink else { return };
-        let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped };
+        let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped, late };
+        self.unflushed = true;
         if let Err(error) = sink.record(&record) {
             // Told once, when the capture is closed; the lab goes on.
             self.sink_error.get_or_insert(error);
@@ -141,7 +142,7 @@ impl World {
 
     /// A frame reaches `port` and goes into its device.
     pub(super) fn deliver(&mut self, port: usize, frame: Frame) {
-        self.record(port, Way::Inbound, &frame, None);
+        self.record(port, Way::Inbound, &frame, None, false);
         if self.awaits_packets() {
             self.saw_packet(port, &frame);
         }
