@@ -31,7 +31,7 @@ fn run(folder: &Path, args: &str) -> Report {
     let lab = Lab::from_toml(&text, "facts.toml").unwrap_or_else(|error| panic!("{}", error.plain()));
     let (send, report) = mpsc::channel();
     // A lab that waits for a file would wait for ever.
-    thread::spawn(move || send.send(lab.with_cache(scenario::cache()).run(1)));
+    thread::spawn(move || drop(send.send(lab.with_cache(scenario::cache()).run(1))));
     report.recv_timeout(Duration::from_secs(120)).expect("the lab ends")
 }
 

@@ -119,9 +119,7 @@ impl networking::Networking for Context {
             | types::Filetype::SymbolicLink => return Err(types::Errno::Prototype.into()),
         };
         let (base, inheriting) = (rights(base), rights(inheriting));
-        if !protocol.inheriting.contains(base) || !protocol.inheriting.contains(inheriting) {
-            return Err(types::Errno::Notcapable.into());
-        }
+        protocol.passes_on(base, inheriting)?;
         self.room()?;
         let id = self.node().open(protocol.id, &bind, kind)?;
         let network = Network {
@@ -191,9 +189,7 @@ impl networking::Networking for Context {
     ) -> Result<types::Streamfd, Failure> {
         let connection = self.network(fd(connection), NetworkKind::Connection)?;
         let (base, inheriting) = (rights(base), rights(inheriting));
-        if !connection.inheriting.contains(base) || !connection.inheriting.contains(inheriting) {
-            return Err(types::Errno::Notcapable.into());
-        }
+        connection.passes_on(base, inheriting)?;
         self.room()?;
         let id = self.node().stream_create(connection.id)?;
         let nonblock = flags.contains(types::Fdflags::NONBLOCK);

@@ -37,6 +37,12 @@ impl Network {
     pub fn needs(&self, right: Rights) -> Result<(), Errno> {
         if self.base.contains(right) { Ok(()) } else { Err(Errno::Notcapable) }
     }
+
+    /// `notcapable` where what is made from it cannot have these rights.
+    pub fn passes_on(&self, base: Rights, inheriting: Rights) -> Result<(), Errno> {
+        let may = self.inheriting.contains(base) && self.inheriting.contains(inheriting);
+        if may { Ok(()) } else { Err(Errno::Notcapable) }
+    }
 }
 
 /// A file or directory.
