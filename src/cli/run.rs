@@ -31,7 +31,7 @@ pub struct Arguments {
     ///
     /// Options stand before; what stands behind a guest is its own, whatever it looks like.
     // One list, or else options behind the guest's path would be guestnet's as long as they are known to it.
-    #[arg(required = true, value_name = "PATH", trailing_var_arg = true)]
+    #[arg(required = true, value_name = "PATH", trailing_var_arg = true, value_hint = clap::ValueHint::FilePath)]
     path: Vec<String>,
     /// Run in virtual time
     #[arg(long)]
