@@ -1,5 +1,7 @@
 //! The descriptor table: what a guest's numbers stand for. One for files and network objects alike.
 
+use std::sync::Arc;
+
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
 use super::rights::Rights;
@@ -30,6 +32,28 @@ pub struct Network {
     pub name: Option<String>,
 }
 
+impl Network {
+    /// `notcapable` where the guest may not do this with it.
+    pub fn needs(&self, right: Rights) -> Result<(), Errno> {
+        if self.base.contains(right) { Ok(()) } else { Err(Errno::Notcapable) }
+    }
+
+    /// `notcapable` where what is made from it cannot have these rights.
+    pub fn passes_on(&self, base: Rights, inheriting: Rights) -> Result<(), Errno> {
+        let may = self.inheriting.contains(base) && self.inheriting.contains(inheriting);
+        if may { Ok(()) } else { Err(Errno::Notcapable) }
+    }
+}
+
+/// A file or directory.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its number in wasmtime-wasi's own table.
+    pub inner: Fd,
+    /// Where the guest found it: its directory's path as preopened, and the path from there, without `.` and `..`.
+    pub path: Arc<str>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdio {
     In,
@@ -44,8 +68,7 @@ pub enum Descriptor {
         stream: Stdio,
         nonblock: bool,
     },
-    /// A file or directory, by its number in wasmtime-wasi's own table.
-    File(Fd),
+    File(File),
     Network(Network),
 }
 
@@ -73,7 +96,7 @@ impl Table {
 
     fn files(&self) -> impl Iterator<Item = Fd> {
         self.slots.iter().flatten().filter_map(|descriptor| match descriptor {
-            Descriptor::File(inner) => Some(*inner),
+            Descriptor::File(file) => Some(file.inner),
             Descriptor::Stdio { .. } | Descriptor::Network(_) => None,
         })
     }
@@ -151,10 +174,10 @@ impl Table {
         }
     }
 
-    /// The file's number in wasmtime-wasi's table; `otherwise` for anything else that is open.
-    pub fn file(&self, fd: Fd, otherwise: Errno) -> Result<Fd, Errno> {
+    /// `otherwise` for anything else that is open.
+    pub fn file(&self, fd: Fd, otherwise: Errno) -> Result<&File, Errno> {
         match self.get(fd)? {
-            Descriptor::File(inner) => Ok(*inner),
+            Descriptor::File(file) => Ok(file),
             Descriptor::Stdio { .. } | Descriptor::Network(_) => Err(otherwise),
         }
     }

@@ -93,6 +93,8 @@ pub struct Record {
     pub frame: Frame,
     /// Why the link dropped it, if it did.
     pub dropped: Option<DropReason>,
+    /// The link had taken it before, and it was recorded then: this tells what became of it.
+    pub late: bool,
 }
 
 /// Where records go.

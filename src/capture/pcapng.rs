@@ -20,6 +20,7 @@ use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
 use super::{Record, Session, Sink, Way};
+use crate::network::link::DropReason;
 use crate::network::{Checksums, PacketId, checksum};
 use crate::time::Instant;
 
@@ -52,10 +53,13 @@ pub struct Writer<W: Write> {
     failed: Option<io::ErrorKind>,
 }
 
-/// Frames of one port.
+/// Frames of one port, for the Interface Statistics Block (section 4.6 of the draft).
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
+    /// Frames that crossed it, either way, each counted once (`isb_ifrecv`).
     seen: u64,
+    /// Those of them that its queue had no room for (`isb_ifdrop`: dropped "due to lack of resources"). What was
+    /// lost behind it bears a comment alone.
     dropped: u64,
 }
 
@@ -107,8 +111,8 @@ impl<W: Write> Writer<W> {
         if self.failed.is_some() || self.out.is_none() {
             return Ok(());
         }
-        counts.seen += 1;
-        counts.dropped += u64::from(record.dropped.is_some());
+        counts.seen += u64::from(!record.late);
+        counts.dropped += u64::from(record.dropped.is_some_and(DropReason::is_for_want_of_room));
         let timestamp = self.epoch.saturating_add(record.at.elapsed());
         let timestamp_ns = u64::try_from(timestamp.as_nanos()).unwrap_or(u64::MAX);
         append_packet(self.blocks.0.get_mut(), port, timestamp_ns, record);

@@ -1,7 +1,7 @@
 //! Where a capture goes: one file, standard output, or a file for each guest.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use guestnet::capture::{Each, Fan, Group, KeyLog, PortInfo, Session, Sink, Writer, is_port_of};
@@ -89,6 +89,29 @@ impl Capture {
             world.set_each(self.capture_each.into());
         }
         world.set_sink(sink);
+        Ok(())
+    }
+
+    /// The files that it writes, in a lab of these guests, and the option that says so.
+    pub fn files<'a>(&self, guests: impl Iterator<Item = &'a str>) -> Vec<(&'static str, PathBuf)> {
+        match (&self.capture, &self.capture_guests) {
+            (Some(_), _) if self.takes_stdout() => Vec::new(),
+            (Some(path), _) => vec![("--capture", path.clone())],
+            (None, Some(folder)) => {
+                guests.map(|name| ("--capture-guests", folder.join(format!("{name}.pcapng")))).collect()
+            }
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// A terminal shows a capture as noise, and may take parts of it for commands.
+    pub fn refuse_terminal(&self) -> Result<(), Failure> {
+        if self.takes_stdout() && io::stdout().is_terminal() {
+            return Err(Failure::usage(
+                "--capture -: standard output is a terminal",
+                "a capture is read by a program: guestnet run --capture - ... | wireshark -k -i -; or name a file",
+            ));
+        }
         Ok(())
     }
 

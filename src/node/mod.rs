@@ -315,6 +315,11 @@ impl Node {
         self.with(id, |object, cx| Ok(object.endpoint()?.readiness(cx)))
     }
 
+    /// See [`object::Endpoint::never`].
+    pub fn never(&mut self, id: ObjectId, interest: Interest) -> Option<Error> {
+        self.with(id, |object, cx| Ok(object.endpoint()?.never(cx, interest))).ok().flatten()
+    }
+
     pub fn watch(&mut self, id: ObjectId, interest: Interest) {
         // An object that is gone wakes nobody.
         let _ = self.with(id, |object, cx| {

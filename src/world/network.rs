@@ -36,8 +36,8 @@ impl World {
             Verdict::Deliver(_) | Verdict::Taken => None,
             Verdict::Drop(reason) => Some(reason),
         };
-        self.record_departure(port, &frame, dropped);
-        self.watch_packet(port, Way::Outbound, &frame, dropped);
+        self.record_departure(port, &frame, dropped, false);
+        self.watch_packet(port, Way::Outbound, &frame, dropped, false);
         match verdict {
             Verdict::Deliver(at) => self.arrive(peer, at, frame),
             Verdict::Drop(_) => self.totals.dropped += 1,
@@ -103,8 +103,8 @@ impl World {
             match outcome {
                 Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
                 Outcome::Drop { frame, reason } => {
-                    self.record_departure(port, &frame, Some(reason));
-                    self.watch_packet(port, Way::Outbound, &frame, Some(reason));
+                    self.record_departure(port, &frame, Some(reason), true);
+                    self.watch_packet(port, Way::Outbound, &frame, Some(reason), true);
                     self.totals.dropped += 1;
                 }
             }
@@ -147,16 +147,30 @@ impl World {
 
     /// Entries of the timeline may wait for the frame.
     #[inline]
-    fn watch_packet(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
+    fn watch_packet(
+        &mut self,
+        port: usize,
+        way: Way,
+        frame: &Frame,
+        dropped: Option<DropReason>,
+        late: bool,
+    ) {
         if self.awaits_packets() {
-            self.saw_packet(&Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped });
+            self.saw_packet(&Record {
+                at: self.now,
+                port: port as u32,
+                way,
+                frame: frame.clone(),
+                dropped,
+                late,
+            });
         }
     }
 
     /// A frame reaches `port` and goes into its device; `scheduled` if an event brought it, rather than its link at once.
     pub(super) fn deliver(&mut self, port: usize, frame: Frame, scheduled: bool) {
         self.record_arrival(port, &frame, scheduled);
-        self.watch_packet(port, Way::Inbound, &frame, None);
+        self.watch_packet(port, Way::Inbound, &frame, None, false);
         let index = self.ports[port].index;
         match self.ports[port].device {
             device @ (DeviceRef::Guest(_) | DeviceRef::Service(_)) => {
