@@ -115,6 +115,7 @@ impl Context {
                 names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
             }
         }
+        table.begin();
         builder.envs(&setup.env);
         builder.env("NETWORKING_FDS", names.join(","));
         let limits = StoreLimitsBuilder::new()

@@ -28,7 +28,7 @@ mod tests;
 pub use fan::{Fan, Group};
 pub use key_log::KeyLog;
 pub use pcapng::Writer;
-pub use read::frames;
+pub use read::{frames, records};
 
 /// What a capture says about itself: enough to run the lab again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,19 @@ pub enum Way {
     Outbound,
 }
 
+/// How often a capture shows a frame that does not change on its way. What a link drops is always there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Each {
+    /// At every port that it crosses.
+    #[default]
+    Port,
+    /// Once for a link that is ideal, at the end that is no switch, where one is: the other end would tell the same
+    /// of the same instant. A cable between two hosts has it at both ends; another link too.
+    Link,
+    /// Once as it leaves a guest, a router or a TAP, and again where a link that is not ideal delivers it.
+    Packet,
+}
+
 /// A frame that crossed a port. Cloning shares the frame's bytes.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -88,13 +101,10 @@ pub trait Sink: Send {
     /// then on, takes further records without a word and says so again in [`Sink::close`].
     fn record(&mut self, record: &Record) -> io::Result<()>;
 
-    /// Takes many at once, as if one after the other; the first error is returned.
-    fn records(&mut self, records: &[Record]) -> io::Result<()> {
-        let mut first = Ok(());
-        for record in records {
-            first = first.and(self.record(record));
-        }
-        first
+    /// True if the sink gives TCP segments their checksums as it writes them, where they were left out: in frames made
+    /// inside the world, as [`checksum::complete`](crate::network::checksum::complete) does. Stacks need not, then.
+    fn fills_in_checksums(&self) -> bool {
+        false
     }
 
     /// Takes lines of a TLS key log (as `SSLKEYLOGFILE` has them, each with its newline), before the records of what

@@ -78,9 +78,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     for (path, pem) in world.exports() {
         std::fs::write(path, pem).map_err(Failure::io(format!("root {}", path.display())))?;
     }
-    if let Some(sink) = arguments.capture.open(&world)? {
-        world.set_sink(sink);
-    }
+    arguments.capture.begin(&mut world)?;
     let duration = arguments.duration.or(plan.duration);
     let ended = if arguments.sim {
         Ok(sim::run(&mut world, duration, |world, reports| {
@@ -145,7 +143,7 @@ fn summary(arguments: &Arguments, plan: &Plan, world: &World, console: &Console,
     let totals = world.totals();
     let capture = arguments.capture.place().map(|place| format!("; capture: {}", place.display()));
     let drops = world.device_drops();
-    let drops: Vec<_> = drops.iter().map(|(why, count)| format!("{count} {why}")).collect();
+    let drops: Vec<_> = drops.iter().map(|(why, count)| format!("{count} {}", why.as_str())).collect();
     let drops = if drops.is_empty() { String::new() } else { format!("; by devices: {}", drops.join(", ")) };
     format!(
         "{}: {}; {:.6} s{}, seed {seed}; {} frames, {} bytes, {} dropped by links{drops}{}",

@@ -7,7 +7,8 @@ use super::Verdict;
 use super::record::Kept;
 use crate::capture::{Record, Session, Writer};
 use crate::guest::Exit;
-use crate::node::OutputStream;
+use crate::network::drops::DeviceDrop;
+use crate::node::{LeftOpen, OutputStream};
 use crate::scenario::plan::Plan;
 use crate::sim::Ending;
 use crate::time::Instant;
@@ -22,6 +23,8 @@ pub struct GuestReport {
     pub exit: Exit,
     /// When it ended.
     pub at: Instant,
+    /// What it had open then.
+    pub left_open: LeftOpen,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
@@ -72,7 +75,7 @@ pub struct Report {
     pub guests: Vec<GuestReport>,
     pub totals: Totals,
     /// Frames that devices dropped on their own account, by reason.
-    pub device_drops: Vec<(&'static str, u64)>,
+    pub device_drops: Vec<(DeviceDrop, u64)>,
     /// The guests' calls in the order in which they were answered, as strace shows them, if they were traced.
     pub calls: Vec<Call>,
     /// Every guest's sockets when the lab ended, as netstat(8) lists them.
@@ -167,6 +170,7 @@ impl Gathered {
             background: guest.background,
             exit: Exit::Stopped,
             at: Instant::FAR_FUTURE,
+            left_open: LeftOpen::default(),
             stdout: Vec::new(),
             stderr: Vec::new(),
         });
@@ -176,8 +180,9 @@ impl Gathered {
     pub fn extend(&mut self, now: Instant, reports: Vec<world::Report>) {
         for report in reports {
             match report {
-                world::Report::Exited { guest, exit } => {
+                world::Report::Exited { guest, exit, left_open } => {
                     self.guests[guest].exit = exit;
+                    self.guests[guest].left_open = left_open;
                     self.guests[guest].at = now;
                 }
                 world::Report::Output { guest: number, output } => {

@@ -34,13 +34,22 @@ use crate::rng::Rng;
 use crate::time::Instant;
 use object::{Context, Protocol, Read};
 use slab::Slab;
-use task::Tasks;
+use task::{Handle, Task, Tasks};
 
 /// What `open` is asked for (`filetype` 6 and 5 of the guest ABI).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketKind {
     Stream,
     Datagram,
+}
+
+/// What a program left open as it ended: its system closes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOpen {
+    /// Descriptors that it had opened itself, and not closed.
+    pub descriptors: usize,
+    /// It could have opened no more.
+    pub is_full: bool,
 }
 
 pub struct Node {
@@ -59,6 +68,8 @@ pub struct Node {
     /// When the guest is to run again whatever happens.
     deadline: Option<Instant>,
     woken: bool,
+    /// Of the program that ended last.
+    pub left_open: LeftOpen,
 }
 
 impl Node {
@@ -75,6 +86,7 @@ impl Node {
             rng: guest_rng,
             deadline: None,
             woken: false,
+            left_open: LeftOpen::default(),
         }
     }
 
@@ -188,6 +200,16 @@ impl Node {
 
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Begins work of the host's own: a service, where there is no guest.
+    pub fn spawn<T: Task>(&mut self, task: T) -> Handle<T> {
+        self.context().spawn(task)
+    }
+
+    /// Looks at a task; `None` once it is over.
+    pub fn task<T: Task>(&self, handle: Handle<T>) -> Option<&T> {
+        self.tasks.get(handle)
     }
 
     // What guest calls use.

@@ -7,7 +7,8 @@
 pub mod ip;
 pub mod layer;
 pub mod policy;
-pub mod proxy_protocol;
+pub mod proxy;
+pub mod target;
 pub mod tls;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::node::object::Protocol;
 use ip::Family;
 use layer::{Layer, Layered};
 use policy::Policy;
+use proxy::{http_connect, proxy_protocol, socks5};
 use tls::supplies::Supplies;
 
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
@@ -28,7 +30,9 @@ pub enum Grant {
 /// The kinds of protocol that stand over a stream protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
+    HttpConnect(http_connect::Settings),
     ProxyProtocol(proxy_protocol::Settings),
+    Socks5(socks5::Settings),
     Tls(tls::plan::TlsPlan),
 }
 
@@ -114,14 +118,18 @@ impl LayerKind {
     /// As the scenario names it.
     pub fn name(&self) -> &'static str {
         match self {
+            LayerKind::HttpConnect(_) => "http-connect",
             LayerKind::ProxyProtocol(_) => "proxy-protocol",
+            LayerKind::Socks5(_) => "socks5",
             LayerKind::Tls(_) => "tls",
         }
     }
 
     fn into_layer(self, Making { supplies, label, programs }: Making<'_>) -> Result<Arc<dyn Layer>, String> {
         Ok(match self {
+            LayerKind::HttpConnect(settings) => Arc::new(http_connect::HttpConnect::new(settings)),
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
+            LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
             LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?)),
         })
     }

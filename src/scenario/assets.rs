@@ -44,7 +44,10 @@ impl Assets {
         for expectation in &plan.expectations {
             match &expectation.expected {
                 Expected::Golden { path, .. } => assets.add(path),
-                Expected::Guest(_) | Expected::Packets(_) | Expected::Ending { .. } => {}
+                Expected::Guest(_)
+                | Expected::Packets(_)
+                | Expected::Counter(_)
+                | Expected::Ending { .. } => {}
             }
         }
         assets

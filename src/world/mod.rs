@@ -14,6 +14,7 @@ mod build;
 mod drops;
 mod netstat;
 mod network;
+mod recording;
 mod schedule;
 mod secrets;
 mod timeline;
@@ -28,13 +29,15 @@ use std::time::Duration;
 
 use crate::abi::SharedNode;
 use crate::capture::{Session, Sink};
+use crate::dns::server::DnsServer;
 use crate::event::Queue;
 use crate::guest::{Exit, Guest};
 use crate::network::link::{Direction, Outcome};
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
-use crate::node::Output;
+use crate::node::task::Handle;
+use crate::node::{LeftOpen, Output};
 use crate::protocol::tls::supplies::Supplies;
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
@@ -101,6 +104,11 @@ struct NodeSlot {
     ports: Vec<usize>,
 }
 
+/// A task in the place of a guest.
+enum Service {
+    Dns(Handle<DnsServer>),
+}
+
 struct GuestSlot {
     name: String,
     linger: Duration,
@@ -131,7 +139,7 @@ pub struct Outbound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     Output { guest: usize, output: Output },
-    Exited { guest: usize, exit: Exit },
+    Exited { guest: usize, exit: Exit, left_open: LeftOpen },
 }
 
 /// Totals of a run.
@@ -146,7 +154,10 @@ pub struct Totals {
 pub struct World {
     now: Instant,
     settings: Settings,
+    /// Of guests, then of services.
     nodes: Vec<NodeSlot>,
+    /// What runs on the nodes after the guests', in their order.
+    services: Vec<Service>,
     guests: Vec<GuestSlot>,
     /// Guests that are not in the background, and those of them that are not gone.
     foreground: usize,
@@ -156,6 +167,8 @@ pub struct World {
     routers: Vec<Router>,
     router_ports: Vec<Vec<usize>>,
     router_timers: Vec<Option<Instant>>,
+    /// The timeline switched them off: they hear nothing and say nothing.
+    routers_off: Vec<bool>,
     tap_ports: Vec<usize>,
     ports: Vec<Port>,
     session: Session,
@@ -167,6 +180,9 @@ pub struct World {
     dirty: Vec<usize>,
     packets: u64,
     sink: Option<Box<dyn Sink>>,
+    recording: recording::Recording,
+    /// Whether stacks fill in TCP checksums.
+    checksums: bool,
     sink_error: Option<std::io::Error>,
     outbound: Vec<Outbound>,
     reports: Vec<Report>,
@@ -192,7 +208,7 @@ impl World {
         }
         for _ in 0..self.immediate.len() {
             if let Some((port, frame)) = self.immediate.pop_front() {
-                self.deliver(port, frame);
+                self.deliver(port, frame, false);
             }
         }
         self.poll_nodes();
@@ -215,7 +231,7 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Deliver { port, frame } => self.deliver(port, frame),
+            Event::Deliver { port, frame } => self.deliver(port, frame, true),
             Event::NodeTimer { node, at } => {
                 if self.nodes[node].timer == Some(at) {
                     self.nodes[node].timer = None;
@@ -223,7 +239,7 @@ impl World {
                 }
             }
             Event::RouterTimer { router, at } => {
-                if self.router_timers[router] == Some(at) {
+                if self.router_timers[router] == Some(at) && !self.routers_off[router] {
                     self.router_timers[router] = None;
                     let mut egress = std::mem::take(&mut self.egress);
                     self.routers[router].poll(self.now, &mut egress);
@@ -321,13 +337,17 @@ impl World {
 
     /// Where every frame is recorded from now on.
     pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
-        self.set_checksums(true);
+        // A router may cut a packet into fragments, and nobody could fill in the checksum of those.
+        if !sink.fills_in_checksums() || !self.routers.is_empty() {
+            self.set_checksums(true);
+        }
         self.sink = Some(sink);
     }
 
-    /// TCP checksums are work for nothing where nobody sees them: no capture, no TAP to a host that verifies, and no
+    /// TCP checksums are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
     /// link that may alter what it carries.
     fn set_checksums(&mut self, filled_in: bool) {
+        self.checksums = filled_in;
         for slot in &self.nodes {
             crate::abi::lock(&slot.node).set_checksums(filled_in);
         }

@@ -36,10 +36,8 @@ impl World {
             Verdict::Deliver(_) | Verdict::Taken => None,
             Verdict::Drop(reason) => Some(reason),
         };
-        self.record(port, Way::Outbound, &frame, dropped);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+        self.record_departure(port, &frame, dropped);
+        self.watch_packet(port, Way::Outbound, &frame, dropped);
         match verdict {
             Verdict::Deliver(at) => self.arrive(peer, at, frame),
             Verdict::Drop(_) => self.totals.dropped += 1,
@@ -47,6 +45,20 @@ impl World {
         }
         if !self.outcomes.is_empty() {
             self.follow_link(port);
+        }
+    }
+
+    /// Nodes of guests, which come before those of services.
+    pub(super) fn guests_planned(&self) -> usize {
+        self.nodes.len() - self.services.len()
+    }
+
+    /// The node that a device is, if it is one.
+    pub(super) fn node_of(&self, device: DeviceRef) -> Option<usize> {
+        match device {
+            DeviceRef::Guest(guest) => Some(guest),
+            DeviceRef::Service(service) => Some(self.guests_planned() + service),
+            DeviceRef::Switch(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => None,
         }
     }
 
@@ -60,10 +72,14 @@ impl World {
             // that the stack would not bear it.
             DeviceRef::Switch(_) if self.crossing < CROSSING_MAX => {
                 self.crossing += 1;
-                self.deliver(port, frame);
+                self.deliver(port, frame, false);
                 self.crossing -= 1;
             }
-            DeviceRef::Switch(_) | DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => {
+            DeviceRef::Switch(_)
+            | DeviceRef::Guest(_)
+            | DeviceRef::Router(_)
+            | DeviceRef::Tap(_)
+            | DeviceRef::Service(_) => {
                 self.immediate.push_back((port, frame));
             }
         }
@@ -87,7 +103,8 @@ impl World {
             match outcome {
                 Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
                 Outcome::Drop { frame, reason } => {
-                    self.record(port, Way::Outbound, &frame, Some(reason));
+                    self.record_departure(port, &frame, Some(reason));
+                    self.watch_packet(port, Way::Outbound, &frame, Some(reason));
                     self.totals.dropped += 1;
                 }
             }
@@ -122,33 +139,30 @@ impl World {
         let eager = !is_ideal(port) || !is_ideal(peer);
         for port in [port, peer] {
             let Port { device, index, .. } = self.ports[port];
-            if let DeviceRef::Guest(guest) = device {
-                lock(&self.nodes[guest].node).set_eager(index, eager);
+            if let Some(node) = self.node_of(device) {
+                lock(&self.nodes[node].node).set_eager(index, eager);
             }
         }
     }
 
+    /// Entries of the timeline may wait for the frame.
     #[inline]
-    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
-        let Some(sink) = &mut self.sink else { return };
-        let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped };
-        if let Err(error) = sink.record(&record) {
-            // Told once, when the capture is closed; the lab goes on.
-            self.sink_error.get_or_insert(error);
-            self.sink = None;
+    fn watch_packet(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
+        if self.awaits_packets() {
+            self.saw_packet(&Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped });
         }
     }
 
-    /// A frame reaches `port` and goes into its device.
-    pub(super) fn deliver(&mut self, port: usize, frame: Frame) {
-        self.record(port, Way::Inbound, &frame, None);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+    /// A frame reaches `port` and goes into its device; `scheduled` if an event brought it, rather than its link at once.
+    pub(super) fn deliver(&mut self, port: usize, frame: Frame, scheduled: bool) {
+        self.record_arrival(port, &frame, scheduled);
+        self.watch_packet(port, Way::Inbound, &frame, None);
         let index = self.ports[port].index;
         match self.ports[port].device {
-            DeviceRef::Guest(node) if !self.nodes[node].powered => {}
-            DeviceRef::Guest(node) => {
+            device @ (DeviceRef::Guest(_) | DeviceRef::Service(_)) => {
+                let Some(node) = self.node_of(device).filter(|&node| self.nodes[node].powered) else {
+                    return;
+                };
                 let (woken, secrets) = {
                     let mut node = lock(&self.nodes[node].node);
                     node.ingest(self.now, index, frame);
@@ -172,6 +186,7 @@ impl World {
                 }
                 self.egress = egress;
             }
+            DeviceRef::Router(router) if self.routers_off[router] => {}
             DeviceRef::Router(router) => {
                 let mut egress = std::mem::take(&mut self.egress);
                 self.routers[router].ingest(self.now, index, frame, &mut egress);

@@ -1,26 +1,30 @@
 //! TCP checksums, filled in after smoltcp has written a packet: in a quarter of its time, and only where the
-//! packet can be seen or broken.
+//! packet can be seen or broken; for a capture, by whoever writes it.
 
-const ETHERNET_BYTES: usize = 14;
+use super::ip::ETHERNET_HEADER_BYTES;
+
 const IPV6_BYTES: usize = 40;
 const TCP: u8 = 6;
 /// Where a TCP header has its checksum.
 const CHECKSUM: usize = 16;
 
-/// Completes a packet that smoltcp wrote, an Ethernet frame or a bare IP packet, if it is TCP with a checksum of zero.
+/// Completes a packet, an Ethernet frame or a bare IP packet without padding, if it is a whole TCP segment with a
+/// checksum of zero. One whose checksum *is* zero keeps it.
 pub fn complete(packet: &mut [u8], ethernet: bool) {
-    let ip = if ethernet { packet.get_mut(ETHERNET_BYTES..) } else { Some(packet) };
+    let ip = if ethernet { packet.get_mut(ETHERNET_HEADER_BYTES..) } else { Some(packet) };
     let _ = ip.and_then(complete_ip);
 }
 
-/// `None` for anything but TCP.
+/// `None` for anything else.
 fn complete_ip(ip: &mut [u8]) -> Option<()> {
+    const FRAGMENT: u16 = 0x3FFF;
     let (start, protocol, addresses) = match ip.first()? >> 4 {
+        4 if u16::from_be_bytes([*ip.get(6)?, *ip.get(7)?]) & FRAGMENT != 0 => return None,
         4 => (usize::from(ip[0] & 0x0F) * 4, *ip.get(9)?, 12..20),
         6 => (IPV6_BYTES, *ip.get(6)?, 8..40),
         _ => return None,
     };
-    if protocol != TCP {
+    if protocol != TCP || ip.get(start + CHECKSUM..start + CHECKSUM + 2)? != [0, 0] {
         return None;
     }
     let length = u32::try_from(ip.len().checked_sub(start)?).ok()?;
@@ -70,8 +74,7 @@ mod tests {
             ip.extend_from_slice(&payload);
             ip[start + 12] = 0x50;
             ip[start + CHECKSUM..start + CHECKSUM + 2].fill(0);
-            let mut frame = [&[0; ETHERNET_BYTES][..], &ip].concat();
-            complete(&mut frame, true);
+            complete(&mut ip, false);
             let ends: [IpAddr; 2] = if v6 {
                 let at = |from: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&ip[from..from + 16]).unwrap()).into();
                 [at(8), at(24)]
@@ -79,7 +82,7 @@ mod tests {
                 let at = |from: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&ip[from..from + 4]).unwrap()).into();
                 [at(12), at(16)]
             };
-            let segment = TcpPacket::new_unchecked(&frame[ETHERNET_BYTES + start..]);
+            let segment = TcpPacket::new_unchecked(&ip[start..]);
             prop_assert!(segment.verify_checksum(&ends[0].into(), &ends[1].into()), "{segment_bytes} bytes");
         }
     }

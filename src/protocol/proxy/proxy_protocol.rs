@@ -6,17 +6,13 @@
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use ppp::{HeaderResult, PartialResult, v1, v2};
 use smoltcp::wire::IpCidr;
 
-use super::layer::{Carrier, Layer, Tunnel, Upgrade};
+use super::dialogue::{Dialogue, Script, Turn};
 use crate::error::{Error, Result};
-use crate::node::object::{Connection, Context};
-use crate::node::{Interest, Waiter};
-
-/// Bytes of a header: far more than addresses and the extensions in use take.
-const HEADER_BYTES_MAX: usize = 4096;
+use crate::node::object::Context;
+use crate::protocol::layer::{Carrier, Layer, Upgrade};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -57,14 +53,23 @@ impl Layer for ProxyProtocol {
             below.reset(cx);
             return Err(Error::Access);
         }
-        Ok(Box::new(Header { below: Some(below), received: Vec::new() }))
+        Ok(Box::new(Dialogue::new(below, Header)))
     }
 }
 
 /// Reads a header, then lets the connection go to the guest.
-struct Header {
-    below: Option<Carrier>,
-    received: Vec<u8>,
+pub(super) struct Header;
+
+impl Script for Header {
+    fn turn(&mut self, received: &[u8]) -> Turn {
+        match parse(received) {
+            Parsed::More => Turn::More,
+            Parsed::Whole(taken, peer) => Turn::Done { taken, peer: peer.map(|peer| peer.to_string()) },
+            Parsed::Broken => {
+                Turn::Fail(Error::ConnectionAborted, "no PROXY header where one belongs: reset".into())
+            }
+        }
+    }
 }
 
 /// What the bytes so far are.
@@ -109,55 +114,6 @@ fn parse(bytes: &[u8]) -> Parsed {
             Parsed::Whole(header.as_bytes().len(), peer)
         }
         HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => Parsed::Broken,
-    }
-}
-
-impl Header {
-    fn refuse(&mut self, cx: &mut Context, why: &str) -> Error {
-        if let Some(mut below) = self.below.take() {
-            let peer = below.peer_address(cx).unwrap_or_default();
-            cx.journal.remark(|| format!("{peer}: {why}: reset"));
-            below.reset(cx);
-        }
-        Error::ConnectionReset
-    }
-}
-
-impl Upgrade for Header {
-    fn poll(&mut self, cx: &mut Context, waiter: Waiter) -> Result<Box<dyn Connection>> {
-        loop {
-            let below = self.below.as_mut().ok_or(Error::BadDescriptor)?;
-            let had = self.received.len();
-            self.received.resize(HEADER_BYTES_MAX, 0);
-            let read = below.read(cx, &mut self.received[had..]);
-            self.received.truncate(had + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => return Err(self.refuse(cx, "gone before its PROXY header was whole")),
-                Ok(_) => {}
-                Err(Error::WouldBlock) => {
-                    below.watch(cx, Interest::READ, waiter);
-                    return Err(Error::WouldBlock);
-                }
-                Err(_) => return Err(self.refuse(cx, "lost before its PROXY header was whole")),
-            }
-            match parse(&self.received) {
-                Parsed::More if self.received.len() < HEADER_BYTES_MAX => {}
-                Parsed::More => return Err(self.refuse(cx, "a PROXY header without end")),
-                Parsed::Broken => return Err(self.refuse(cx, "no PROXY header where one belongs")),
-                Parsed::Whole(length, peer) => {
-                    let ahead = Bytes::copy_from_slice(&self.received[length..]);
-                    let below = self.below.take().ok_or(Error::BadDescriptor)?;
-                    let peer = peer.map(|peer| peer.to_string());
-                    return Ok(Box::new(Tunnel::new(below, ahead).with_addresses(None, peer)));
-                }
-            }
-        }
-    }
-
-    fn close(&mut self, cx: &mut Context) {
-        if let Some(mut below) = self.below.take() {
-            below.close(cx);
-        }
     }
 }
 
