@@ -1,7 +1,7 @@
 //! Which crossings of ports are recorded.
 
 use super::World;
-use crate::capture::{Each, Record, Way};
+use crate::capture::{Crossing, Each, Way};
 use crate::network::Frame;
 use crate::network::link::DropReason;
 use crate::scenario::plan::DeviceRef;
@@ -49,8 +49,8 @@ impl World {
 
     fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
         let Some(sink) = &mut self.sink else { return };
-        let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped };
-        if let Err(error) = sink.record(&record) {
+        let crossing = Crossing { at: self.now, port: port as u32, way, frame, dropped };
+        if let Err(error) = sink.crossing(crossing) {
             // Told once, when the capture is closed; the lab goes on.
             self.sink_error.get_or_insert(error);
             self.sink = None;
