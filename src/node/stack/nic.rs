@@ -159,8 +159,8 @@ impl Wire {
     }
 
     fn token(&mut self) -> Transmit<'_> {
-        let checksums = self.checksums.then_some(self.medium);
-        Transmit { sent: &mut self.sent, pool: &mut self.pool, checksums }
+        let ethernet = self.medium == Medium::Ethernet;
+        Transmit { sent: &mut self.sent, pool: &mut self.pool, checksums: self.checksums, ethernet }
     }
 
     /// Largest IP packet in bytes.
@@ -177,7 +177,8 @@ pub struct Received(Bytes);
 pub struct Transmit<'a> {
     sent: &'a mut Vec<Bytes>,
     pool: &'a mut Pool,
-    checksums: Option<Medium>,
+    checksums: bool,
+    ethernet: bool,
 }
 
 impl Device for Wire {
@@ -197,9 +198,10 @@ impl Device for Wire {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = self.medium;
         capabilities.max_transmission_unit = self.mtu;
-        // Received checksums were verified before, where they could be wrong at all; checksum.rs fills in TCP's.
+        // Received checksums were verified before, where they could be wrong at all; checksum.rs fills in those of TCP and
+        // of IPv4's header.
         let mut checksum = ChecksumCapabilities::default();
-        checksum.ipv4 = Checksum::Tx;
+        checksum.ipv4 = Checksum::None;
         checksum.tcp = Checksum::None;
         checksum.udp = Checksum::Tx;
         checksum.icmpv4 = Checksum::Tx;
@@ -224,8 +226,9 @@ impl TxToken for Transmit<'_> {
         }
         chunk.resize(len, 0);
         let result = f(&mut chunk[..len]);
-        if let Some(medium) = self.checksums {
-            checksum::complete(&mut chunk[..len], medium == Medium::Ethernet);
+        checksum::complete_ipv4(&mut chunk[..len], self.ethernet);
+        if self.checksums {
+            checksum::complete(&mut chunk[..len], self.ethernet);
         }
         self.sent.push(chunk.split_to(len).freeze());
         result
