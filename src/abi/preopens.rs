@@ -114,6 +114,7 @@ impl Context {
             wasi,
             epoch,
             file_times,
+            memory: None,
             fuel_at_start,
             fuel_used: 0,
             trace,
