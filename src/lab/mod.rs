@@ -25,6 +25,7 @@
 
 mod builder;
 mod counters;
+mod digest;
 mod golden;
 mod packets;
 mod record;
@@ -32,6 +33,7 @@ mod report;
 mod verdict;
 
 pub use builder::{At, Entry, Expect, Guest, LabBuilder, Link};
+pub use digest::Digests;
 pub use report::{Call, GuestReport, Report};
 pub use verdict::{Found, Subject, Verdict};
 
