@@ -48,8 +48,8 @@ pub enum SocketKind {
 pub struct LeftOpen {
     /// Descriptors that it had opened itself, and not closed.
     pub descriptors: usize,
-    /// It could have opened no more.
-    pub is_full: bool,
+    /// It wanted one more at some time, and its scenario allows no more.
+    pub refused: bool,
 }
 
 pub struct Node {

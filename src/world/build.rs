@@ -96,6 +96,7 @@ impl World {
             router_timers: vec![None; plan.routers.len()],
             routers_off: vec![false; plan.routers.len()],
             tap_ports: vec![usize::MAX; plan.taps.len()],
+            eager: false,
             ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
             crossing: 0,
@@ -125,6 +126,9 @@ impl World {
         let impaired =
             plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
         world.set_checksums(impaired || !plan.taps.is_empty());
+        if impaired {
+            world.make_eager();
+        }
         let timeline =
             Timeline::new(plan, assets, seed, &world.session).map(|timeline| world.timeline = timeline);
         world.begin_timeline();
@@ -173,7 +177,6 @@ impl World {
                 let link = Some((first + 1 - end, direction));
                 self.ports.push(Port { device: port.device, index: port.index, link, link_timer: None });
             }
-            self.set_eager(first);
         }
         self.plug_the_rest();
     }

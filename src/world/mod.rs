@@ -171,6 +171,8 @@ pub struct World {
     /// The timeline switched them off: they hear nothing and say nothing.
     routers_off: Vec<bool>,
     tap_ports: Vec<usize>,
+    /// Stacks are polled for each packet.
+    eager: bool,
     ports: Vec<Port>,
     session: Session,
     immediate: VecDeque<(usize, Frame)>,
