@@ -14,6 +14,9 @@ impl World {
         let mut unresolved = 0;
         let mut unroutable = 0;
         let mut forged = 0;
+        let mut no_buffers = 0;
+        let mut overlapping = 0;
+        let mut incomplete = 0;
         for node in &self.nodes {
             let stack = lock(&node.node).stack().statistics();
             malformed += stack.malformed;
@@ -24,6 +27,9 @@ impl World {
             unresolved += stack.unresolved + stack.queue_full;
             unroutable += stack.no_route + stack.too_big;
             forged += stack.forged;
+            no_buffers += stack.no_buffers;
+            overlapping += stack.fragments_overlapping;
+            incomplete += stack.reassembly_expired + stack.reassembly_full;
         }
         for router in self.routers.iter().map(|router| router.statistics()) {
             malformed += router.malformed;
@@ -44,6 +50,9 @@ impl World {
             ("forged ICMP error", forged),
             ("SYN past a backlog", backlog_full),
             ("datagram past a buffer", datagrams),
+            ("past the guest's buffers", no_buffers),
+            ("overlapping fragment", overlapping),
+            ("packet short of fragments", incomplete),
             ("loopback packet past the queue", loopback),
         ];
         drops.into_iter().filter(|(_, count)| *count > 0).collect()

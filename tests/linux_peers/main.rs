@@ -11,6 +11,7 @@ mod device;
 mod echo;
 mod errors;
 mod follow;
+mod fragments;
 mod hostile;
 mod http;
 mod ping;

@@ -50,6 +50,7 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         Some(index) => text.replace("{index}", index),
         None => text.clone(),
     };
+    let descriptors_max = spec.descriptors_max.unwrap_or(plan::DEFAULT_DESCRIPTORS);
     GuestPlan {
         name: node.name.clone(),
         module: spec.module.as_ref().map(|module| folder.join(module.get_ref())).unwrap_or_default(),
@@ -75,7 +76,10 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         memory_bytes_max: spec.memory_bytes_max.unwrap_or(plan::DEFAULT_MEMORY_BYTES),
         cpu_hz: spec.cpu_hz.unwrap_or(plan::DEFAULT_CPU_HZ),
         fuel_max: spec.fuel_max,
-        descriptors_max: spec.descriptors_max.unwrap_or(plan::DEFAULT_DESCRIPTORS),
+        descriptors_max,
+        buffer_bytes_max: spec
+            .buffer_bytes_max
+            .unwrap_or(descriptors_max as u64 * plan::DEFAULT_BUFFER_BYTES_EACH),
         linger: spec.linger.unwrap_or(plan::DEFAULT_LINGER),
         start: spec.start.unwrap_or_default(),
         background: spec.background,
