@@ -14,6 +14,7 @@ mod follow;
 mod fragments;
 mod hostile;
 mod http;
+mod path_mtu;
 mod ping;
 mod scan;
 mod signals;

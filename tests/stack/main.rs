@@ -5,3 +5,5 @@ mod buffers;
 mod cable;
 mod fragments;
 mod neighbours;
+mod path_mtu;
+mod tables;

@@ -33,6 +33,7 @@ mod listen;
 mod netstat;
 mod nic;
 mod output;
+mod path_mtu;
 mod ports;
 mod reassembly;
 mod rebind;
@@ -56,8 +57,9 @@ use crate::node::slab::{Id, Slab};
 use crate::rng::Rng;
 use crate::time::Instant;
 use budget::Budget;
-use demux::{Class, Keyed, Quoted, Table, Tuple};
+use demux::{Class, Keyed, Table, Tuple};
 use nic::Nic;
+use path_mtu::PathMtu;
 use ports::Ports;
 use reassembly::{Outcome, Reassembly};
 use time_wait::TimeWait;
@@ -145,7 +147,7 @@ pub struct Statistics {
     pub queue_full: u64,
     /// Packets of our own to where no route leads.
     pub no_route: u64,
-    /// ICMP errors about segments that were never sent, or were acknowledged.
+    /// ICMP errors about what was never sent, or was acknowledged, and those that cannot be true.
     pub forged: u64,
     /// Packets of our own that no link takes, and that cannot be cut.
     pub too_big: u64,
@@ -178,6 +180,7 @@ pub struct Stack {
     /// Of the last packet that was cut into fragments, once there was one.
     identification: Option<u32>,
     reassembly: Reassembly,
+    paths: PathMtu,
     budget: Budget,
     statistics: Statistics,
 }
@@ -209,6 +212,7 @@ impl Stack {
             egress: Vec::new(),
             identification: None,
             reassembly: Reassembly::default(),
+            paths: PathMtu::default(),
             rng,
             woken: false,
             budget: Budget::new(BUFFERS),
@@ -272,10 +276,7 @@ impl Stack {
             }
             Class::Tcp(tuple, segment) => self.receive_segment(now, index, tuple, segment, packet),
             Class::Udp(tuple, payload) => self.receive_datagram(now, index, tuple, payload, packet),
-            Class::Unreachable(quote, reason) => match quote.protocol {
-                Quoted::Tcp => self.tcp_unreachable(now, quote.tuple, Some(quote.sequence), reason),
-                Quoted::Udp => self.udp_unreachable(quote.tuple, reason),
-            },
+            Class::Unreachable(quote, reason) => self.unreachable(now, quote, reason),
             Class::Solicitation | Class::Advertisement if !ethernet => {}
             Class::Solicitation => {
                 if self.receive_solicitation(now, index, &packet).is_none() {
