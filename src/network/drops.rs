@@ -16,6 +16,12 @@ pub enum DeviceDrop {
     BacklogFull,
     /// A datagram past its receiver's buffer.
     DatagramDropped,
+    /// Past what a guest's buffers may take of the host's memory.
+    NoBuffers,
+    /// A fragment that overlaps another (RFC 5722).
+    Overlapping,
+    /// A packet of which fragments were missing when its time or the room for it was over.
+    Incomplete,
     /// A packet past the queue of a guest's loopback interface.
     LoopbackFull,
     /// A query that a DNS server of the lab could not read.
@@ -27,7 +33,7 @@ pub enum DeviceDrop {
 }
 
 impl DeviceDrop {
-    pub const ALL: [DeviceDrop; 11] = [
+    pub const ALL: [DeviceDrop; 14] = [
         DeviceDrop::Malformed,
         DeviceDrop::BadChecksum,
         DeviceDrop::Unroutable,
@@ -35,6 +41,9 @@ impl DeviceDrop {
         DeviceDrop::Forged,
         DeviceDrop::BacklogFull,
         DeviceDrop::DatagramDropped,
+        DeviceDrop::NoBuffers,
+        DeviceDrop::Overlapping,
+        DeviceDrop::Incomplete,
         DeviceDrop::LoopbackFull,
         DeviceDrop::DnsMalformed,
         DeviceDrop::DnsNoQuery,
@@ -50,6 +59,9 @@ impl DeviceDrop {
             DeviceDrop::Forged => "forged ICMP error",
             DeviceDrop::BacklogFull => "SYN past a backlog",
             DeviceDrop::DatagramDropped => "datagram past a buffer",
+            DeviceDrop::NoBuffers => "past the guest's buffers",
+            DeviceDrop::Overlapping => "overlapping fragment",
+            DeviceDrop::Incomplete => "packet short of fragments",
             DeviceDrop::LoopbackFull => "loopback packet past the queue",
             DeviceDrop::DnsMalformed => "malformed DNS query",
             DeviceDrop::DnsNoQuery => "DNS message that is no query",

@@ -148,6 +148,11 @@ impl Node {
         self.stack.set_checksums(filled_in);
     }
 
+    /// Bytes that the buffers of its sockets may take.
+    pub fn set_buffers(&mut self, bytes: usize) {
+        self.stack.set_buffers(bytes);
+    }
+
     /// True if the guest has something to wake up for.
     pub fn take_woken(&mut self) -> bool {
         std::mem::take(&mut self.woken) | self.stack.wakes().take_guest() | self.stdio.take_woken()

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::address::{automatic_mac, link_local, nth_host};
 use super::plan::{
-    DEFAULT_AGEING, DEFAULT_CPU_HZ, DEFAULT_DESCRIPTORS, DEFAULT_EPOCH, DEFAULT_LINGER, DEFAULT_MEMORY_BYTES,
-    DEFAULT_MTU, DEFAULT_SWITCH, DeviceRef, GuestPlan, LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan,
-    TapPlan, default_protocols, digest,
+    DEFAULT_AGEING, DEFAULT_BUFFER_BYTES_EACH, DEFAULT_CPU_HZ, DEFAULT_DESCRIPTORS, DEFAULT_EPOCH,
+    DEFAULT_LINGER, DEFAULT_MEMORY_BYTES, DEFAULT_MTU, DEFAULT_SWITCH, DeviceRef, GuestPlan, LinkPlan, Plan,
+    PortRef, StdinPlan, SwitchPlan, TapPlan, default_protocols, digest,
 };
 use super::resolve::addressing::default_subnets;
 use crate::network::InterfaceConfig;
@@ -38,6 +38,7 @@ impl Plan {
             cpu_hz: DEFAULT_CPU_HZ,
             fuel_max: None,
             descriptors_max: DEFAULT_DESCRIPTORS,
+            buffer_bytes_max: DEFAULT_DESCRIPTORS as u64 * DEFAULT_BUFFER_BYTES_EACH,
             linger: DEFAULT_LINGER,
             start: Duration::ZERO,
             background: false,

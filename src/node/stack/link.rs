@@ -380,7 +380,11 @@ impl Stack {
     /// Counters of the links are kept there.
     pub fn statistics(&self) -> Statistics {
         let links = self.nics.iter().filter_map(|nic| nic.link.as_ref());
-        Statistics { queue_full: links.map(Link::dropped).sum(), ..self.statistics }
+        Statistics {
+            queue_full: links.map(Link::dropped).sum(),
+            reassembly_full: self.reassembly.displaced(),
+            ..self.statistics
+        }
     }
 }
 

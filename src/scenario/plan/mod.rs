@@ -92,6 +92,8 @@ pub const DEFAULT_MEMORY_BYTES: u64 = 64 << 20;
 /// An instruction a nanosecond.
 pub const DEFAULT_CPU_HZ: u64 = 1_000_000_000;
 pub const DEFAULT_DESCRIPTORS: usize = 1024;
+/// Bytes of socket buffers for each descriptor that a guest may have: both buffers of two connections.
+pub const DEFAULT_BUFFER_BYTES_EACH: u64 = 256 << 10;
 pub const DEFAULT_LINGER: Duration = Duration::from_secs(10);
 pub const DEFAULT_BACKLOG: usize = 128;
 
@@ -211,6 +213,8 @@ pub struct GuestPlan {
     pub fuel_max: Option<u64>,
     /// Objects a guest may hold open at once.
     pub descriptors_max: usize,
+    /// Bytes that its sockets' buffers may take of the host.
+    pub buffer_bytes_max: u64,
     /// How long its stack may live on after it exited to have written bytes acknowledged.
     pub linger: Duration,
     /// When it starts, after the lab began.

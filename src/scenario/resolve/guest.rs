@@ -82,6 +82,9 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         cpu_hz: spec.cpu_hz.unwrap_or(plan::DEFAULT_CPU_HZ),
         fuel_max: spec.fuel_max,
         descriptors_max,
+        buffer_bytes_max: spec
+            .buffer_bytes_max
+            .unwrap_or(descriptors_max as u64 * plan::DEFAULT_BUFFER_BYTES_EACH),
         linger: spec.linger.unwrap_or(plan::DEFAULT_LINGER),
         start: spec.start.unwrap_or_default(),
         background: spec.background,

@@ -25,6 +25,9 @@ pub(in super::super) const GUESTS_MAX: u64 = 100_000;
 /// One page of WebAssembly, and all that 32-bit addresses reach.
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 65_536..=1 << 32;
 
+/// Half a dozen connections, and more than any machine has.
+const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 40;
+
 pub(in super::super) struct GuestSpec {
     pub name: Spanned<String>,
     pub count: Option<Spanned<u64>>,
@@ -41,6 +44,7 @@ pub(in super::super) struct GuestSpec {
     /// Empty: not given.
     pub protocols: Vec<ProtocolSpec>,
     pub memory_bytes_max: Option<u64>,
+    pub buffer_bytes_max: Option<u64>,
     pub cpu_hz: Option<u64>,
     pub fuel_max: Option<u64>,
     pub descriptors_max: Option<Spanned<usize>>,
@@ -80,6 +84,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         cpu_hz: reader.get("cpu", units::frequency).map(Spanned::into_inner),
         fuel_max: reader.get("fuel", integer(1..=u64::MAX)).map(Spanned::into_inner),
         descriptors_max: reader.get("descriptors", count(1 << 20)),
+        buffer_bytes_max: reader.get("buffers", buffers).map(Spanned::into_inner),
         linger: reader.get("linger", units::duration).map(Spanned::into_inner),
         start: reader.get("start", units::duration).map(Spanned::into_inner),
         background: reader.get("background", boolean).is_some_and(Spanned::into_inner),
@@ -100,6 +105,17 @@ fn memory(value: &DeValue<'_>) -> Result<u64, Problem> {
         return Ok(bytes);
     }
     Err(Problem::new(format!("{bytes} bytes is out of range"), "from \"64KiB\" (one page) to \"4GiB\""))
+}
+
+fn buffers(value: &DeValue<'_>) -> Result<u64, Problem> {
+    let bytes = units::size(value)?;
+    if BUFFER_BYTES.contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err(Problem::new(
+        format!("{bytes} bytes is out of range"),
+        "from \"1MiB\" (some connections) to \"1TiB\"",
+    ))
 }
 
 pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, Problem> {

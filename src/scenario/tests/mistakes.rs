@@ -25,12 +25,12 @@ seed = 1"#), @r#"labs/lab.toml:1:10: not TOML: invalid basic string, expected `"
 fn unknown_and_missing_keys() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodul = 'a.wasm'"), @r#"
     labs/lab.toml:1:8: guest `a` has no `module`; name its WebAssembly file: `module = "....wasm"`
-    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, background
+    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, background
     "#);
     insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, secrets, ca, switch, guest, router, tap, dns, link, at, expect");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { dealy = '1ms' }\ncolour = 1"), @r"
     labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated, forward, backward
-    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, background
+    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, background
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[guest.a.listen]]\nport = 80"), @r#"
     labs/lab.toml:3:1: a listener of guest `a` has no `bind`; the address and port it listens on: `bind = "0.0.0.0:80"`
@@ -371,7 +371,7 @@ fn a_mistake_is_shown_in_its_text() {
        ╰────
       help: did you mean `module`? known here: module, count, args, env, stdin, directories, network,
             link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu,
-            fuel, descriptors, linger, start, background
+            fuel, descriptors, buffers, linger, start, background
     "#);
 }
 

@@ -62,13 +62,14 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
         cpu_hz,
         fuel_max,
         descriptors_max,
+        buffer_bytes_max,
         linger,
         start,
         ..
     } = guest;
     lines.push(format!("guest {name} {module:?} {args:?} {env:?} stdin {stdin:?}"));
     lines.push(format!(
-        "  memory {memory_bytes_max} cpu {cpu_hz} fuel {fuel_max:?} descriptors {descriptors_max} linger {linger:?} start {start:?}"
+        "  memory {memory_bytes_max} cpu {cpu_hz} fuel {fuel_max:?} descriptors {descriptors_max} buffers {buffer_bytes_max} linger {linger:?} start {start:?}"
     ));
     lines.extend(directories.iter().map(|directory| format!("  {directory:?}")));
     show_network(interfaces, routes, lines);
