@@ -3,7 +3,8 @@
 //! ```text
 //! port --> link --> port      link/      delay, rate, queue, loss ...: Deliver(at), Drop(reason) or Taken
 //!           switch            switch.rs  learns and forwards Ethernet addresses
-//!           router            router/    forwards IPv4 and IPv6 between subnets
+//!           router            router/    forwards IPv4 and IPv6 between subnets; advertises itself
+//!                             dhcp/      leases, at a router's interface
 //! ```
 //!
 //! Everything here is sans-IO: a frame goes in with the current time, frames come out of an
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
+pub mod dhcp;
 mod frame;
 pub mod link;
 pub mod router;
@@ -33,6 +35,17 @@ pub struct InterfaceConfig {
     pub addresses: Vec<IpCidr>,
     /// Largest IP packet in bytes, without the Ethernet header.
     pub mtu: usize,
+}
+
+/// How an interface comes by addresses besides those that it is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Automatic {
+    /// DHCPv4 (RFC 2131).
+    pub dhcp: bool,
+    /// Router advertisements (RFC 4862).
+    pub slaac: bool,
+    /// IPv6 addresses are asked about before they count (RFC 4862, section 5.4).
+    pub detect: bool,
 }
 
 /// A static route of a guest or a router.

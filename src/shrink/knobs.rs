@@ -43,7 +43,7 @@ pub(super) fn cables(script: &Script) -> Vec<(String, Place)> {
     let place = |steps: &[&str]| steps.iter().map(|&step| step.to_owned()).collect::<Place>();
     let mut cables: Vec<_> =
         script.names("link").into_iter().map(|name| (name.clone(), place(&["link", &name]))).collect();
-    for kind in ["guest", "router", "tap"] {
+    for kind in ["guest", "router", "dhcp", "tap"] {
         for name in script.names(kind) {
             let own = place(&[kind, &name]);
             cables.push((name.clone(), [own.as_slice(), &place(&["link"])].concat()));

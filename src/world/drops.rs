@@ -11,6 +11,7 @@ impl World {
         let mut backlog_full = 0;
         let mut datagrams = 0;
         let mut loopback = 0;
+        let mut conflicts = 0;
         for node in &self.nodes {
             let stack = lock(&node.node).stack().statistics();
             malformed += stack.malformed;
@@ -18,6 +19,7 @@ impl World {
             backlog_full += stack.backlog_full;
             datagrams += stack.datagrams_dropped;
             loopback += stack.loopback_dropped;
+            conflicts += stack.address_conflicts;
         }
         let mut unroutable = 0;
         for router in self.routers.iter().map(|router| router.statistics()) {
@@ -38,6 +40,7 @@ impl World {
             ("SYN past a backlog", backlog_full),
             ("datagram past a buffer", datagrams),
             ("loopback packet past the queue", loopback),
+            ("address that another has", conflicts),
         ];
         drops.into_iter().filter(|(_, count)| *count > 0).collect()
     }

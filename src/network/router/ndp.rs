@@ -11,7 +11,7 @@ use crate::network::Egress;
 use crate::time::Instant;
 
 /// Not routed, or it would be less (RFC 4861 7.1).
-const HOP_LIMIT_OF_NEIGHBOURS: u8 = 255;
+pub(super) const HOP_LIMIT_OF_NEIGHBOURS: u8 = 255;
 /// Header, flags or reserved word, target address.
 const MESSAGE_BYTES_MIN: usize = 24;
 const OPTION_SOURCE_ADDRESS: u8 = 1;
@@ -171,14 +171,14 @@ fn message(kind: u8, flags: u8, target: Ipv6Addr, option: u8, mac: EthernetAddre
 }
 
 /// The IPv6 packet of a message, its checksum filled in.
-fn finish(source: Ipv6Addr, destination: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
+pub(super) fn finish(source: Ipv6Addr, destination: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
     let sum = !transport_sum(source.into(), destination.into(), IpProtocol::Icmpv6, &message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     ipv6(source, destination, IpProtocol::Icmpv6, HOP_LIMIT_OF_NEIGHBOURS, &message)
 }
 
 /// The Ethernet address of an IPv6 group (RFC 2464 7).
-fn group_mac(group: Ipv6Addr) -> EthernetAddress {
+pub(super) fn group_mac(group: Ipv6Addr) -> EthernetAddress {
     let [.., a, b, c, d] = group.octets();
     EthernetAddress([0x33, 0x33, a, b, c, d])
 }

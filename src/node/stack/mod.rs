@@ -23,6 +23,7 @@ use smoltcp::iface::SocketSet;
 use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpCidr};
 
 mod checksum;
+mod configure;
 mod demux;
 mod listen;
 mod netstat;
@@ -118,6 +119,8 @@ pub struct Statistics {
     pub datagrams_dropped: u64,
     /// Loopback packets past the queue.
     pub loopback_dropped: u64,
+    /// Addresses that were to be had and somebody else has.
+    pub address_conflicts: u64,
 }
 
 pub struct Stack {
@@ -126,6 +129,11 @@ pub struct Stack {
     loopback: Option<usize>,
     interfaces: Vec<InterfaceConfig>,
     routes: Vec<Route>,
+    /// Routes that DHCP and router advertisements told of, each with its interface.
+    learned: Vec<(usize, Route)>,
+    /// Of interfaces that configure themselves; empty if none does.
+    configurations: Vec<Option<Box<configure::Configuration>>>,
+    configure_at: Option<Instant>,
     connections: Slab<Tcp>,
     flows_by_tuple: Table<Id<Tcp>>,
     listeners: Slab<Listener>,
@@ -161,6 +169,9 @@ impl Stack {
             loopback: None,
             interfaces: interfaces.to_vec(),
             routes: routes.to_vec(),
+            learned: Vec::new(),
+            configurations: Vec::new(),
+            configure_at: None,
             connections: Slab::default(),
             flows_by_tuple: Table::with_hasher(hash.clone()),
             listeners: Slab::default(),
@@ -218,9 +229,21 @@ impl Stack {
                 self.statistics.malformed += 1;
             }
             Class::Tcp(tuple, segment) => self.receive_segment(now, index, tuple, segment, packet),
+            Class::Udp(tuple, payload)
+                if ethernet
+                    && self.heard_dhcp(
+                        now,
+                        index,
+                        [tuple.remote.port(), tuple.local.port()],
+                        &packet,
+                        &packet[payload.clone()],
+                    ) => {}
             Class::Udp(tuple, payload) => self.receive_datagram(now, index, tuple, payload, packet),
             Class::Unreachable(Quoted::Tcp, tuple, reason) => self.tcp_unreachable(now, tuple, reason),
             Class::Unreachable(Quoted::Udp, tuple, reason) => self.udp_unreachable(tuple, reason),
+            Class::Neighbour
+                if ethernet
+                    && (self.heard_arp(now, index, &packet) || self.heard_icmpv6(now, index, &packet)) => {}
             Class::Neighbour => {
                 self.receive_for_nobody(now, index, packet);
                 for id in std::mem::take(&mut self.unresolved) {
@@ -231,6 +254,7 @@ impl Stack {
                 }
                 self.udp_neighbour();
             }
+            Class::Other if ethernet && self.heard_icmpv6(now, index, &packet) => {}
             Class::Other => self.receive_for_nobody(now, index, packet),
             Class::Malformed => self.statistics.malformed += 1,
         }
@@ -280,6 +304,7 @@ impl Stack {
                 self.mark_dirty(id);
             }
         }
+        self.configure_due(now);
         self.udp_due(now);
         for _ in 0..self.dirty.len() {
             match self.dirty.pop_front() {
@@ -298,12 +323,12 @@ impl Stack {
 
     /// True if something waits to be polled at this instant.
     pub fn has_work(&self) -> bool {
-        !self.dirty.is_empty() || !self.loopback_queue.is_empty()
+        !self.dirty.is_empty() || !self.loopback_queue.is_empty() || self.configuration_begins()
     }
 
     /// When [`Stack::poll`] is next due, if nothing arrives before.
     pub fn poll_at(&self) -> Option<Instant> {
-        [self.timers.next_at(), self.udp.poll_at()].into_iter().flatten().min()
+        [self.timers.next_at(), self.udp.poll_at(), self.configuration_poll_at()].into_iter().flatten().min()
     }
 
     /// Frames that left, with the index of their interface, in order.
@@ -366,6 +391,11 @@ impl Stack {
             if let Some(index) = self.interfaces.iter().position(via) {
                 offer(route.prefix.prefix_len(), index);
             }
+        }
+        for (index, route) in
+            self.learned.iter().filter(|(_, route)| route.prefix.contains_addr(&remote.into()))
+        {
+            offer(route.prefix.prefix_len(), *index);
         }
         best.map(|(_, index)| index).ok_or(Error::NetworkUnreachable)
     }

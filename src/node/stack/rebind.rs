@@ -16,13 +16,22 @@ use smoltcp::wire::{
 };
 
 use super::Stack;
-use crate::network::Frame;
+use crate::network::{Frame, Route};
+use crate::time::Instant;
 
 impl Stack {
-    /// Gives interface `index` these addresses in place of those that it has.
-    pub fn rebind(&mut self, index: usize, addresses: &[IpCidr]) {
+    /// Gives interface `index` these addresses in place of those that it was given.
+    pub fn rebind(&mut self, now: Instant, index: usize, addresses: &[IpCidr]) {
+        self.regive(now, index, addresses);
+    }
+
+    /// What interface `index` has from now on, with the routes that were learned.
+    pub(super) fn set_addresses(&mut self, index: usize, addresses: &[IpCidr]) {
         let before = std::mem::replace(&mut self.interfaces[index].addresses, addresses.to_vec());
-        self.nics[index].rebind(addresses, &self.routes);
+        let learned =
+            self.learned.iter().filter(|&&(interface, _)| interface == index).map(|(_, route)| route);
+        let routes: Vec<Route> = self.routes.iter().chain(learned).cloned().collect();
+        self.nics[index].rebind(addresses, &routes);
         if let Some(loopback) = self.loopback {
             let own: Vec<IpCidr> = self.addresses().collect();
             self.nics[loopback].rebind_loopback(&own);
@@ -89,7 +98,7 @@ fn unsolicited_advertisement(mac: EthernetAddress, address: Ipv6Addr) -> Bytes {
     })
 }
 
-fn ethernet(
+pub(super) fn ethernet(
     from: EthernetAddress,
     to: EthernetAddress,
     ethertype: EthernetProtocol,

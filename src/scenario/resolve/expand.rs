@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::mistake::Mistakes;
 use super::super::read::check_name;
-use super::super::spec::{GUESTS_MAX, GuestSpec, InterfaceSpec, RouterSpec, RoutingSpec};
+use super::super::spec::{DhcpSpec, GUESTS_MAX, GuestSpec, InterfaceSpec, RouterSpec, RoutingSpec};
 
 /// What a lab's plan may take in memory, roughly: a small file can ask for a hundred thousand copies
 /// of a large guest.
@@ -24,19 +24,26 @@ pub(super) struct Node<'a> {
     /// Index of the table it is made from, and its number among that table's replicas if it has any.
     pub spec: usize,
     pub replica: Option<u64>,
+    /// Its port has its own name: all guests and DHCP servers, whose `eth0` need not be named.
+    pub plain: bool,
 }
 
-/// All guests, and the routers. `None` if there would be too many.
+/// DHCP servers have no routes.
+static NO_ROUTES: RoutingSpec = RoutingSpec { routes: Vec::new(), given: false };
+
+/// All guests, and the routers, then the DHCP servers. `None` if there would be too many.
 pub(super) fn expand<'a>(
     guests: &'a [GuestSpec],
     routers: &'a [RouterSpec],
+    servers: &'a [DhcpSpec],
     mistakes: &Mistakes,
 ) -> Option<(Vec<Node<'a>>, Vec<Node<'a>>)> {
     check_size(guests, mistakes)?;
     let mut first_interface = 0;
     let mut node =
         |name: String, at, what: String, interfaces: &'a [InterfaceSpec], routing, spec, replica| {
-            let node = Node { name, at, what, interfaces, routing, first_interface, spec, replica };
+            let plain = true;
+            let node = Node { name, at, what, interfaces, routing, first_interface, spec, replica, plain };
             first_interface += interfaces.len();
             node
         };
@@ -63,13 +70,19 @@ pub(super) fn expand<'a>(
             nodes.push(node(name, at, what(), &guest.interfaces, &guest.routing, index, Some(replica)));
         }
     }
-    let routers = routers.iter().enumerate().map(|(index, router)| {
+    let mut others: Vec<Node<'a>> = Vec::new();
+    for (index, router) in routers.iter().enumerate() {
         let name = router.name.get_ref().clone();
         let what = format!("router `{name}`");
-        node(name, router.name.span(), what, &router.interfaces, &router.routing, index, None)
-    });
-    let routers = routers.collect();
-    Some((nodes, routers))
+        let router = node(name, router.name.span(), what, &router.interfaces, &router.routing, index, None);
+        others.push(Node { plain: false, ..router });
+    }
+    for (index, server) in servers.iter().enumerate() {
+        let name = server.name.get_ref().clone();
+        let what = format!("DHCP server `{name}`");
+        others.push(node(name, server.name.span(), what, &server.interfaces, &NO_ROUTES, index, None));
+    }
+    Some((nodes, others))
 }
 
 fn check_size(guests: &[GuestSpec], mistakes: &Mistakes) -> Option<()> {

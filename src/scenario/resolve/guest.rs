@@ -12,7 +12,7 @@ use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
 use super::super::spec::{GuestSpec, ListenerSpec, ProtocolSpec};
 use super::expand::Node;
-use crate::network::{InterfaceConfig, Route};
+use crate::network::{Automatic, InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::ProtocolKind;
 
@@ -21,6 +21,7 @@ pub(super) struct Parts<'a> {
     pub node: &'a Node<'a>,
     pub spec: &'a GuestSpec,
     pub interfaces: Vec<InterfaceConfig>,
+    pub automatic: Vec<Automatic>,
     /// For a guest that names no routes.
     pub default_routes: Vec<Route>,
     /// Folder that paths are relative to.
@@ -69,6 +70,8 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
             })
             .collect(),
         interfaces: parts.interfaces,
+        automatic: parts.automatic,
+        address_wait: spec.address_wait.unwrap_or(plan::DEFAULT_ADDRESS_WAIT),
         routes,
         listeners,
         protocols,

@@ -47,6 +47,7 @@ pub(in super::super) struct GuestSpec {
     pub descriptors_max: Option<usize>,
     pub linger: Option<Duration>,
     pub start: Option<Duration>,
+    pub address_wait: Option<Duration>,
     pub background: bool,
 }
 
@@ -90,6 +91,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         descriptors_max: reader.get("descriptors", count(1 << 20)).map(Spanned::into_inner),
         linger: reader.get("linger", units::duration).map(Spanned::into_inner),
         start: reader.get("start", units::duration).map(Spanned::into_inner),
+        address_wait: reader.get("address_wait", units::duration).map(Spanned::into_inner),
         background: reader.get("background", boolean).is_some_and(Spanned::into_inner),
         name,
     };
@@ -231,7 +233,7 @@ fn directories(reader: &mut Reader<'_>) -> Vec<Spanned<DirectoryPlan>> {
 fn guest_interfaces(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> Vec<InterfaceSpec> {
     let short = SHORT_FORM.iter().any(|key| reader.has(key));
     let eth0 = interface(reader, Spanned::new(name.span(), "eth0".to_owned()));
-    let tables = interfaces(reader, what);
+    let tables = interfaces(reader, what, false);
     if short && let Some(twice) = tables.iter().find(|spec| spec.name.get_ref() == "eth0") {
         let help =
             format!("the keys {} in [guest.{}] itself describe eth0", SHORT_FORM.join(", "), name.get_ref());

@@ -6,6 +6,7 @@
 //! interface.rs   what guests and routers share: interfaces, routes
 //! link.rs        the knobs of a link (loss.rs, queue.rs)
 //! guest.rs       guests
+//! dhcp.rs        DHCP servers, router advertisements
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -22,6 +23,7 @@ use super::mistake::Mistakes;
 use super::read::{Named, Reader, integer, string};
 use super::units;
 
+mod dhcp;
 mod expect;
 mod guest;
 mod interface;
@@ -30,6 +32,7 @@ mod loss;
 mod queue;
 mod timeline;
 
+pub(super) use dhcp::{AdvertiseSpec, DhcpSpec};
 pub(super) use expect::{ExpectSpec, Rule, Subject};
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
@@ -47,6 +50,7 @@ pub(super) struct Spec {
     pub guests: Vec<GuestSpec>,
     pub switches: Vec<SwitchSpec>,
     pub routers: Vec<RouterSpec>,
+    pub dhcp: Vec<DhcpSpec>,
     pub taps: Vec<TapSpec>,
     pub links: Vec<LinkSpec>,
     pub timeline: Vec<EntrySpec>,
@@ -88,7 +92,8 @@ impl Spec {
     pub fn directions_mut(&mut self) -> impl Iterator<Item = &mut Directions> {
         let guests = self.guests.iter_mut().flat_map(|guest| &mut guest.interfaces);
         let routers = self.routers.iter_mut().flat_map(|router| &mut router.interfaces);
-        let interfaces = guests.chain(routers).map(|interface| &mut interface.directions);
+        let dhcp = self.dhcp.iter_mut().flat_map(|server| &mut server.interfaces);
+        let interfaces = guests.chain(routers).chain(dhcp).map(|interface| &mut interface.directions);
         let taps = self.taps.iter_mut().map(|tap| &mut tap.directions);
         let links = self.links.iter_mut().map(|link| &mut link.directions);
         interfaces.chain(taps).chain(links)
@@ -110,6 +115,7 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         switches: reader.named("switch").into_iter().map(|named| switch(named, mistakes)).collect(),
         guests: reader.named("guest").into_iter().map(|named| guest::guest(named, mistakes)).collect(),
         routers: reader.named("router").into_iter().map(|named| router(named, mistakes)).collect(),
+        dhcp: reader.named("dhcp").into_iter().map(|named| dhcp::dhcp(named, mistakes)).collect(),
         taps: reader.named("tap").into_iter().map(|named| tap(named, mistakes)).collect(),
         links: reader.named("link").into_iter().map(|named| link(named, mistakes)).collect(),
         timeline: timeline::entries(&mut reader),
@@ -134,7 +140,7 @@ fn switch(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> SwitchSpec {
 fn router(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> RouterSpec {
     let what = format!("router `{}`", name.get_ref());
     let mut reader = Reader::new(table, what.clone(), mistakes);
-    let interfaces = interfaces(&mut reader, &what);
+    let interfaces = interfaces(&mut reader, &what, true);
     if !reader.has("interface") {
         let help = format!("add [router.{}.interface.NAME] with `network` and `addresses`", name.get_ref());
         mistakes.add(name.span(), format!("{what} has no interface"), help);

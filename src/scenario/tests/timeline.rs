@@ -58,9 +58,9 @@ fn events_that_entries_wait_for() {
 #[test]
 fn what_an_entry_does() {
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\ntime = '1s'\n[[at]]\ntime = '1s'\nkill = 'a'\nheal = true\nfoo = 1")), @r"
-    labs/lab.toml:8:1: an entry of the timeline does nothing; exactly one of `set`, `down`, `up`, `partition`, `heal`, `kill`, `pause`, `resume`, `restart`, `rebind`, `inject`, `clock`
+    labs/lab.toml:8:1: an entry of the timeline does nothing; exactly one of `set`, `down`, `up`, `partition`, `heal`, `kill`, `pause`, `resume`, `restart`, `rebind`, `dhcp`, `inject`, `clock`
     labs/lab.toml:10:1: an entry of the timeline does several things: heal, kill; an entry for each; they happen in file order
-    labs/lab.toml:14:1: unknown key `foo` in an entry of the timeline; known here: time, after, delay, every, until, times, graceful, link, direction, set, down, up, partition, heal, kill, pause, resume, restart, rebind, inject, clock
+    labs/lab.toml:14:1: unknown key `foo` in an entry of the timeline; known here: time, after, delay, every, until, times, graceful, link, direction, set, down, up, partition, heal, kill, pause, resume, restart, rebind, dhcp, inject, clock
     ");
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\ntime = '1s'\nset = { loss = '1%' }\n[[at]]\ntime = '1s'\nlink = 'a:lan'\nheal = true\n[[at]]\ntime = '1s'\nlink = 'a:lam'\ndirection = 'up'\nset = {}")), @r#"
     labs/lab.toml:8:1: an entry with `set` has no `link`; the link to change: `link = "line"`

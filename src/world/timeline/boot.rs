@@ -66,6 +66,7 @@ impl World {
         self.drained(guest);
         let slot = &mut self.guests[guest];
         (slot.killed, slot.paused, slot.missed, slot.deadline) = (false, false, false, None);
+        slot.awaits_address = None;
         match started {
             Ok(running) => {
                 (slot.guest, slot.state) = (Some(running), GuestState::Waiting);
@@ -106,5 +107,6 @@ impl World {
         for port in self.nodes[guest].ports.clone() {
             self.set_eager(port);
         }
+        self.mark_dirty(guest);
     }
 }
