@@ -4,7 +4,9 @@
 //! port --> link --> port      link/      delay, rate, queue, loss ...: Deliver(at), Drop(reason) or Taken
 //!           switch            switch.rs  learns and forwards Ethernet addresses
 //!           router            router/    forwards IPv4 and IPv6 between subnets; advertises itself
-//!                             dhcp/      leases, at a router's interface
+//!                             dhcp/          leases, at a router's interface
+//!                             ip/            packets as bytes, for routers and nodes' stacks
+//!                             neighbours.rs  who has which Ethernet address: for routers, and for nodes' stacks
 //! ```
 //!
 //! Everything here is sans-IO: a frame goes in with the current time, frames come out of an
@@ -16,7 +18,9 @@ use smoltcp::wire::{EthernetAddress, IpCidr};
 
 pub mod dhcp;
 mod frame;
+pub mod ip;
 pub mod link;
+pub mod neighbours;
 pub mod router;
 pub mod switch;
 pub mod verify;

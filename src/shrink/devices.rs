@@ -77,7 +77,9 @@ fn forget(entry: &mut dyn TableLike, gone: &BTreeSet<Device>) -> bool {
     }
     for key in NAMING_INSIDE {
         let inside = entry.get(key).and_then(Item::as_table_like);
-        let about = inside.iter().flat_map(|table| ["guest", "at", "port", "router", "server", "revoke"].map(|key| table.get(key)));
+        let about = inside.iter().flat_map(|table| {
+            ["guest", "at", "port", "router", "server", "revoke"].map(|key| table.get(key))
+        });
         if about.flat_map(names).any(|name| is_spoken_of(&name, gone)) {
             return true;
         }

@@ -1,16 +1,21 @@
 //! What devices dropped on their own account, links apart.
 
-use super::World;
+use std::collections::BTreeMap;
+
+use super::{Service, World};
 use crate::abi::lock;
 
 impl World {
-    /// Why guests' stacks, routers and switches dropped frames, and how many; reasons that never occurred are left out.
+    /// Why stacks, services, routers and switches dropped frames, and how many; reasons that never occurred are left out.
     pub fn device_drops(&self) -> Vec<(&'static str, u64)> {
         let mut malformed = 0;
         let mut bad_checksum = 0;
         let mut backlog_full = 0;
         let mut datagrams = 0;
         let mut loopback = 0;
+        let mut unresolved = 0;
+        let mut unroutable = 0;
+        let mut forged = 0;
         let mut conflicts = 0;
         for node in &self.nodes {
             let stack = lock(&node.node).stack().statistics();
@@ -20,8 +25,20 @@ impl World {
             datagrams += stack.datagrams_dropped;
             loopback += stack.loopback_dropped;
             conflicts += stack.address_conflicts;
+            unresolved += stack.unresolved + stack.queue_full;
+            unroutable += stack.no_route + stack.too_big;
+            forged += stack.forged;
         }
-        let mut unroutable = 0;
+        let mut by_services: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (slot, service) in self.nodes[self.guests_planned()..].iter().zip(&self.services) {
+            let node = lock(&slot.node);
+            let drops = match service {
+                Service::Dns(server) => node.task(*server).map(|server| server.drops()),
+            };
+            for (reason, count) in drops.into_iter().flatten() {
+                *by_services.entry(reason).or_default() += count;
+            }
+        }
         for router in self.routers.iter().map(|router| router.statistics()) {
             malformed += router.malformed;
             bad_checksum += router.bad_checksum;
@@ -37,11 +54,13 @@ impl World {
             ("malformed", malformed),
             ("bad checksum", bad_checksum),
             ("unroutable", unroutable),
+            ("next hop did not answer", unresolved),
+            ("forged ICMP error", forged),
             ("SYN past a backlog", backlog_full),
             ("datagram past a buffer", datagrams),
             ("loopback packet past the queue", loopback),
             ("address that another has", conflicts),
         ];
-        drops.into_iter().filter(|(_, count)| *count > 0).collect()
+        drops.into_iter().chain(by_services).filter(|(_, count)| *count > 0).collect()
     }
 }

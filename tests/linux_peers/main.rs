@@ -8,11 +8,13 @@ mod common;
 
 mod bulk;
 mod device;
+mod dns;
 mod echo;
 mod errors;
 mod follow;
 mod hostile;
 mod http;
 mod ping;
+mod proxies;
 mod scan;
 mod signals;

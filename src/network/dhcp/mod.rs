@@ -13,11 +13,14 @@ pub use server::{Reply, Server, ServerConfig, Statistics};
 
 use std::net::Ipv4Addr;
 
-use smoltcp::wire::{DhcpMessageType, DhcpPacket, EthernetAddress};
+use smoltcp::wire::{DhcpMessageType, DhcpPacket, EthernetAddress, IpProtocol};
+
+use super::ip::transport_sum;
 
 pub const SERVER_PORT: u16 = 67;
 pub const CLIENT_PORT: u16 = 68;
 
+const UDP_HEADER_BYTES: usize = 8;
 /// Fixed part, magic cookie included.
 const HEADER_BYTES: usize = 240;
 /// What every host must take, and some old relays need (RFC 1542, section 2.1).
@@ -198,6 +201,23 @@ impl Message {
         bytes.resize(bytes.len().max(MESSAGE_BYTES_MIN), 0);
         bytes
     }
+}
+
+/// The datagram that carries a message, its checksum filled in.
+pub fn datagram(source: (Ipv4Addr, u16), destination: (Ipv4Addr, u16), message: &Message) -> Vec<u8> {
+    let payload = message.to_bytes();
+    // At most eight addresses a list and 255 bytes of identifier: far from what 16 bits hold.
+    let length = (UDP_HEADER_BYTES + payload.len()) as u16;
+    let mut datagram = Vec::with_capacity(usize::from(length));
+    for word in [source.1, destination.1, length, 0] {
+        datagram.extend_from_slice(&word.to_be_bytes());
+    }
+    datagram.extend_from_slice(&payload);
+    let sum = !transport_sum(source.0.into(), destination.0.into(), IpProtocol::Udp, &datagram);
+    // Zero would say that there is none (RFC 768).
+    let sum = if sum == 0 { 0xFFFF } else { sum };
+    datagram[6..8].copy_from_slice(&sum.to_be_bytes());
+    datagram
 }
 
 /// Which side sends such messages; `None` for a kind that is unknown.

@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, Ipv6Cidr};
 
-use super::ipv6::ALL_NODES;
-use super::ndp::{HOP_LIMIT_OF_NEIGHBOURS, finish, group_mac};
 use super::{Discard, Interface, Router};
 use crate::network::Egress;
+use crate::network::ip::ndp::{ALL_NODES, HOP_LIMIT_OF_NEIGHBOURS, finish, group_mac};
 use crate::time::Instant;
 
 /// MAX_INITIAL_RTR_ADVERTISEMENTS and MAX_INITIAL_RTR_ADVERT_INTERVAL (section 10).
@@ -158,7 +157,7 @@ fn message(interface: &Interface) -> Option<Vec<u8>> {
     let Advertiser { settings, retired, .. } = interface.advertiser.as_deref()?;
     // 65,535 seconds fit, and 9000 are the most that hosts are to believe (section 4.2).
     let lifetime_s = u16::try_from(settings.lifetime.as_secs()).unwrap_or(u16::MAX);
-    let mut message = vec![ROUTER_ADVERTISEMENT, 0, 0, 0, super::packet::HOP_LIMIT, 0];
+    let mut message = vec![ROUTER_ADVERTISEMENT, 0, 0, 0, crate::network::ip::HOP_LIMIT, 0];
     message.extend_from_slice(&lifetime_s.to_be_bytes());
     // Reachable and retransmission time: unspecified.
     message.extend_from_slice(&[0; 8]);

@@ -1,16 +1,12 @@
 //! A DHCP server at one of the router's interfaces: datagrams to port 67 there are for it.
 
-use std::net::Ipv4Addr;
-
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpProtocol, Ipv4Packet, UdpPacket};
 
-use super::packet::{ETHERNET_HEADER_BYTES, ipv4, transport_sum};
 use super::{Discard, Router, must_verify};
-use crate::network::dhcp::{self, CLIENT_PORT, Message, Reply, SERVER_PORT, Server};
+use crate::network::dhcp::{self, CLIENT_PORT, Message, Reply, SERVER_PORT, Server, datagram};
+use crate::network::ip::{ETHERNET_HEADER_BYTES, ipv4, transport_sum};
 use crate::network::{Egress, Frame};
 use crate::time::Instant;
-
-const UDP_HEADER_BYTES: usize = 8;
 
 impl Router {
     /// Has `server` answer at `port`, in place of whatever answered there before.
@@ -86,24 +82,10 @@ impl Router {
     /// To the Ethernet address that the client gave: it may not answer to its address yet (RFC 2131, section 4.1).
     fn answer_dhcp(&mut self, port: usize, reply: &Reply, out: &mut Egress) {
         let Some(source) = reply.message.server else { return };
-        let datagram = datagram(source, reply.to, &reply.message.to_bytes());
+        let datagram = datagram((source, SERVER_PORT), (reply.to, CLIENT_PORT), &reply.message);
         let identification = self.next_identification;
         self.next_identification = identification.wrapping_add(1);
         let packet = ipv4(source, reply.to, IpProtocol::Udp, 0, identification, &datagram);
         self.transmit_made(port, reply.mac, EthernetProtocol::Ipv4, &packet[ETHERNET_HEADER_BYTES..], out);
     }
-}
-
-fn datagram(source: Ipv4Addr, destination: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
-    let length = (UDP_HEADER_BYTES + payload.len()) as u16;
-    let mut datagram = Vec::with_capacity(usize::from(length));
-    for word in [SERVER_PORT, CLIENT_PORT, length, 0] {
-        datagram.extend_from_slice(&word.to_be_bytes());
-    }
-    datagram.extend_from_slice(payload);
-    let sum = !transport_sum(source.into(), destination.into(), IpProtocol::Udp, &datagram);
-    // Zero would say that there is none (RFC 768).
-    let sum = if sum == 0 { 0xFFFF } else { sum };
-    datagram[6..8].copy_from_slice(&sum.to_be_bytes());
-    datagram
 }

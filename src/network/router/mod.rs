@@ -11,10 +11,10 @@
 //!                             v
 //!                          routes.rs                  longest prefix
 //!                             v
-//!                          output.rs --> neighbours.rs   who has the next hop? wait, ask, give up
+//!                          output.rs --> ../neighbours.rs  who has the next hop? wait, ask, give up
 //!                             v
-//!                          fragment.rs                IPv4 packets larger than the next link
-//! poll ----> neighbours.rs                            asks again, gives up
+//!                          ../ip/fragment.rs          IPv4 packets larger than the next link
+//! poll ----> ../neighbours.rs                            asks again, gives up
 //! ```
 //!
 //! Sans-IO like everything in the network: `now` goes in, frames come out, nothing here reads a clock
@@ -30,6 +30,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpCidr, Ipv4Cidr, Ipv6Cidr};
 
 use super::dhcp::Server;
+use super::ip::ETHERNET_HEADER_BYTES;
+use super::neighbours::{Limits, Neighbours, Waiting};
 use super::{Checksums, Egress, Frame, InterfaceConfig, Route};
 use crate::time::Instant;
 
@@ -37,13 +39,11 @@ mod advertise;
 mod arp;
 mod bucket;
 mod dhcp;
-mod fragment;
 mod icmp;
 mod ipv4;
 mod ipv6;
 mod local;
 mod ndp;
-mod neighbours;
 mod output;
 mod packet;
 mod routes;
@@ -54,9 +54,23 @@ pub use advertise::Advertise;
 
 use advertise::Advertiser;
 use bucket::TokenBucket;
-use neighbours::Neighbours;
-use packet::ETHERNET_HEADER_BYTES;
+use packet::Packet;
 use routes::{RoutingTable, Target};
+
+/// What one interface keeps of its neighbours.
+const NEIGHBOURS: Limits = Limits {
+    queue_packets: 3,
+    queue_bytes: usize::MAX,
+    entries: 16_384,
+    unresolved: 1024,
+    unresolved_bytes: 4 * 1024 * 1024,
+};
+
+impl Waiting for Packet {
+    fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
 
 /// What a router did so far, in frames coming in unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,7 +129,7 @@ struct Interface {
     ipv4: Vec<Ipv4Cidr>,
     /// With a link-local address, configured or made from the MAC.
     ipv6: Vec<Ipv6Cidr>,
-    neighbours: Neighbours,
+    neighbours: Neighbours<Packet>,
     /// Limits the ICMP errors caused by what comes in here, so that one guest cannot use up another's.
     errors: TokenBucket,
     advertiser: Option<Box<Advertiser>>,
@@ -191,7 +205,7 @@ impl Router {
         let before = std::mem::replace(&mut interface.ipv6, fresh.ipv6);
         interface.ipv4 = fresh.ipv4;
         // Whoever was known at an address may be somebody else at the next.
-        interface.neighbours = Neighbours::default();
+        interface.neighbours = Neighbours::new(NEIGHBOURS);
         self.prefixes_changed(now, port, &before);
     }
 
@@ -254,7 +268,7 @@ impl Interface {
             mtu: config.mtu,
             ipv4,
             ipv6,
-            neighbours: Neighbours::default(),
+            neighbours: Neighbours::new(NEIGHBOURS),
             errors: TokenBucket::new(),
             advertiser: None,
             dhcp: None,

@@ -1,16 +1,14 @@
 //! TCP checksums, filled in after smoltcp has written a packet: in a quarter of its time, and only where the
 //! packet can be seen or broken.
 
-const ETHERNET_BYTES: usize = 14;
 const IPV6_BYTES: usize = 40;
 const TCP: u8 = 6;
 /// Where a TCP header has its checksum.
 const CHECKSUM: usize = 16;
 
-/// Completes a packet that smoltcp wrote, an Ethernet frame or a bare IP packet, if it is TCP with a checksum of zero.
-pub fn complete(packet: &mut [u8], ethernet: bool) {
-    let ip = if ethernet { packet.get_mut(ETHERNET_BYTES..) } else { Some(packet) };
-    let _ = ip.and_then(complete_ip);
+/// Completes an IP packet that smoltcp wrote, if it is TCP with a checksum of zero.
+pub fn complete(ip: &mut [u8]) {
+    let _ = complete_ip(ip);
 }
 
 /// `None` for anything but TCP.
@@ -70,8 +68,7 @@ mod tests {
             ip.extend_from_slice(&payload);
             ip[start + 12] = 0x50;
             ip[start + CHECKSUM..start + CHECKSUM + 2].fill(0);
-            let mut frame = [&[0; ETHERNET_BYTES][..], &ip].concat();
-            complete(&mut frame, true);
+            complete(&mut ip);
             let ends: [IpAddr; 2] = if v6 {
                 let at = |from: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&ip[from..from + 16]).unwrap()).into();
                 [at(8), at(24)]
@@ -79,7 +76,7 @@ mod tests {
                 let at = |from: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&ip[from..from + 4]).unwrap()).into();
                 [at(12), at(16)]
             };
-            let segment = TcpPacket::new_unchecked(&frame[ETHERNET_BYTES + start..]);
+            let segment = TcpPacket::new_unchecked(&ip[start..]);
             prop_assert!(segment.verify_checksum(&ends[0].into(), &ends[1].into()), "{segment_bytes} bytes");
         }
     }

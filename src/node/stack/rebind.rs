@@ -98,7 +98,7 @@ fn unsolicited_advertisement(mac: EthernetAddress, address: Ipv6Addr) -> Bytes {
     })
 }
 
-pub(super) fn ethernet(
+fn ethernet(
     from: EthernetAddress,
     to: EthernetAddress,
     ethertype: EthernetProtocol,

@@ -7,12 +7,14 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::expectation::Expectation;
+use crate::dns::zone::Zones;
 use crate::network::dhcp::ServerConfig;
 use crate::network::link::LinkParameters;
 use crate::network::router::Advertise;
 use crate::network::{Automatic, InterfaceConfig, Route};
 use crate::node::SocketKind;
-use crate::protocol::ProtocolKind;
+use crate::protocol::Grant;
+use crate::protocol::ip::Family;
 use crate::protocol::policy::Policy;
 
 mod timeline;
@@ -38,6 +40,7 @@ pub struct Plan {
     pub switches: Vec<SwitchPlan>,
     pub routers: Vec<RouterPlan>,
     pub taps: Vec<TapPlan>,
+    pub services: Vec<ServicePlan>,
     pub links: Vec<LinkPlan>,
     /// What happens while it runs, in file order.
     pub timeline: Vec<EntryPlan>,
@@ -62,8 +65,12 @@ pub const DEFAULT_BACKLOG: usize = 128;
 /// The protocol objects of a guest whose scenario names none: `ipv4` and `ipv6`, both without policy
 /// and whatever addresses it has, so that its descriptors do not depend on those.
 pub fn default_protocols() -> Vec<ProtocolPlan> {
-    let protocol = |name: &str, kind| ProtocolPlan { name: name.to_owned(), kind, policy: Policy::default() };
-    vec![protocol("ipv4", ProtocolKind::Ipv4), protocol("ipv6", ProtocolKind::Ipv6)]
+    [Family::V4, Family::V6]
+        .map(|family| {
+            let grant = Grant::ip(family, Policy::default());
+            ProtocolPlan { name: grant.kind().to_owned(), grant, private: false }
+        })
+        .into()
 }
 
 /// SHA-256 in lower-case hexadecimal.
@@ -81,13 +88,14 @@ pub enum DeviceRef {
     Switch(usize),
     Router(usize),
     Tap(usize),
+    Service(usize),
 }
 
 /// One end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortRef {
     pub device: DeviceRef,
-    /// Guests and routers: index of the interface. Switches: the switch's own ports, counted from 0 in
+    /// Guests, routers and services: index of the interface. Switches: the switch's own ports, counted from 0 in
     /// the order of [`Plan::links`]. TAPs: 0.
     pub index: usize,
     /// As captures and reports name it: `client` (its `eth0`), `client.eth1`, `r1.lan`, `lan.0`, `tap0`.
@@ -132,6 +140,21 @@ pub struct TapPlan {
     pub device: String,
     /// Name of the network namespace (`ip netns`) that it is opened in; `None`: the current one.
     pub netns: Option<String>,
+}
+
+/// A node that runs a program of guestnet's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServicePlan {
+    pub name: String,
+    pub interfaces: Vec<InterfaceConfig>,
+    pub routes: Vec<Route>,
+    pub kind: ServiceKind,
+}
+
+/// What a service does, and with what.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServiceKind {
+    Dns(Zones),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -203,6 +226,7 @@ pub struct ListenerPlan {
 pub struct ProtocolPlan {
     /// As `NETWORKING_FDS` and `fd_prestat_dir_name` tell it; the kind's name unless the scenario names it.
     pub name: String,
-    pub kind: ProtocolKind,
-    pub policy: Policy,
+    pub grant: Grant,
+    /// Listeners are opened from it; the guest itself gets no descriptor.
+    pub private: bool,
 }

@@ -2,15 +2,20 @@
 
 use std::ops::Range;
 
+use toml::Spanned;
+
 use super::super::mistake::Mistakes;
 use super::super::read::check_name;
-use super::super::spec::{DhcpSpec, GUESTS_MAX, GuestSpec, InterfaceSpec, RouterSpec, RoutingSpec};
+use super::super::spec::{
+    DhcpSpec, GUESTS_MAX, GuestSpec, InterfaceSpec, ProtocolSpec, RouterSpec, RoutingSpec, ServiceKindSpec,
+    ServiceSpec,
+};
 
 /// What a lab's plan may take in memory, roughly: a small file can ask for a hundred thousand copies
 /// of a large guest.
 const PLAN_BYTES_MAX: u64 = 1 << 30;
 
-/// A guest or a router, with what they have in common.
+/// A guest, a router or a service, with what they have in common.
 pub(super) struct Node<'a> {
     pub name: String,
     /// Where it is named.
@@ -31,13 +36,14 @@ pub(super) struct Node<'a> {
 /// DHCP servers have no routes.
 static NO_ROUTES: RoutingSpec = RoutingSpec { routes: Vec::new(), given: false };
 
-/// All guests, and the routers, then the DHCP servers. `None` if there would be too many.
+/// All guests; the routers, then the DHCP servers; the services. `None` if there would be too many.
 pub(super) fn expand<'a>(
     guests: &'a [GuestSpec],
     routers: &'a [RouterSpec],
     servers: &'a [DhcpSpec],
+    services: &'a [ServiceSpec],
     mistakes: &Mistakes,
-) -> Option<(Vec<Node<'a>>, Vec<Node<'a>>)> {
+) -> Option<[Vec<Node<'a>>; 3]> {
     check_size(guests, mistakes)?;
     let mut first_interface = 0;
     let mut node =
@@ -70,19 +76,28 @@ pub(super) fn expand<'a>(
             nodes.push(node(name, at, what(), &guest.interfaces, &guest.routing, index, Some(replica)));
         }
     }
+    let mut one = |named: &Spanned<String>, kind: &str, interfaces, routing, index| {
+        let name = named.get_ref().clone();
+        let what = format!("{kind} `{name}`");
+        node(name, named.span(), what, interfaces, routing, index, None)
+    };
     let mut others: Vec<Node<'a>> = Vec::new();
-    for (index, router) in routers.iter().enumerate() {
-        let name = router.name.get_ref().clone();
-        let what = format!("router `{name}`");
-        let router = node(name, router.name.span(), what, &router.interfaces, &router.routing, index, None);
+    for (index, it) in routers.iter().enumerate() {
+        let router = one(&it.name, "router", &it.interfaces, &it.routing, index);
         others.push(Node { plain: false, ..router });
     }
-    for (index, server) in servers.iter().enumerate() {
-        let name = server.name.get_ref().clone();
-        let what = format!("DHCP server `{name}`");
-        others.push(node(name, server.name.span(), what, &server.interfaces, &NO_ROUTES, index, None));
+    for (index, it) in servers.iter().enumerate() {
+        others.push(one(&it.name, "DHCP server", &it.interfaces, &NO_ROUTES, index));
     }
-    Some((nodes, others))
+    let services = services.iter().enumerate();
+    let services = services.map(|(index, it)| {
+        let kind = match it.kind {
+            ServiceKindSpec::Dns(_) => "dns",
+        };
+        one(&it.name, kind, &it.interfaces, &it.routing, index)
+    });
+    let services = services.collect();
+    Some([nodes, others, services])
 }
 
 fn check_size(guests: &[GuestSpec], mistakes: &Mistakes) -> Option<()> {
@@ -125,7 +140,7 @@ fn weight(guest: &GuestSpec) -> u64 {
             Some(StdinPlan::File(path)) => path.as_os_str().len(),
             Some(StdinPlan::Empty | StdinPlan::Inherit) | None => 0,
         };
-    let rules = guest.protocols.iter().flat_map(|protocol| [&protocol.policy.bind, &protocol.policy.connect]);
+    let rules = guest.protocols.iter().flat_map(ProtocolSpec::policy);
     let things = guest.args.len()
         + 2 * guest.env.len()
         + 2 * guest.directories.len()

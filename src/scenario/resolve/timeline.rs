@@ -47,11 +47,12 @@ impl<'a> Names<'a> {
         let switches = plan.switches.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Switch(i)));
         let routers = plan.routers.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Router(i)));
         let taps = plan.taps.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Tap(i)));
+        let services = plan.services.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Service(i)));
         let ports = plan.links.iter().enumerate().flat_map(|(link, it)| {
             it.ends.iter().enumerate().map(move |(end, port)| (&*port.name, PortPlan { link, end }))
         });
         Names {
-            devices: guests.chain(switches).chain(routers).chain(taps).collect(),
+            devices: guests.chain(switches).chain(routers).chain(taps).chain(services).collect(),
             links: plan.links.iter().enumerate().map(|(link, it)| (&*it.name, link)).collect(),
             ports: ports.collect(),
         }
@@ -182,7 +183,8 @@ impl Resolver<'_> {
             Some(DeviceRef::Router(router)) if self.plan.routers[router].dhcp.is_none() => {
                 &self.plan.routers[router].interfaces
             }
-            Some(DeviceRef::Router(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_)) | None => {
+            Some(DeviceRef::Router(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_))
+            | None => {
                 let routers = self
                     .plan
                     .routers
@@ -230,7 +232,7 @@ impl Resolver<'_> {
             Some(DeviceRef::Guest(guest)) => {
                 Some(Action::Rebind { guest, interface: index, addresses: list })
             }
-            Some(DeviceRef::Switch(_) | DeviceRef::Tap(_)) | None => None,
+            Some(DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_)) | None => None,
         }
     }
 

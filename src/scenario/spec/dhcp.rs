@@ -12,7 +12,7 @@ use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::read::{Named, Reader, article, boolean, string};
 use super::super::units;
 use super::InterfaceSpec;
-use super::interface::interface;
+use super::interface::{Owner, interface};
 
 /// Addresses of one range: each is looked at when none is left.
 const RANGE_MAX: u32 = 4096;
@@ -34,8 +34,7 @@ pub(in super::super) struct DhcpSpec {
 pub(super) fn dhcp(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> DhcpSpec {
     let what = format!("DHCP server `{}`", name.get_ref());
     let mut reader = Reader::new(table, what, mistakes);
-    let mut eth0 = interface(&mut reader, Spanned::new(name.span(), "eth0".to_owned()));
-    eth0.refuse_automatic("a DHCP server", mistakes);
+    let eth0 = interface(&mut reader, Spanned::new(name.span(), "eth0".to_owned()), Owner::Server);
     let spec = DhcpSpec {
         interfaces: vec![eth0],
         range: reader.get("range", range),

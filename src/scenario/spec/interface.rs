@@ -53,11 +53,20 @@ pub(in super::super) struct RoutingSpec {
     pub given: bool,
 }
 
+/// Whose interface it is: each has a key or two of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Guest,
+    Router,
+    /// Of names or of leases.
+    Server,
+}
+
 /// Names of the keys that describe `eth0` in a guest's own table.
-pub(super) const SHORT_FORM: [&str; 6] = ["network", "link", "addresses", "detect_duplicates", "mac", "mtu"];
+pub(super) const SHORT_FORM: [&str; 5] = ["network", "link", "addresses", "mac", "mtu"];
 
 /// The tables `[....interface.NAME]`.
-pub(super) fn interfaces(reader: &mut Reader<'_>, owner: &str, of_router: bool) -> Vec<InterfaceSpec> {
+pub(super) fn interfaces(reader: &mut Reader<'_>, owner: &str, kind: Owner) -> Vec<InterfaceSpec> {
     let mistakes = reader.mistakes;
     let mut named = reader.named("interface");
     if let Some(first_too_many) = named.get(INTERFACES_MAX) {
@@ -70,11 +79,7 @@ pub(super) fn interfaces(reader: &mut Reader<'_>, owner: &str, of_router: bool) 
         .map(|Named { name, table }| {
             let what = format!("interface `{}` of {owner}", name.get_ref());
             let mut reader = Reader::new(table, what, mistakes);
-            let mut spec = interface(&mut reader, name);
-            if of_router {
-                spec.advertise = advertise(&mut reader);
-                spec.refuse_automatic("a router", mistakes);
-            }
+            let spec = interface(&mut reader, name, kind);
             reader.finish();
             spec
         })
@@ -82,7 +87,7 @@ pub(super) fn interfaces(reader: &mut Reader<'_>, owner: &str, of_router: bool) 
 }
 
 /// The keys of one interface, be they in its own table or its guest's.
-pub(super) fn interface(reader: &mut Reader<'_>, name: Spanned<String>) -> InterfaceSpec {
+pub(super) fn interface(reader: &mut Reader<'_>, name: Spanned<String>, owner: Owner) -> InterfaceSpec {
     let mistakes_before = reader.mistakes.count();
     let network = reader.get("network", string);
     let link = reader.value("link").map(Spanned::span);
@@ -101,14 +106,13 @@ pub(super) fn interface(reader: &mut Reader<'_>, name: Spanned<String>) -> Inter
         };
         list.into_iter().filter_map(host).collect()
     });
-    let detect = reader.get("detect_duplicates", boolean).map(Spanned::into_inner);
     let mac = reader.get("mac", address::mac);
     let mtu = reader.get("mtu", integer(MTU_MIN..=MTU_MAX)).map(|mtu| {
         let bytes = usize::try_from(*mtu.get_ref()).unwrap_or(usize::MAX);
         Spanned::new(mtu.span(), bytes)
     });
     let broken = reader.mistakes.count() != mistakes_before;
-    InterfaceSpec {
+    let mut spec = InterfaceSpec {
         name,
         network,
         directions,
@@ -116,17 +120,28 @@ pub(super) fn interface(reader: &mut Reader<'_>, name: Spanned<String>) -> Inter
         addresses,
         dhcp,
         slaac,
-        detect,
+        detect: None,
         advertise: None,
         mac,
         mtu,
         broken,
+    };
+    match owner {
+        Owner::Guest => {
+            spec.detect = reader.get("detect_duplicates", boolean).map(Spanned::into_inner);
+        }
+        Owner::Router => {
+            spec.advertise = advertise(reader);
+            spec.refuse_automatic("a router", reader.mistakes);
+        }
+        Owner::Server => spec.refuse_automatic("a server", reader.mistakes),
     }
+    spec
 }
 
 impl InterfaceSpec {
     /// For machines that others get their addresses from.
-    pub(super) fn refuse_automatic(&mut self, owner: &str, mistakes: &Mistakes) {
+    fn refuse_automatic(&mut self, owner: &str, mistakes: &Mistakes) {
         for (at, what) in [(self.dhcp.take(), "dhcp"), (self.slaac.take(), "slaac")] {
             if let Some(at) = at {
                 let message = format!("addresses: \"{what}\" is for guests, and this is {owner}");

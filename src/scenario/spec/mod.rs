@@ -6,6 +6,8 @@
 //! interface.rs   what guests and routers share: interfaces, routes
 //! link.rs        the knobs of a link (loss.rs, queue.rs)
 //! guest.rs       guests
+//! protocol.rs    their protocol objects
+//! service.rs     nodes with a program of guestnet's own
 //! dhcp.rs        DHCP servers, router advertisements
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
@@ -29,16 +31,20 @@ mod guest;
 mod interface;
 mod link;
 mod loss;
+mod protocol;
 mod queue;
+mod service;
 mod timeline;
 
 pub(super) use dhcp::{AdvertiseSpec, DhcpSpec};
 pub(super) use expect::{ExpectSpec, Rule, Subject};
-pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
+pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
-use interface::{interfaces, routing};
+use interface::{Owner, interfaces, routing};
 use link::directions;
 pub(super) use link::{Directions, knobs_over};
+pub(super) use protocol::{KindSpec, ProtocolSpec};
+pub(super) use service::{DnsSpec, ServiceKindSpec, ServiceSpec};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 
 pub(super) struct Spec {
@@ -52,6 +58,7 @@ pub(super) struct Spec {
     pub routers: Vec<RouterSpec>,
     pub dhcp: Vec<DhcpSpec>,
     pub taps: Vec<TapSpec>,
+    pub services: Vec<ServiceSpec>,
     pub links: Vec<LinkSpec>,
     pub timeline: Vec<EntrySpec>,
     pub expectations: Vec<ExpectSpec>,
@@ -93,7 +100,9 @@ impl Spec {
         let guests = self.guests.iter_mut().flat_map(|guest| &mut guest.interfaces);
         let routers = self.routers.iter_mut().flat_map(|router| &mut router.interfaces);
         let dhcp = self.dhcp.iter_mut().flat_map(|server| &mut server.interfaces);
-        let interfaces = guests.chain(routers).chain(dhcp).map(|interface| &mut interface.directions);
+        let services = self.services.iter_mut().flat_map(|service| &mut service.interfaces);
+        let interfaces = guests.chain(routers).chain(dhcp).chain(services);
+        let interfaces = interfaces.map(|interface| &mut interface.directions);
         let taps = self.taps.iter_mut().map(|tap| &mut tap.directions);
         let links = self.links.iter_mut().map(|link| &mut link.directions);
         interfaces.chain(taps).chain(links)
@@ -117,6 +126,7 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         routers: reader.named("router").into_iter().map(|named| router(named, mistakes)).collect(),
         dhcp: reader.named("dhcp").into_iter().map(|named| dhcp::dhcp(named, mistakes)).collect(),
         taps: reader.named("tap").into_iter().map(|named| tap(named, mistakes)).collect(),
+        services: reader.named("dns").into_iter().map(|named| service::dns(named, mistakes)).collect(),
         links: reader.named("link").into_iter().map(|named| link(named, mistakes)).collect(),
         timeline: timeline::entries(&mut reader),
         expectations: reader
@@ -140,7 +150,7 @@ fn switch(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> SwitchSpec {
 fn router(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> RouterSpec {
     let what = format!("router `{}`", name.get_ref());
     let mut reader = Reader::new(table, what.clone(), mistakes);
-    let interfaces = interfaces(&mut reader, &what, true);
+    let interfaces = interfaces(&mut reader, &what, Owner::Router);
     if !reader.has("interface") {
         let help = format!("add [router.{}.interface.NAME] with `network` and `addresses`", name.get_ref());
         mistakes.add(name.span(), format!("{what} has no interface"), help);

@@ -25,12 +25,12 @@ seed = 1"#), @r#"labs/lab.toml:1:10: not TOML: invalid basic string, expected `"
 fn unknown_and_missing_keys() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodul = 'a.wasm'"), @r#"
     labs/lab.toml:1:8: guest `a` has no `module`; name its WebAssembly file: `module = "....wasm"`
-    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, detect_duplicates, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, address_wait, background
+    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, address_wait, background
     "#);
-    insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, dhcp, tap, link, at, expect");
+    insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, dhcp, tap, dns, link, at, expect");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { dealy = '1ms' }\ncolour = 1"), @r"
     labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated, forward, backward
-    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, detect_duplicates, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, address_wait, background
+    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, address_wait, background
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[guest.a.listen]]\nport = 80"), @r#"
     labs/lab.toml:3:1: a listener of guest `a` has no `bind`; the address and port it listens on: `bind = "0.0.0.0:80"`
@@ -39,7 +39,7 @@ fn unknown_and_missing_keys() {
     insta::assert_snapshot!(mistakes("guest = 1\nswitch = []\n[guest2]"), @r"
     labs/lab.toml:1:9: guest: an integer where a table belongs; write `[guest.NAME]` with its keys below
     labs/lab.toml:2:10: switch: a list where a table belongs; write `[switch.NAME]` with its keys below
-    labs/lab.toml:3:2: unknown key `guest2` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, dhcp, tap, link, at, expect
+    labs/lab.toml:3:2: unknown key `guest2` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, dhcp, tap, dns, link, at, expect
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nroutes = [{ to = '10.1.0.0/16' }, 1]\n\
          directories = { '/' = {} }"), @r#"
@@ -108,7 +108,7 @@ fn names() {
     labs/lab.toml:1:8: guest: `a b` cannot be a name; names are 1 to 32 of the letters A-Z and a-z, digits, `-` and `_`
     labs/lab.toml:3:9: switch: `this-name-is-longer-than-32-characters` cannot be a name; names are 1 to 32 of the letters A-Z and a-z, digits, `-` and `_`
     ");
-    insta::assert_snapshot!(mistakes("[guest.lan]\nmodule = 'a'\n[switch.lan]"), @"labs/lab.toml:3:9: `lan` names a guest and a switch; guests, switches, routers and TAPs share one space of names: links and captures tell them apart by nothing else");
+    insta::assert_snapshot!(mistakes("[guest.lan]\nmodule = 'a'\n[switch.lan]"), @"labs/lab.toml:3:9: `lan` names a guest and a switch; guests, switches, routers, services and TAPs share one space of names: links and captures tell them apart by nothing else");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nnetwork = 'lam'\n[switch.lan]\n[switch.wan]"), @"labs/lab.toml:3:11: network: there is no switch `lam`; did you mean `lan`?");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nnetwork = 'r'\n[router.r.interface.i]\nnetwork = 'dmz'"), @r"
     labs/lab.toml:3:11: network: `r` is a router, not a switch; to join two ports without a switch, add [link.NAME] with `ends`
@@ -154,7 +154,7 @@ fn cables() {
     insta::assert_snapshot!(mistakes("[tap.t]\ndevice = 'gn0'\nnetwork = 'x'\n[tap.u]\ndevice = 'gn0'\nnetwork = 'x'\n\
          [switch.x]"), @"labs/lab.toml:5:10: taps `t` and `u` open the same device, `gn0`; a device is opened once: name another, or another `netns`");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nnetwork = 'x'\n[guest.a.interface.eth0]\nnetwork = 'x'\n\
-         [switch.x]"), @"labs/lab.toml:4:20: guest `a` describes its eth0 twice; the keys network, link, addresses, detect_duplicates, mac, mtu in [guest.a] itself describe eth0");
+         [switch.x]"), @"labs/lab.toml:4:20: guest `a` describes its eth0 twice; the keys network, link, addresses, mac, mtu in [guest.a] itself describe eth0");
 }
 
 #[test]
@@ -220,10 +220,46 @@ fn routes() {
 }
 
 #[test]
+fn protocols_over_others() {
+    let lab = |tables: &str| mistakes(&format!("[guest.a]\nmodule = 'a'\n{tables}"));
+    insta::assert_snapshot!(lab("[guest.a.protocol.p]\nkind = 'proxy-protocol'"), @r#"labs/lab.toml:3:19: protocol `p` of guest `a` has no `over`; name the guest's protocol that it stands on: `over = "ipv4"`"#);
+    insta::assert_snapshot!(lab("[guest.a.protocol.proxy-protocol]\nover = 'ip4'\n[guest.a.protocol.ipv4]\nover = 'p'"), @r"
+    labs/lab.toml:4:8: over: guest `a` has no protocol `ip4`; did you mean `ipv4`? it has ipv4
+    labs/lab.toml:6:1: unknown key `over` in protocol `ipv4` of guest `a`; known here: kind, private, bind, connect
+    ");
+    insta::assert_snapshot!(lab("[guest.a.protocol.p]\nkind = 'proxy-protocol'\nover = 'q'\nbind = '*:1'\n\
+         [guest.a.protocol.q]\nkind = 'proxy-protocol'\nover = 'p'\nfrom = '10.0.0.1'"), @r#"
+    labs/lab.toml:5:8: over: q stands on itself: q -> p -> q; let one of them stand on a protocol of kind ipv4 or ipv6
+    labs/lab.toml:6:1: unknown key `bind` in protocol `p` of guest `a`; did you mean `kind`? known here: kind, private, from, over
+    labs/lab.toml:9:8: over: p stands on itself: p -> q -> p; let one of them stand on a protocol of kind ipv4 or ipv6
+    labs/lab.toml:10:8: from: `10.0.0.1` has no prefix length; a subnet such as "10.0.0.0/24" or "fd00::/64"
+    "#);
+}
+
+#[test]
+fn proxies() {
+    let lab = |keys: &str| {
+        mistakes(&format!(
+            "[guest.a]\nmodule = 'a'\nprotocol.ipv4.private = true\n[guest.a.protocol.p]\nover = 'ipv4'\n{keys}"
+        ))
+    };
+    insta::assert_snapshot!(lab("kind = 'socks5'"), @r#"labs/lab.toml:4:19: protocol `p` of guest `a` has no `server`; the proxy's host and port: `server = "10.0.0.9:1080"`"#);
+    insta::assert_snapshot!(lab("kind = 'http-connect'\nserver = 'proxy'\nuser = 'me'"), @r#"
+    labs/lab.toml:7:10: server: `proxy` is not a host and port; such as "10.0.0.9:1080", "[fd00::9]:1080" or "proxy.example:1080"
+    labs/lab.toml:8:8: a `user` without a `password`; add `password = "..."`
+    "#);
+    insta::assert_snapshot!(lab("kind = 'socks5'\nserver = '10.0.0.1:1080'\nuser = ''\npassword = \"a\\nb\"\nbind = '*:*'"), @r"
+    labs/lab.toml:8:8: user: is no user or password; 1 to 255 bytes, none of them control characters
+    labs/lab.toml:9:12: password: is no user or password; 1 to 255 bytes, none of them control characters
+    labs/lab.toml:10:1: unknown key `bind` in protocol `p` of guest `a`; did you mean `kind`? known here: kind, private, server, user, password, connect, over
+    ");
+}
+
+#[test]
 fn protocols_and_listeners() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
-    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = "ipv4"` or `kind = "ipv6"`
-    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4" or "ipv6"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6", "socks5", "http-connect" or "proxy-protocol"
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6", "socks5", "http-connect" or "proxy-protocol"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
          bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"
@@ -268,7 +304,7 @@ fn many_guests() {
          mac = '02:00:00:00:00:01'\n[guest.a-1]\nmodule = 'b'"), @r"
     labs/lab.toml:4:13: replicas of a guest cannot all have the same address; replicas get theirs automatically, out of the switch's `subnets`
     labs/lab.toml:5:7: replicas of a guest cannot all have the same MAC address; replicas get theirs automatically, out of the switch's `subnets`
-    labs/lab.toml:6:8: `a-1` names two guests; guests, switches, routers and TAPs share one space of names: links and captures tell them apart by nothing else
+    labs/lab.toml:6:8: `a-1` names two guests; guests, switches, routers, services and TAPs share one space of names: links and captures tell them apart by nothing else
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 60_000\n[guest.b]\nmodule = 'a'\ncount = 60_000"), @"labs/lab.toml:6:9: more than 100000 guests; a machine runs out of memory mappings before");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 100_001\n[guest.name-of-thirty-two-characters-xx]\n\
@@ -308,7 +344,7 @@ fn a_mistake_is_shown_in_its_text() {
        ·   ╰── here
        ╰────
       help: did you mean `module`? known here: module, count, args, env, stdin, directories, network,
-            link, addresses, detect_duplicates, mac, mtu, interface, gateway, routes, listen,
+            link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen,
             protocol, memory, cpu, fuel, descriptors, linger, start, address_wait, background
     "#);
 }
@@ -327,7 +363,7 @@ fn address_configuration() {
          [guest.a]\nmodule = 'a'\nadvertise = true\naddresses = 'dchp'\nmtu = 1000\n[guest.b]\nmodule = 'b'\naddresses = 'slaac'\nmtu = 1000"), @r#"
     labs/lab.toml:5:14: addresses: "dhcp" is for guests, and this is a router; an address with its subnet's prefix length
     labs/lab.toml:6:13: advertise: an integer where a boolean or a table belongs; `advertise = true`, or `advertise = { lifetime = "30min" }`
-    labs/lab.toml:9:1: unknown key `advertise` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, detect_duplicates, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, address_wait, background
+    labs/lab.toml:9:1: unknown key `advertise` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, address_wait, background
     labs/lab.toml:10:13: addresses: `dchp` is no source of addresses; "dhcp", "slaac", or an address with its subnet's prefix length
     labs/lab.toml:14:13: addresses: "slaac" needs an MTU of 1280, and this is 1000; IPv6 needs links of 1280 bytes (RFC 8200): raise `mtu`
     "#);
@@ -347,7 +383,7 @@ fn address_configuration() {
     "#);
     insta::assert_snapshot!(mistakes("[switch.lan]\n[dhcp.d]\n[guest.d]\nmodule = 'a'\n[guest.a]\nmodule = 'a'\n[[at]]\ntime = '1s'\ndhcp = { server = 'x', revoke = 'a' }\n[[at]]\ntime = '1s'\ndhcp = { server = 'd', range = '10.9.0.1-10.9.0.9' }\n\
          [[at]]\ntime = '1s'\ndhcp = { server = 'd' }\n[[at]]\ntime = '1s'\nrebind = { router = 'd', interface = 'eth0', addresses = '10.0.0.9/24' }"), @r#"
-    labs/lab.toml:2:7: `d` names a guest and a DHCP server; guests, switches, routers and TAPs share one space of names: links and captures tell them apart by nothing else
+    labs/lab.toml:2:7: `d` names a guest and a DHCP server; guests, switches, routers, services and TAPs share one space of names: links and captures tell them apart by nothing else
     labs/lab.toml:9:19: dhcp: there is no DHCP server `x`; there are: d
     labs/lab.toml:12:32: range: is not within 10.0.0.0/24; a range of the server's own subnet
     labs/lab.toml:15:8: dhcp: changes nothing; `range`, the addresses that it gives from now on, or `revoke`, guests whose leases end

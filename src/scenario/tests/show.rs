@@ -3,7 +3,7 @@
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::protocol::policy::Rule;
-use crate::scenario::plan::{GuestPlan, LinkPlan, Plan};
+use crate::scenario::plan::{GuestPlan, LinkPlan, Plan, ServicePlan};
 
 pub(super) fn show(plan: &Plan) -> String {
     // Taken apart whole: a field that comes later must be shown as well.
@@ -17,6 +17,7 @@ pub(super) fn show(plan: &Plan) -> String {
         switches,
         routers,
         taps,
+        services,
         links,
         timeline,
         expectations,
@@ -34,6 +35,11 @@ pub(super) fn show(plan: &Plan) -> String {
         lines.extend(router.dhcp.iter().map(|it| format!("  {it:?}")));
     }
     lines.extend(taps.iter().map(|tap| format!("{tap:?}")));
+    for ServicePlan { name, interfaces, routes, kind } in services {
+        lines.push(format!("service {name}"));
+        show_network(interfaces, routes, &mut lines);
+        lines.push(format!("  {kind:?}"));
+    }
     for LinkPlan { name, ends: [a, b], directions: [there, back] } in links {
         lines.push(format!("link {name}"));
         lines.push(format!("  {:?} {} {} -> {}", a.device, a.index, a.name, parameters(there)));
@@ -77,8 +83,13 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
                 format!("[{}]", rules.iter().map(text).collect::<Vec<_>>().join(", "))
             }
         };
-        let (bind, connect) = (rules(&protocol.policy.bind), rules(&protocol.policy.connect));
-        lines.push(format!("  protocol {} {:?} bind {bind} connect {connect}", protocol.name, protocol.kind));
+        let kind = protocol.grant.kind();
+        let Some(policy) = protocol.grant.policy() else {
+            lines.push(format!("  protocol {} {:?}", protocol.name, protocol.grant));
+            continue;
+        };
+        let (bind, connect) = (rules(&policy.bind), rules(&policy.connect));
+        lines.push(format!("  protocol {} {kind} bind {bind} connect {connect}", protocol.name));
     }
 }
 

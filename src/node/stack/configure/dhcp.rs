@@ -11,7 +11,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use smoltcp::wire::{DhcpMessageType, EthernetAddress, IpAddress, Ipv4Cidr};
 
 use super::packet;
@@ -42,8 +42,6 @@ pub(super) struct Lease {
     pub routers: Vec<Ipv4Addr>,
     pub dns: Vec<Ipv4Addr>,
     server: Ipv4Addr,
-    /// Where the acknowledgement came from: the server, or the router before it. Renewals go there.
-    server_mac: EthernetAddress,
     renew: Instant,
     rebind: Instant,
     expires: Instant,
@@ -71,6 +69,15 @@ enum State {
         lease: Lease,
         asking: Option<Asking>,
     },
+}
+
+/// What the client has to send.
+#[derive(Debug)]
+pub(super) enum Send {
+    /// A packet of IPv4.
+    Packet(BytesMut),
+    /// "Does anybody have this address?" (RFC 5227, section 2.1.1)
+    Probe(Ipv4Addr),
 }
 
 /// A question that is out.
@@ -117,7 +124,7 @@ impl Client {
     }
 
     /// Does what is due; frames to be sent are added to `out`.
-    pub fn poll(&mut self, now: Instant, rng: &mut Rng, out: &mut Vec<Bytes>) {
+    pub fn poll(&mut self, now: Instant, rng: &mut Rng, out: &mut Vec<Send>) {
         if self.poll_at() > now {
             return;
         }
@@ -130,7 +137,7 @@ impl Client {
             State::Requesting { asking, offered, server } => {
                 let mut request = self.message(DhcpMessageType::Request, &asking, now);
                 (request.requested, request.server) = (Some(offered), Some(server));
-                out.push(packet::dhcp(self.mac, Ipv4Addr::UNSPECIFIED, None, &request));
+                out.push(to_all(&request));
                 State::Requesting { asking: asking.asked(now, rng), offered, server }
             }
             State::Probing { lease, .. } => {
@@ -144,11 +151,11 @@ impl Client {
                 let own = lease.address.address();
                 request.client_address = own;
                 let (to, limit) = if now < lease.rebind {
-                    (Some((lease.server, lease.server_mac)), lease.rebind)
+                    (lease.server, lease.rebind)
                 } else {
-                    (None, lease.expires)
+                    (Ipv4Addr::BROADCAST, lease.expires)
                 };
-                out.push(packet::dhcp(self.mac, own, to, &request));
+                out.push(Send::Packet(packet::dhcp(own, to, &request)));
                 let wait = (limit.since(now) / 2).max(RENEW_WAIT_MIN);
                 let again = (now + wait).min(limit).max(now + Duration::from_millis(1));
                 State::Bound { lease, asking: Some(Asking { tries: asking.tries + 1, again, ..asking }) }
@@ -156,22 +163,15 @@ impl Client {
         };
     }
 
-    /// Takes an answer that came in a frame from `mac`.
-    pub fn ingest(
-        &mut self,
-        now: Instant,
-        rng: &mut Rng,
-        mac: EthernetAddress,
-        message: &Message,
-        out: &mut Vec<Bytes>,
-    ) {
+    /// Takes an answer.
+    pub fn ingest(&mut self, now: Instant, rng: &mut Rng, message: &Message, out: &mut Vec<Send>) {
         let Some(server) = message.server else { return };
         if message.client_mac != self.mac || Some(message.transaction) != self.transaction() {
             return;
         }
         let state = std::mem::replace(&mut self.state, State::Idle { at: now });
         self.state = match (state, message.kind) {
-            (State::Selecting { asking }, DhcpMessageType::Offer) => match lease(now, mac, message) {
+            (State::Selecting { asking }, DhcpMessageType::Offer) => match lease(now, message) {
                 Some(offer) => {
                     let asking = Asking { tries: 0, again: now, ..asking };
                     State::Requesting { asking, offered: offer.address.address(), server }
@@ -179,11 +179,9 @@ impl Client {
                 None => State::Selecting { asking },
             },
             (State::Requesting { asking, offered, server: chosen }, DhcpMessageType::Ack) => {
-                match lease(now, mac, message)
-                    .filter(|it| it.address.address() == offered && server == chosen)
-                {
+                match lease(now, message).filter(|it| it.address.address() == offered && server == chosen) {
                     Some(lease) => {
-                        out.push(packet::arp_probe(self.mac, offered));
+                        out.push(Send::Probe(offered));
                         State::Probing { lease, until: now + PROBE }
                     }
                     None => State::Requesting { asking, offered, server: chosen },
@@ -195,7 +193,7 @@ impl Client {
             (State::Bound { lease: held, asking: Some(_) }, DhcpMessageType::Ack)
                 if server == held.server || now >= held.rebind =>
             {
-                match lease(now, mac, message) {
+                match lease(now, message) {
                     Some(renewed) if renewed.address.address() == held.address.address() => {
                         self.setbacks = 0;
                         State::Bound { lease: renewed, asking: None }
@@ -221,7 +219,7 @@ impl Client {
         now: Instant,
         address: Ipv4Addr,
         mac: EthernetAddress,
-        out: &mut Vec<Bytes>,
+        out: &mut Vec<Send>,
     ) -> bool {
         let State::Probing { lease, .. } = &self.state else { return false };
         if lease.address.address() != address || mac == self.mac {
@@ -230,7 +228,7 @@ impl Client {
         let asking = Asking { transaction: 0, since: now, tries: 0, again: now };
         let mut decline = self.message(DhcpMessageType::Decline, &asking, now);
         (decline.requested, decline.server) = (Some(address), Some(lease.server));
-        out.push(packet::dhcp(self.mac, Ipv4Addr::UNSPECIFIED, None, &decline));
+        out.push(to_all(&decline));
         self.setbacks += 1;
         self.last = None;
         self.state = State::Idle { at: now + DECLINED };
@@ -246,10 +244,10 @@ impl Client {
         }
     }
 
-    fn discover(&self, asking: Asking, now: Instant, rng: &mut Rng, out: &mut Vec<Bytes>) -> Asking {
+    fn discover(&self, asking: Asking, now: Instant, rng: &mut Rng, out: &mut Vec<Send>) -> Asking {
         let mut discover = self.message(DhcpMessageType::Discover, &asking, now);
         discover.requested = self.last;
-        out.push(packet::dhcp(self.mac, Ipv4Addr::UNSPECIFIED, None, &discover));
+        out.push(to_all(&discover));
         asking.asked(now, rng)
     }
 
@@ -300,8 +298,13 @@ impl Asking {
     }
 }
 
+/// From nobody yet.
+fn to_all(message: &Message) -> Send {
+    Send::Packet(packet::dhcp(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST, message))
+}
+
 /// What a message grants, unless that makes no sense.
-fn lease(now: Instant, mac: EthernetAddress, message: &Message) -> Option<Lease> {
+fn lease(now: Instant, message: &Message) -> Option<Lease> {
     let length = IpAddress::Ipv4(message.mask?).prefix_len().filter(|&length| length > 0)?;
     let address = Ipv4Cidr::new(message.your_address, length);
     if !is_host(address) {
@@ -323,7 +326,6 @@ fn lease(now: Instant, mac: EthernetAddress, message: &Message) -> Option<Lease>
         routers: message.routers.iter().copied().filter(host).collect(),
         dns: message.dns.iter().copied().filter(host).collect(),
         server: message.server?,
-        server_mac: mac,
         renew: after(renew),
         rebind: after(rebind),
         expires: after(lease),
@@ -344,11 +346,12 @@ fn is_host(cidr: Ipv4Cidr) -> bool {
 mod tests {
     use super::*;
     use crate::network::dhcp::{Server, ServerConfig};
+    use crate::network::ip::ETHERNET_HEADER_BYTES;
     use crate::rng::Seed;
-    use smoltcp::wire::{EthernetFrame, Ipv4Packet, UdpPacket};
+    use smoltcp::wire::{Ipv4Packet, UdpPacket};
 
     const MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 9]);
-    const SERVER_MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
+    const OTHER: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
 
     fn ip(last: u8) -> Ipv4Addr {
         Ipv4Addr::new(10, 0, 0, last)
@@ -366,12 +369,13 @@ mod tests {
         })
     }
 
-    /// The DHCP message of a frame, and whether all hear it.
-    fn message(frame: &Bytes) -> Option<(Message, bool)> {
-        let frame = EthernetFrame::new_checked(frame).unwrap();
-        let packet = Ipv4Packet::new_checked(frame.payload()).ok().filter(|packet| packet.version() == 4)?;
+    /// The DHCP message that is sent, and whether all hear it.
+    fn message(sent: &Send) -> Option<(Message, bool)> {
+        let Send::Packet(packet) = sent else { return None };
+        let packet = Ipv4Packet::new_checked(&packet[ETHERNET_HEADER_BYTES..]).unwrap();
         let datagram = UdpPacket::new_checked(packet.payload()).unwrap();
-        Some((Message::parse(datagram.payload()).unwrap(), frame.dst_addr().is_broadcast()))
+        assert!(datagram.verify_checksum(&packet.src_addr().into(), &packet.dst_addr().into()));
+        Some((Message::parse(datagram.payload()).unwrap(), packet.dst_addr().is_broadcast()))
     }
 
     struct Lab {
@@ -399,7 +403,7 @@ mod tests {
                     self.sent.push((self.now.elapsed().as_secs(), message.kind, to_all));
                     let reply = server.as_mut().and_then(|server| server.ingest(self.now, MAC, &message));
                     if let Some(reply) = reply {
-                        self.client.ingest(self.now, &mut self.rng, SERVER_MAC, &reply.message, &mut out);
+                        self.client.ingest(self.now, &mut self.rng, &reply.message, &mut out);
                     }
                     // What it said to that is answered in the next round.
                     for frame in out.drain(..) {
@@ -408,13 +412,7 @@ mod tests {
                         if let Some(reply) =
                             server.as_mut().and_then(|server| server.ingest(self.now, MAC, &message))
                         {
-                            self.client.ingest(
-                                self.now,
-                                &mut self.rng,
-                                SERVER_MAC,
-                                &reply.message,
-                                &mut Vec::new(),
-                            );
+                            self.client.ingest(self.now, &mut self.rng, &reply.message, &mut Vec::new());
                         }
                     }
                 }
@@ -488,7 +486,7 @@ mod tests {
                     (answer.your_address, answer.lease_s) = (ip(50), Some(60));
                     answer.mask = Some(Ipv4Addr::new(255, 255, 255, 0));
                 }
-                lab.client.ingest(lab.now, &mut lab.rng, SERVER_MAC, &answer, &mut out);
+                lab.client.ingest(lab.now, &mut lab.rng, &answer, &mut out);
             }
             lab.now = lab.now.max(lab.client.poll_at());
         }
@@ -503,7 +501,7 @@ mod tests {
         assert_eq!(lab.address(), None, "not used before it was asked for");
         let mut out = Vec::new();
         assert!(!lab.client.heard(lab.now, ip(100), MAC, &mut out), "its own question");
-        assert!(lab.client.heard(lab.now, ip(100), SERVER_MAC, &mut out));
+        assert!(lab.client.heard(lab.now, ip(100), OTHER, &mut out));
         let (declined, _) = message(&out[0]).unwrap();
         assert_eq!((declined.kind, declined.requested), (Decline, Some(ip(100))));
         server.ingest(lab.now, MAC, &declined);
@@ -522,7 +520,7 @@ mod tests {
             server: Some(ip(1)),
             ..Message::new(DhcpMessageType::Ack, 1, MAC)
         };
-        let taken = |message: Message| lease(Instant::START, SERVER_MAC, &message);
+        let taken = |message: Message| lease(Instant::START, &message);
         assert!(taken(good.clone()).is_some());
         for address in ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "10.0.0.0", "10.0.0.255"] {
             assert_eq!(

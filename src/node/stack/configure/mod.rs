@@ -11,7 +11,7 @@
 //! manner of RFC 4429); those that are made of prefixes are used once nobody did. Where RFC 4862 and RFC 4861 would have
 //! a host wait for up to a second before its first question, lest all hosts of a link speak at once, none waits here.
 //!
-//! Sans-IO as all of the stack: frames of other hosts go in by `heard_*`, time by `configure_due`.
+//! Sans-IO as all of the stack: what others say goes in by `heard_*` and `contested`, time by `configure_due`.
 
 mod dhcp;
 mod duplicate;
@@ -20,24 +20,19 @@ mod slaac;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bytes::Bytes;
 use smoltcp::config::IFACE_MAX_ADDR_COUNT;
 use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, Icmpv6Packet,
-    Icmpv6Repr, IpCidr, IpProtocol, Ipv6Cidr, Ipv6Packet, NdiscNeighborFlags, NdiscRepr, RawHardwareAddress,
+    EthernetAddress, IpCidr, IpProtocol, Ipv4Packet, Ipv6Cidr, Ipv6Packet, UDP_HEADER_LEN, UdpPacket,
 };
 
 use super::Stack;
 use crate::network::dhcp::{CLIENT_PORT, Message, SERVER_PORT};
-use crate::network::{Automatic, Frame, Route};
+use crate::network::ip::ndp::{HOP_LIMIT_OF_NEIGHBOURS, group_mac};
+use crate::network::{Automatic, Route};
 use crate::time::Instant;
 use duplicate::{Standing, Tests};
 
-/// ff02::1
-const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ROUTER_ADVERTISEMENT: u8 = 134;
-const NEIGHBOUR_SOLICITATION: u8 = 135;
-const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
 /// One interface's.
 pub(super) struct Configuration {
@@ -106,27 +101,29 @@ impl Stack {
     }
 
     fn configure_interface(&mut self, now: Instant, index: usize) {
-        let mac = self.interfaces[index].mac;
         let Some(configuration) = &mut self.configurations[index] else { return };
         configuration.begun = true;
-        let mut out = Vec::new();
+        let (mut leases, mut questions) = (Vec::new(), Vec::new());
         let Configuration { given, tests, dhcp, slaac, automatic, .. } = &mut **configuration;
         tests.poll(now);
         if let Some(client) = dhcp {
-            client.poll(now, &mut self.rng, &mut out);
+            client.poll(now, &mut self.rng, &mut leases);
         }
         if let Some(host) = slaac {
             let own = given.iter().filter_map(v6).find(|own| own.is_unicast_link_local());
             let own = own.filter(|&own| tests.standing(own) != Standing::Duplicate);
-            host.poll(now, own, &mut out);
+            host.poll(now, own, &mut questions);
         }
         let made = slaac.iter().flat_map(|host| host.made()).map(|made| made.address);
         let asked: Vec<Ipv6Addr> = given.iter().filter_map(v6).chain(made).collect();
         tests.retain(|address| asked.contains(&address));
         if automatic.detect {
-            out.extend(asked.into_iter().filter_map(|address| tests.begin(now, mac, address)));
+            questions.extend(asked.into_iter().filter_map(|address| tests.begin(now, address)));
         }
-        self.egress.extend(out.into_iter().map(|bytes| (index, Frame::new(bytes))));
+        self.send_dhcp(now, index, leases);
+        for (group, packet) in questions {
+            self.transmit_ndp(index, group_mac(group), &packet);
+        }
         self.apply(index);
         let polls = self.configurations.iter().flatten();
         self.configure_at = polls.filter_map(|configuration| configuration.poll_at(now)).min();
@@ -156,26 +153,16 @@ impl Stack {
         }
     }
 
-    /// A datagram from port 67 to port 68: true if it was for the client of this interface.
-    pub(super) fn heard_dhcp(
-        &mut self,
-        now: Instant,
-        index: usize,
-        ports: [u16; 2],
-        frame: &[u8],
-        payload: &[u8],
-    ) -> bool {
-        if ports != [SERVER_PORT, CLIENT_PORT] {
-            return false;
-        }
+    /// A packet that is for the DHCP client of this interface: true if it was.
+    pub(super) fn heard_dhcp(&mut self, now: Instant, index: usize, ip: &[u8]) -> bool {
         let Some(Some(configuration)) = self.configurations.get_mut(index) else { return false };
         let Some(client) = &mut configuration.dhcp else { return false };
+        let Some(payload) = to_client(ip) else { return false };
         match Message::parse(payload) {
             Some(message) => {
                 let mut out = Vec::new();
-                let from = EthernetFrame::new_unchecked(frame).src_addr();
-                client.ingest(now, &mut self.rng, from, &message, &mut out);
-                self.egress.extend(out.into_iter().map(|bytes| (index, Frame::new(bytes))));
+                client.ingest(now, &mut self.rng, &message, &mut out);
+                self.send_dhcp(now, index, out);
                 self.configure_interface(now, index);
             }
             None => self.statistics.malformed += 1,
@@ -183,72 +170,51 @@ impl Stack {
         true
     }
 
-    /// An ARP packet: true if it was a probe that was answered here. smoltcp answers nobody who has no address.
-    pub(super) fn heard_arp(&mut self, now: Instant, index: usize, frame: &[u8]) -> bool {
-        let Ok(packet) = ArpPacket::new_checked(&frame[ETHERNET_HEADER_LEN..]) else { return false };
-        let Ok(ArpRepr::EthernetIpv4 {
-            operation,
-            source_hardware_addr: mac,
-            source_protocol_addr: source,
-            target_protocol_addr: target,
-            ..
-        }) = ArpRepr::parse(&packet)
-        else {
-            return false;
-        };
-        let own = self.interfaces[index].mac;
-        let probe = source.is_unspecified() && operation == ArpOperation::Request;
-        if probe && mac.is_unicast() && mac != own && self.has_address(index, target.into()) {
-            let reply = packet::arp_reply(own, target, mac);
-            self.egress.push((index, Frame::new(reply)));
-            return true;
-        }
-        // RFC 5227, section 2.1.1: somebody has it, or probes for it as we do.
-        let claimed = if probe { target } else { source };
-        if let Some(Some(configuration)) = self.configurations.get_mut(index)
-            && let Some(client) = &mut configuration.dhcp
-        {
-            let mut out = Vec::new();
-            if client.heard(now, claimed, mac, &mut out) {
-                self.statistics.address_conflicts += 1;
-                self.egress.extend(out.into_iter().map(|bytes| (index, Frame::new(bytes))));
-                self.configure_interface(now, index);
+    fn send_dhcp(&mut self, now: Instant, index: usize, out: Vec<dhcp::Send>) {
+        for send in out {
+            match send {
+                dhcp::Send::Packet(packet) => self.send(now, index, packet),
+                dhcp::Send::Probe(target) => {
+                    let probe = packet::arp_probe(self.interfaces[index].mac, target);
+                    self.transmit_arp(index, EthernetAddress::BROADCAST, probe);
+                }
             }
         }
-        false
     }
 
-    /// A neighbour discovery message: true if nobody else has to see it.
-    pub(super) fn heard_icmpv6(&mut self, now: Instant, index: usize, frame: &[u8]) -> bool {
-        let Some(heard) = Heard::parse(frame) else { return false };
-        match heard.message[0] {
-            NEIGHBOUR_SOLICITATION if heard.source.is_unspecified() => {
-                let Some(target) = heard.target() else { return false };
-                if !self.contested(now, index, target) && self.has_address(index, target.into()) {
-                    let advert = self.advertise_address(index, target);
-                    self.egress.push((index, Frame::new(advert)));
-                }
-                true
-            }
-            NEIGHBOUR_ADVERTISEMENT => {
-                heard.target().is_some_and(|target| self.contested(now, index, target))
-            }
-            ROUTER_ADVERTISEMENT if heard.source.is_unicast_link_local() => {
-                let Some(Some(configuration)) = self.configurations.get_mut(index) else { return false };
-                let Some(host) = &mut configuration.slaac else { return false };
-                if host.ingest(now, heard.source, heard.message) {
-                    self.configure_interface(now, index);
-                } else {
-                    self.statistics.malformed += 1;
-                }
-                true
-            }
-            _ => false,
+    /// Whoever is at `mac` has this address, or is about to take it.
+    pub(super) fn heard_claim(
+        &mut self,
+        now: Instant,
+        index: usize,
+        address: Ipv4Addr,
+        mac: EthernetAddress,
+    ) {
+        let Some(Some(configuration)) = self.configurations.get_mut(index) else { return };
+        let Some(client) = &mut configuration.dhcp else { return };
+        let mut out = Vec::new();
+        if client.heard(now, address, mac, &mut out) {
+            self.statistics.address_conflicts += 1;
+            self.send_dhcp(now, index, out);
+            self.configure_interface(now, index);
         }
+    }
+
+    /// A router advertisement: true if it was one, and this interface listens to them.
+    pub(super) fn heard_router(&mut self, now: Instant, index: usize, ip: &[u8]) -> bool {
+        let Some(Some(configuration)) = self.configurations.get_mut(index) else { return false };
+        let Some(host) = &mut configuration.slaac else { return false };
+        let Some((router, message)) = advertisement(ip) else { return false };
+        if host.ingest(now, router, message) {
+            self.configure_interface(now, index);
+        } else {
+            self.statistics.malformed += 1;
+        }
+        true
     }
 
     /// Somebody else wants, or has, an address that is tested here. True if that ends the test.
-    fn contested(&mut self, now: Instant, index: usize, address: Ipv6Addr) -> bool {
+    pub(super) fn contested(&mut self, now: Instant, index: usize, address: Ipv6Addr) -> bool {
         let Some(Some(configuration)) = self.configurations.get_mut(index) else { return false };
         let contested = configuration.tests.contested(address);
         if contested {
@@ -256,21 +222,6 @@ impl Stack {
             self.configure_interface(now, index);
         }
         contested
-    }
-
-    fn has_address(&self, index: usize, address: IpAddr) -> bool {
-        self.interfaces[index].addresses.iter().any(|cidr| IpAddr::from(cidr.address()) == address)
-    }
-
-    /// To all nodes, as the answer to somebody without an address (RFC 4861, section 7.2.4).
-    fn advertise_address(&self, index: usize, address: Ipv6Addr) -> Bytes {
-        let mac = self.interfaces[index].mac;
-        let advert = NdiscRepr::NeighborAdvert {
-            flags: NdiscNeighborFlags::OVERRIDE,
-            target_addr: address,
-            lladdr: Some(RawHardwareAddress::from(mac)),
-        };
-        packet::icmpv6(mac, address, ALL_NODES, &Icmpv6Repr::Ndisc(advert))
     }
 }
 
@@ -344,32 +295,30 @@ fn v6(cidr: &IpCidr) -> Option<Ipv6Addr> {
     }
 }
 
-/// An ICMPv6 message that no router sent on.
-struct Heard<'a> {
-    source: Ipv6Addr,
-    /// At least eight bytes.
-    message: &'a [u8],
+/// The payload of a whole datagram from a server to a client.
+fn to_client(ip: &[u8]) -> Option<&[u8]> {
+    let packet = Ipv4Packet::new_checked(ip).ok()?;
+    let whole = packet.version() == 4 && !packet.more_frags() && packet.frag_offset() == 0;
+    if !whole || packet.next_header() != IpProtocol::Udp {
+        return None;
+    }
+    let bytes = ip.get(usize::from(packet.header_len())..usize::from(packet.total_len()))?;
+    let datagram = UdpPacket::new_checked(bytes).ok()?;
+    let ports = datagram.src_port() == SERVER_PORT && datagram.dst_port() == CLIENT_PORT;
+    ports.then(|| bytes.get(UDP_HEADER_LEN..usize::from(datagram.len()))).flatten()
 }
 
-impl<'a> Heard<'a> {
-    fn parse(frame: &'a [u8]) -> Option<Self> {
-        let ethernet = EthernetFrame::new_checked(frame).ok()?;
-        if ethernet.ethertype() != EthernetProtocol::Ipv6 {
-            return None;
-        }
-        let bytes = &frame[ETHERNET_HEADER_LEN..];
-        let packet = Ipv6Packet::new_checked(bytes).ok()?;
-        if packet.next_header() != IpProtocol::Icmpv6 || packet.hop_limit() != 255 {
-            return None;
-        }
-        let message = bytes.get(packet.header_len()..packet.total_len())?;
-        Icmpv6Packet::new_checked(message).ok()?;
-        (message.len() >= 8).then_some(Heard { source: packet.src_addr(), message })
+/// The router and the message of an advertisement that no router sent on (RFC 4861, section 6.1.2).
+fn advertisement(ip: &[u8]) -> Option<(Ipv6Addr, &[u8])> {
+    let packet = Ipv6Packet::new_checked(ip).ok()?;
+    let router = packet.src_addr();
+    if packet.version() != 6
+        || packet.next_header() != IpProtocol::Icmpv6
+        || packet.hop_limit() != HOP_LIMIT_OF_NEIGHBOURS
+        || !router.is_unicast_link_local()
+    {
+        return None;
     }
-
-    /// Of a neighbour solicitation or advertisement.
-    fn target(&self) -> Option<Ipv6Addr> {
-        let octets = <[u8; 16]>::try_from(self.message.get(8..24)?).ok()?;
-        Some(Ipv6Addr::from(octets)).filter(|target| !target.is_multicast() && self.message[1] == 0)
-    }
+    let message = ip.get(packet.header_len()..packet.total_len())?;
+    (message.first() == Some(&ROUTER_ADVERTISEMENT)).then_some((router, message))
 }

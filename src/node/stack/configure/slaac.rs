@@ -7,14 +7,11 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use smoltcp::wire::{EthernetAddress, Icmpv6Repr, NdiscRepr, RawHardwareAddress};
+use smoltcp::wire::EthernetAddress;
 
-use super::packet::icmpv6;
+use crate::network::ip::ndp::{ALL_ROUTERS, OPTION_SOURCE_ADDRESS, finish};
 use crate::time::Instant;
 
-/// ff02::2
-const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// Between questions: the first time, and at most (RFC 7559, section 2).
 const SOLICIT_FIRST: Duration = Duration::from_secs(4);
 const SOLICIT_MAX: Duration = Duration::from_secs(3600);
@@ -27,6 +24,7 @@ const PREFIXES_MAX: usize = 4;
 const ROUTERS_MAX: usize = 4;
 const DNS_MAX: usize = 3;
 
+const ROUTER_SOLICITATION: u8 = 133;
 /// Header of an advertisement, up to its options.
 const ADVERTISEMENT_BYTES_MIN: usize = 16;
 const OPTION_PREFIX: u8 = 3;
@@ -88,8 +86,9 @@ impl Host {
         ends.chain(self.solicit_at).min()
     }
 
-    /// Forgets what is over, and asks for routers if it is time; `own` is the interface's link-local address.
-    pub fn poll(&mut self, now: Instant, own: Option<Ipv6Addr>, out: &mut Vec<Bytes>) {
+    /// Forgets what is over, and asks for routers if it is time; `own` is the interface's link-local address. Packets
+    /// to be sent are added to `out`, each with its group.
+    pub fn poll(&mut self, now: Instant, own: Option<Ipv6Addr>, out: &mut Vec<(Ipv6Addr, Vec<u8>)>) {
         self.made.retain(|made| made.valid_until > now);
         self.routers.retain(|&(_, until)| until > now);
         self.dns.retain(|&(_, until)| until > now);
@@ -97,9 +96,13 @@ impl Host {
             return;
         }
         // Without an address of its own it cannot say who asks; the answer goes to all.
-        let solicit = NdiscRepr::RouterSolicit { lladdr: own.map(|_| RawHardwareAddress::from(self.mac)) };
+        let mut solicit = vec![ROUTER_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+        if own.is_some() {
+            solicit.extend_from_slice(&[OPTION_SOURCE_ADDRESS, 1]);
+            solicit.extend_from_slice(self.mac.as_bytes());
+        }
         let source = own.unwrap_or(Ipv6Addr::UNSPECIFIED);
-        out.push(icmpv6(self.mac, source, ALL_ROUTERS, &Icmpv6Repr::Ndisc(solicit)));
+        out.push((ALL_ROUTERS, finish(source, ALL_ROUTERS, solicit)));
         self.solicit_at = Some(now + self.wait);
         self.wait = (self.wait * 2).min(SOLICIT_MAX);
     }
