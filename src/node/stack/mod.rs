@@ -371,7 +371,8 @@ impl Stack {
             IpAddr::V4(v4) => interface.get_source_address_ipv4(&v4).map(IpAddr::V4),
             IpAddr::V6(v6) => {
                 let source = interface.get_source_address_ipv6(&v6);
-                (!source.is_loopback() && !source.is_unspecified()).then_some(IpAddr::V6(source))
+                let usable = !source.is_loopback() && !source.is_unspecified();
+                usable.then(|| IpAddr::V6(self.preferred(index, source)))
             }
         }
         .ok_or(Error::AddressNotAvailable)

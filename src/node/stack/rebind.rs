@@ -42,9 +42,18 @@ impl Stack {
                 self.mark_dirty(id);
             }
         }
+        for cidr in addresses.iter().filter(|cidr| !before.contains(cidr)) {
+            let address = cidr.address();
+            if !self.is_unannounced(index, address.into()) {
+                self.announce(index, address);
+            }
+        }
+    }
+
+    /// Tells neighbours of an address.
+    pub(super) fn announce(&mut self, index: usize, address: IpAddress) {
         let mac = self.interfaces[index].mac;
-        let new = addresses.iter().filter(|cidr| !before.contains(cidr));
-        self.egress.extend(new.map(|cidr| (index, Frame::new(announcement(mac, cidr.address())))));
+        self.egress.push((index, Frame::new(announcement(mac, address))));
     }
 }
 

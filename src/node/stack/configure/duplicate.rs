@@ -62,11 +62,15 @@ impl Tests {
         true
     }
 
-    pub fn poll(&mut self, now: Instant) {
+    /// Addresses that nobody objected to.
+    pub fn poll(&mut self, now: Instant) -> Vec<Ipv6Addr> {
+        let mut unique = Vec::new();
         for test in self.0.iter_mut().filter(|test| test.standing == Standing::Tentative && test.until <= now)
         {
             test.standing = Standing::Unique;
+            unique.push(test.address);
         }
+        unique
     }
 
     pub fn poll_at(&self) -> Option<Instant> {
@@ -89,9 +93,9 @@ mod tests {
         assert!(tests.contested(other) && !tests.contested(other));
         let end = tests.poll_at().unwrap();
         assert_eq!(end, Instant::START + WAIT);
-        tests.poll(Instant::from_nanos(end.nanos() - 1));
+        assert!(tests.poll(Instant::from_nanos(end.nanos() - 1)).is_empty());
         assert_eq!(tests.standing(one), Standing::Tentative);
-        tests.poll(end);
+        assert_eq!(tests.poll(end), [one]);
         assert_eq!((tests.standing(one), tests.standing(other)), (Standing::Unique, Standing::Duplicate));
         assert!(!tests.contested(one), "too late: it is in use, and defended");
         tests.retain(|address| address == other);

@@ -42,6 +42,10 @@ pub(super) struct Configuration {
     dhcp: Option<dhcp::Client>,
     slaac: Option<slaac::Host>,
     begun: bool,
+    /// New addresses that neighbours are told of once they have passed their test.
+    unannounced: Vec<Ipv6Addr>,
+    /// Addresses that are valid still, and no longer preferred.
+    deprecated: Vec<Ipv6Addr>,
 }
 
 impl Stack {
@@ -62,6 +66,8 @@ impl Stack {
             dhcp: automatic.dhcp.then(|| dhcp::Client::new(mac)),
             slaac: automatic.slaac.then(|| slaac::Host::new(mac)),
             begun: false,
+            unannounced: Vec::new(),
+            deprecated: Vec::new(),
         }));
     }
 
@@ -104,8 +110,11 @@ impl Stack {
         let Some(configuration) = &mut self.configurations[index] else { return };
         configuration.begun = true;
         let (mut leases, mut questions) = (Vec::new(), Vec::new());
-        let Configuration { given, tests, dhcp, slaac, automatic, .. } = &mut **configuration;
-        tests.poll(now);
+        let Configuration { given, tests, dhcp, slaac, automatic, unannounced, deprecated, .. } =
+            &mut **configuration;
+        let mut unique = tests.poll(now);
+        unique.retain(|address| unannounced.contains(address));
+        unannounced.retain(|address| !unique.contains(address));
         if let Some(client) = dhcp {
             client.poll(now, &mut self.rng, &mut leases);
         }
@@ -114,7 +123,9 @@ impl Stack {
             let own = own.filter(|&own| tests.standing(own) != Standing::Duplicate);
             host.poll(now, own, &mut questions);
         }
-        let made = slaac.iter().flat_map(|host| host.made()).map(|made| made.address);
+        let made = || slaac.iter().flat_map(|host| host.made());
+        *deprecated = made().filter(|made| made.preferred_until <= now).map(|made| made.address).collect();
+        let made = made().map(|made| made.address);
         let asked: Vec<Ipv6Addr> = given.iter().filter_map(v6).chain(made).collect();
         tests.retain(|address| asked.contains(&address));
         if automatic.detect {
@@ -125,6 +136,7 @@ impl Stack {
             self.transmit_ndp(index, group_mac(group), &packet);
         }
         self.apply(index);
+        unique.into_iter().for_each(|address| self.announce(index, address.into()));
         let polls = self.configurations.iter().flatten();
         self.configure_at = polls.filter_map(|configuration| configuration.poll_at(now)).min();
     }
@@ -142,11 +154,34 @@ impl Stack {
         }
     }
 
+    /// True if an address is not to be told of yet.
+    pub(super) fn is_unannounced(&self, index: usize, address: IpAddr) -> bool {
+        let unannounced = self.configurations.get(index).and_then(Option::as_ref).map(|it| &it.unannounced);
+        unannounced.is_some_and(|list| list.iter().any(|&other| address == IpAddr::V6(other)))
+    }
+
+    /// Instead of an address that is not to be used for new flows while there are others, another of its scope
+    /// (RFC 6724, rule 3).
+    pub(super) fn preferred(&self, index: usize, address: Ipv6Addr) -> Ipv6Addr {
+        let Some(Some(configuration)) = self.configurations.get(index) else { return address };
+        let deprecated = &configuration.deprecated;
+        let fits = |other: &Ipv6Addr| {
+            !deprecated.contains(other) && other.is_unicast_link_local() == address.is_unicast_link_local()
+        };
+        if !deprecated.contains(&address) {
+            return address;
+        }
+        self.interfaces[index].addresses.iter().filter_map(v6).find(fits).unwrap_or(address)
+    }
+
     /// The addresses that the interface is given are others now.
     pub(super) fn regive(&mut self, now: Instant, index: usize, addresses: &[IpCidr]) {
         match self.configurations.get_mut(index) {
             Some(Some(configuration)) => {
-                configuration.given = addresses.to_vec();
+                let before = std::mem::replace(&mut configuration.given, addresses.to_vec());
+                let new = addresses.iter().filter(|cidr| !before.contains(cidr)).filter_map(v6);
+                configuration.unannounced =
+                    if configuration.automatic.detect { new.collect() } else { Vec::new() };
                 self.configure_interface(now, index);
             }
             Some(None) | None => self.set_addresses(index, addresses),
