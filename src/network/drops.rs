@@ -16,6 +16,8 @@ pub enum DeviceDrop {
     BacklogFull,
     /// A datagram past its receiver's buffer.
     DatagramDropped,
+    /// From somebody who has an address of the receiver's.
+    AddressConflict,
     /// Past what a guest's buffers may take of the host's memory.
     NoBuffers,
     /// A fragment that overlaps another (RFC 5722).
@@ -33,7 +35,7 @@ pub enum DeviceDrop {
 }
 
 impl DeviceDrop {
-    pub const ALL: [DeviceDrop; 14] = [
+    pub const ALL: [DeviceDrop; 15] = [
         DeviceDrop::Malformed,
         DeviceDrop::BadChecksum,
         DeviceDrop::Unroutable,
@@ -41,6 +43,7 @@ impl DeviceDrop {
         DeviceDrop::Forged,
         DeviceDrop::BacklogFull,
         DeviceDrop::DatagramDropped,
+        DeviceDrop::AddressConflict,
         DeviceDrop::NoBuffers,
         DeviceDrop::Overlapping,
         DeviceDrop::Incomplete,
@@ -59,6 +62,7 @@ impl DeviceDrop {
             DeviceDrop::Forged => "forged ICMP error",
             DeviceDrop::BacklogFull => "SYN past a backlog",
             DeviceDrop::DatagramDropped => "datagram past a buffer",
+            DeviceDrop::AddressConflict => "address that another has",
             DeviceDrop::NoBuffers => "past the guest's buffers",
             DeviceDrop::Overlapping => "overlapping fragment",
             DeviceDrop::Incomplete => "packet short of fragments",

@@ -24,12 +24,13 @@ pub use stack::Stack;
 pub use stdio::{Output, OutputStream, Stdio};
 pub use wake::{Interest, Readiness, Waiter};
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use smoltcp::wire::IpCidr;
 
 use crate::error::{Error, Result};
-use crate::network::{Frame, InterfaceConfig, Route};
+use crate::network::{Automatic, Frame, InterfaceConfig, Route};
 use crate::rng::Rng;
 use crate::time::Instant;
 use object::{Context, Protocol, Read};
@@ -180,10 +181,25 @@ impl Node {
         self.stack.tcp_abort_all();
     }
 
+    /// Has an interface configure itself; before the first turn.
+    pub fn configure(&mut self, interface: usize, automatic: Automatic) {
+        self.stack.configure(interface, automatic);
+    }
+
+    /// True once interfaces that configure themselves have addresses.
+    pub fn is_configured(&self) -> bool {
+        self.stack.is_configured()
+    }
+
+    /// Servers of names that DHCP and router advertisements told of.
+    pub fn dns_servers(&self) -> Vec<IpAddr> {
+        self.stack.dns_servers()
+    }
+
     /// Changes an interface's addresses; neighbours are told.
     pub fn rebind(&mut self, now: Instant, interface: usize, addresses: &[IpCidr]) {
         self.now = now;
-        self.stack.rebind(interface, addresses);
+        self.stack.rebind(now, interface, addresses);
     }
 
     /// Sets the wall clock, so far ahead of the lab's. Whoever waits for a time of day looks at it again.

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::address::{automatic_mac, link_local, nth_host};
 use super::plan::{
-    DEFAULT_AGEING, DEFAULT_BUFFER_BYTES_EACH, DEFAULT_CPU_HZ, DEFAULT_DESCRIPTORS, DEFAULT_EPOCH,
-    DEFAULT_LINGER, DEFAULT_MEMORY_BYTES, DEFAULT_MTU, DEFAULT_SWITCH, DeviceRef, GuestPlan, LinkPlan, Plan,
-    PortRef, StdinPlan, SwitchPlan, TapPlan, default_protocols, digest,
+    DEFAULT_ADDRESS_WAIT, DEFAULT_AGEING, DEFAULT_BUFFER_BYTES_EACH, DEFAULT_CPU_HZ, DEFAULT_DESCRIPTORS,
+    DEFAULT_EPOCH, DEFAULT_LINGER, DEFAULT_MEMORY_BYTES, DEFAULT_MTU, DEFAULT_SWITCH, DeviceRef, GuestPlan,
+    LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan, TapPlan, default_protocols, digest,
 };
 use super::resolve::addressing::default_subnets;
-use crate::network::InterfaceConfig;
+use crate::network::{Automatic, InterfaceConfig};
 
 impl Plan {
     /// One guest, named after its module's file, with the caller's standard input, on a switch
@@ -31,6 +31,8 @@ impl Plan {
             stdin: StdinPlan::Inherit,
             directories: Vec::new(),
             interfaces: vec![InterfaceConfig { name: "eth0".into(), mac, addresses, mtu: DEFAULT_MTU }],
+            automatic: vec![Automatic::default()],
+            address_wait: DEFAULT_ADDRESS_WAIT,
             routes: Vec::new(),
             listeners: Vec::new(),
             protocols: default_protocols(),

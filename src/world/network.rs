@@ -215,6 +215,11 @@ impl World {
             self.transmit(self.router_ports[router][index], frame);
         }
         self.egress = egress;
+        self.follow_router(router);
+    }
+
+    /// Sees to it that a router is asked again when it has something to do.
+    pub(super) fn follow_router(&mut self, router: usize) {
         if let Some(at) = self.routers[router].poll_at() {
             let at = at.max(self.now);
             if self.router_timers[router].is_none_or(|timer| at < timer) {
@@ -271,6 +276,9 @@ impl World {
             }
             if drained {
                 self.drained(node);
+            }
+            if self.guests.get(node).is_some_and(|slot| slot.awaits_address.is_some()) {
+                self.start(node);
             }
             if let Some(at) = at {
                 // A microsecond at least: smoltcp counts in them, and a timer must move time.

@@ -25,6 +25,7 @@ use smoltcp::wire::IpCidr;
 
 mod answer;
 mod budget;
+mod configure;
 mod demux;
 mod icmp;
 mod link;
@@ -110,6 +111,8 @@ pub struct Statistics {
     pub forged: u64,
     /// Packets of our own that no link takes, and that cannot be cut.
     pub too_big: u64,
+    /// Addresses that were to be had and somebody else has.
+    pub address_conflicts: u64,
 }
 
 pub struct Stack {
@@ -118,6 +121,11 @@ pub struct Stack {
     loopback: Option<usize>,
     interfaces: Vec<InterfaceConfig>,
     routes: Vec<Route>,
+    /// Routes that DHCP and router advertisements told of, each with its interface.
+    learned: Vec<(usize, Route)>,
+    /// Of interfaces that configure themselves; empty if none does.
+    configurations: Vec<Option<Box<configure::Configuration>>>,
+    configure_at: Option<Instant>,
     connections: Slab<Tcp>,
     flows_by_tuple: Table<Id<Tcp>>,
     listeners: Slab<Listener>,
@@ -156,6 +164,9 @@ impl Stack {
             loopback: None,
             interfaces: interfaces.to_vec(),
             routes: routes.to_vec(),
+            learned: Vec::new(),
+            configurations: Vec::new(),
+            configure_at: None,
             connections: Slab::default(),
             flows_by_tuple: Table::with_hasher(hash.clone()),
             listeners: Slab::default(),
@@ -249,6 +260,7 @@ impl Stack {
             }
             // smoltcp cuts no answer into fragments.
             Class::Other if packet.len() > self.nics[index].wire.ip_mtu() => self.echo(now, index, &packet),
+            Class::Other if ethernet && self.heard_router(now, index, &packet) => {}
             Class::Other => self.receive_for_nobody(now, index, packet),
             Class::Malformed => self.statistics.malformed += 1,
         }
@@ -267,6 +279,7 @@ impl Stack {
                 self.mark_dirty(id);
             }
         }
+        self.configure_due(now);
         self.neighbours_due(now);
         while let Some(expired) = self.reassembly.expire(now) {
             self.statistics.reassembly_expired += 1;
@@ -291,13 +304,14 @@ impl Stack {
 
     /// True if something waits to be polled at this instant.
     pub fn has_work(&self) -> bool {
-        !self.dirty.is_empty() || !self.loopback_queue.is_empty()
+        !self.dirty.is_empty() || !self.loopback_queue.is_empty() || self.configuration_begins()
     }
 
     /// When [`Stack::poll`] is next due, if nothing arrives before.
     pub fn poll_at(&self) -> Option<Instant> {
         let links = self.nics.iter().filter_map(|nic| nic.link.as_ref()?.poll_at());
-        links.chain(self.timers.next_at()).chain(self.reassembly.poll_at()).min()
+        let links = links.chain(self.timers.next_at()).chain(self.reassembly.poll_at());
+        links.chain(self.configuration_poll_at()).min()
     }
 
     /// Frames that left, with the index of their interface, in order.
@@ -365,6 +379,11 @@ impl Stack {
                 offer(route.prefix.prefix_len(), index);
             }
         }
+        for (index, route) in
+            self.learned.iter().filter(|(_, route)| route.prefix.contains_addr(&remote.into()))
+        {
+            offer(route.prefix.prefix_len(), *index);
+        }
         best.map(|(_, index)| index).ok_or(Error::NetworkUnreachable)
     }
 
@@ -397,7 +416,8 @@ impl Stack {
             IpAddr::V4(v4) => interface.get_source_address_ipv4(&v4).map(IpAddr::V4),
             IpAddr::V6(v6) => {
                 let source = interface.get_source_address_ipv6(&v6);
-                (!source.is_loopback() && !source.is_unspecified()).then_some(IpAddr::V6(source))
+                let usable = !source.is_loopback() && !source.is_unspecified();
+                usable.then(|| IpAddr::V6(self.preferred(index, source)))
             }
         }
         .ok_or(Error::AddressNotAvailable)

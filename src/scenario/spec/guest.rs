@@ -13,7 +13,7 @@ use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::plan::{DirectoryPlan, StdinPlan};
 use super::super::read::{Named, Reader, article, boolean, c_string, check_name, integer, string};
 use super::super::units;
-use super::interface::{SHORT_FORM, interface, interfaces, routing};
+use super::interface::{Owner, SHORT_FORM, interface, interfaces, routing};
 use super::protocol::{ProtocolSpec, protocols};
 use super::{InterfaceSpec, RoutingSpec, missing};
 use crate::node::SocketKind;
@@ -50,6 +50,7 @@ pub(in super::super) struct GuestSpec {
     pub descriptors_max: Option<Spanned<usize>>,
     pub linger: Option<Duration>,
     pub start: Option<Duration>,
+    pub address_wait: Option<Duration>,
     pub background: bool,
 }
 
@@ -87,6 +88,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         buffer_bytes_max: reader.get("buffers", buffers).map(Spanned::into_inner),
         linger: reader.get("linger", units::duration).map(Spanned::into_inner),
         start: reader.get("start", units::duration).map(Spanned::into_inner),
+        address_wait: reader.get("address_wait", units::duration).map(Spanned::into_inner),
         background: reader.get("background", boolean).is_some_and(Spanned::into_inner),
         name,
     };
@@ -243,8 +245,9 @@ pub(super) fn own_interfaces(
     kind: &str,
 ) -> Vec<InterfaceSpec> {
     let short = SHORT_FORM.iter().any(|key| reader.has(key));
-    let eth0 = interface(reader, Spanned::new(name.span(), "eth0".to_owned()));
-    let tables = interfaces(reader, what);
+    let owner = if kind == "guest" { Owner::Guest } else { Owner::Server };
+    let eth0 = interface(reader, Spanned::new(name.span(), "eth0".to_owned()), owner);
+    let tables = interfaces(reader, what, owner);
     if short && let Some(twice) = tables.iter().find(|spec| spec.name.get_ref() == "eth0") {
         let help =
             format!("the keys {} in [{kind}.{}] itself describe eth0", SHORT_FORM.join(", "), name.get_ref());

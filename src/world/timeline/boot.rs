@@ -81,6 +81,7 @@ impl World {
         self.drained(guest);
         let slot = &mut self.guests[guest];
         (slot.killed, slot.paused, slot.missed, slot.deadline) = (false, false, false, None);
+        slot.awaits_address = None;
         match started {
             Ok(running) => {
                 (slot.guest, slot.state) = (Some(running), GuestState::Waiting);
@@ -125,5 +126,6 @@ impl World {
         if self.eager {
             self.make_node_eager(guest);
         }
+        self.mark_dirty(guest);
     }
 }
