@@ -106,7 +106,7 @@ mod tests {
                 let at = |from: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&ip[from..from + 4]).unwrap()).into();
                 [at(12), at(16)]
             };
-            let segment = TcpPacket::new_unchecked(&ip[start..]);
+            let segment = TcpPacket::new_unchecked(&frame[ETHERNET_HEADER_BYTES + start..]);
             prop_assert!(segment.verify_checksum(&ends[0].into(), &ends[1].into()), "{segment_bytes} bytes");
         }
     }
