@@ -26,7 +26,7 @@ fn world(scenario: &str, module: Option<String>) -> World {
         assets.insert("guest.wat".into(), text.into_bytes());
     }
     let engine = Engine::new(EngineSettings::default()).expect("a compiler");
-    World::new(&plan, &assets, Settings::live(Duration::ZERO, 1), &engine, &mut |_| ())
+    World::new(&plan, &assets, Settings::live(&plan, Duration::ZERO, 1), &engine, &mut |_| ())
 }
 
 /// A program that does `call` so many times.

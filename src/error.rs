@@ -56,8 +56,16 @@ pub enum Error {
     NoBuffers,
     #[error("too many open descriptors")]
     TooManyDescriptors,
+    /// A name that does not resolve, or nothing at a path.
+    #[error("no such name")]
+    NoEntry,
+    /// Nobody who could resolve a name answers.
+    #[error("no name server answers")]
+    NameServer,
     #[error("the peer closed the stream")]
     Pipe,
+    #[error("the peer broke the protocol")]
+    Protocol,
     #[error("result too large for the buffer")]
     Overflow,
 }

@@ -59,7 +59,7 @@ impl Lab {
         let plan = scenario::parse(scenario, Path::new("bench.toml")).expect("a scenario without mistakes");
         let settings = match mode {
             Mode::Sim => Settings::sim(&plan, 1),
-            Mode::Live => Settings::live(Duration::ZERO, 1),
+            Mode::Live => Settings::live(&plan, Duration::ZERO, 1),
         };
         World::new(&plan, &Assets::read(&plan), settings, &self.engine, &mut |_| ())
     }
@@ -91,7 +91,7 @@ impl Lab {
                 match report {
                     Report::Exited { exit: Exit::Code(0), .. } => {}
                     Report::Output { .. } => output(Instant::now()),
-                    Report::Exited { guest, exit } => panic!("guest {guest}: {exit}"),
+                    Report::Exited { guest, exit, .. } => panic!("guest {guest}: {exit}"),
                 }
             }
             true

@@ -149,10 +149,16 @@ pub fn sweep(size: &Size, table: &mut Table) {
     let rate = |workers: usize| {
         let start = Instant::now();
         let mut done = 0;
-        sweep::run(&labs, &jobs, workers, |_| {
-            done += 1;
-            true
-        });
+        sweep::run(
+            &labs,
+            &jobs,
+            workers,
+            || false,
+            |_| {
+                done += 1;
+                true
+            },
+        );
         f64::from(done) / start.elapsed().as_secs_f64()
     };
     let cpu = |workers: usize| {

@@ -33,7 +33,10 @@ pub fn errno(error: Error) -> Errno {
         Error::MessageSize => Errno::Msgsize,
         Error::NoBuffers => Errno::Nobufs,
         Error::TooManyDescriptors => Errno::Mfile,
+        Error::NoEntry => Errno::Noent,
+        Error::NameServer => Errno::Hostunreach,
         Error::Pipe => Errno::Pipe,
+        Error::Protocol => Errno::Proto,
         Error::Overflow => Errno::Overflow,
     }
 }

@@ -67,6 +67,11 @@ impl<W: Destination> Sink for Fan<W> {
         true
     }
 
+    /// Into all of them: each may have the packets of a connection.
+    fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        first_error(self.writers.iter_mut().map(|writer| writer.secrets(lines)))
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         first_error(self.writers.iter_mut().map(Writer::flush))
     }

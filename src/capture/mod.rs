@@ -3,6 +3,7 @@
 //! ```text
 //! world --> Record --> Sink --> Writer     pcapng.rs  one file with all ports      --> Destination
 //!                          \--> Fan        fan.rs     one Writer for each guest        destination.rs
+//!       --> secrets --------> KeyLog      key_log.rs beside a capture, or without one
 //! ```
 //!
 //! A record is made before the link's verdict and carries the verdict too, so what was lost can be read
@@ -20,6 +21,7 @@ use crate::time::Instant;
 
 mod destination;
 mod fan;
+mod key_log;
 mod pcapng;
 mod read;
 #[cfg(test)]
@@ -27,8 +29,9 @@ mod tests;
 
 pub use destination::{Blocks, Destination};
 pub use fan::{Fan, Group};
+pub use key_log::KeyLog;
 pub use pcapng::Writer;
-pub use read::frames;
+pub use read::{frames, records};
 
 /// What a capture says about itself: enough to run the lab again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,12 +96,14 @@ pub struct Record {
     pub frame: Frame,
     /// Why the link dropped it, if it did.
     pub dropped: Option<DropReason>,
+    /// The link had taken it before, and it was recorded then: this tells what became of it.
+    pub late: bool,
 }
 
 impl Record {
     pub fn crossing(&self) -> Crossing<'_> {
-        let Record { at, port, way, ref frame, dropped } = *self;
-        Crossing { at, port, way, frame, dropped }
+        let Record { at, port, way, ref frame, dropped, late } = *self;
+        Crossing { at, port, way, frame, dropped, late }
     }
 }
 
@@ -110,11 +115,12 @@ pub struct Crossing<'a> {
     pub way: Way,
     pub frame: &'a Frame,
     pub dropped: Option<DropReason>,
+    pub late: bool,
 }
 
 impl From<Crossing<'_>> for Record {
-    fn from(Crossing { at, port, way, frame, dropped }: Crossing<'_>) -> Record {
-        Record { at, port, way, frame: frame.clone(), dropped }
+    fn from(Crossing { at, port, way, frame, dropped, late }: Crossing<'_>) -> Record {
+        Record { at, port, way, frame: frame.clone(), dropped, late }
     }
 }
 
@@ -135,6 +141,10 @@ pub trait Sink: Send {
         false
     }
 
+    /// Takes lines of a TLS key log (as `SSLKEYLOGFILE` has them, each with its newline), before the records of what
+    /// they decrypt. Errors as in [`Sink::record`].
+    fn secrets(&mut self, lines: &str) -> io::Result<()>;
+
     /// Hands everything taken so far to the underlying writer and flushes that. Errors as in
     /// [`Sink::record`].
     fn flush(&mut self) -> io::Result<()>;
@@ -150,6 +160,10 @@ pub struct Discard;
 
 impl Sink for Discard {
     fn record(&mut self, _record: &Record) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn secrets(&mut self, _lines: &str) -> io::Result<()> {
         Ok(())
     }
 
@@ -169,6 +183,10 @@ pub struct Memory(pub Vec<Record>);
 impl Sink for Memory {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         self.0.push(record.clone());
+        Ok(())
+    }
+
+    fn secrets(&mut self, _lines: &str) -> io::Result<()> {
         Ok(())
     }
 

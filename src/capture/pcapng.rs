@@ -20,6 +20,7 @@ use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
 use super::{Blocks, Crossing, Destination, Record, Session, Sink, Way};
+use crate::network::link::DropReason;
 use crate::network::{Checksums, PacketId};
 use crate::time::Instant;
 
@@ -34,6 +35,9 @@ const OPTIONS_BYTES: usize = 64;
 const TEXT_BYTES_MAX: usize = 4096;
 
 const ENHANCED_PACKET_BLOCK: u32 = 6;
+/// Section 4.7 of the draft; the type of its secrets is "TLSK".
+const DECRYPTION_SECRETS_BLOCK: u32 = 10;
+const TLS_KEY_LOG: u32 = 0x544c_534b;
 const OPTION_END: u16 = 0;
 const OPTION_COMMENT: u16 = 1;
 const OPTION_FLAGS: u16 = 2;
@@ -53,10 +57,13 @@ pub struct Writer<W: Destination> {
     failed: Option<io::ErrorKind>,
 }
 
-/// Frames of one port.
+/// Frames of one port, for the Interface Statistics Block (section 4.6 of the draft).
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
+    /// Frames that crossed it, either way, each counted once (`isb_ifrecv`).
     seen: u64,
+    /// Those of them that its queue had no room for (`isb_ifdrop`: dropped "due to lack of resources"). What was
+    /// lost behind it bears a comment alone.
     dropped: u64,
 }
 
@@ -105,8 +112,8 @@ impl<W: Destination> Writer<W> {
         if self.failed.is_some() || self.out.is_none() {
             return Ok(());
         }
-        counts.seen += 1;
-        counts.dropped += u64::from(record.dropped.is_some());
+        counts.seen += u64::from(!record.late);
+        counts.dropped += u64::from(record.dropped.is_some_and(DropReason::is_for_want_of_room));
         let timestamp = self.epoch.saturating_add(record.at.elapsed());
         let timestamp_ns = u64::try_from(timestamp.as_nanos()).unwrap_or(u64::MAX);
         let frame = append_packet(self.gathered.0.get_mut(), port, timestamp_ns, record);
@@ -115,6 +122,15 @@ impl<W: Destination> Writer<W> {
             // As it came, or as it was broken.
             Checksums::Unverified => {}
         }
+        if self.gathered.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
+    }
+
+    /// See [`Sink::secrets`]: one Decryption Secrets Block.
+    pub fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        if self.failed.is_some() || self.out.is_none() || lines.is_empty() {
+            return Ok(());
+        }
+        append_secrets(self.gathered.0.get_mut(), lines.as_bytes());
         if self.gathered.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
     }
 
@@ -188,6 +204,10 @@ impl<W: Destination> Sink for Writer<W> {
 
     fn fills_in_checksums(&self) -> bool {
         true
+    }
+
+    fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        Writer::secrets(self, lines)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -303,6 +323,21 @@ fn append_packet(buffer: &mut Vec<u8>, port: u32, timestamp_ns: u64, record: Cro
     buffer.extend_from_slice(&total);
     buffer[start + 4..start + 8].copy_from_slice(&total);
     (place, data.len())
+}
+
+/// Appends a Decryption Secrets Block with lines of a TLS key log.
+fn append_secrets(buffer: &mut Vec<u8>, lines: &[u8]) {
+    let start = buffer.len();
+    let length = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+    // The total length, between the type and the rest, is filled in below.
+    for word in [DECRYPTION_SECRETS_BLOCK, 0, TLS_KEY_LOG, length] {
+        buffer.extend_from_slice(&word.to_le_bytes());
+    }
+    buffer.extend_from_slice(lines);
+    pad(buffer, start);
+    let total = u32::try_from(buffer.len() - start + 4).unwrap_or(u32::MAX).to_le_bytes();
+    buffer.extend_from_slice(&total);
+    buffer[start + 4..start + 8].copy_from_slice(&total);
 }
 
 fn append_option(buffer: &mut Vec<u8>, code: u16, value: &[u8]) {

@@ -1,7 +1,9 @@
 //! Captures written by a thread of their own: the world hands a buffer over and goes on.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -12,6 +14,14 @@ use crate::capture::{Blocks, Destination};
 /// Buffers that may wait. When the thread cannot keep up, the world waits: a capture is complete. More of them are no
 /// help where the thread is the faster one, and what is written into them finds no place in a processor's cache.
 const WAITING_MAX: usize = 4;
+
+/// A file for secrets: nobody but its owner reads it.
+///
+/// # Errors
+/// It cannot be written.
+pub fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
 
 enum Message {
     Blocks(usize, Blocks),

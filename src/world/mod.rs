@@ -16,26 +16,33 @@ mod netstat;
 mod network;
 mod recording;
 mod schedule;
+mod secrets;
 mod timeline;
 
 pub use build::Settings;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::abi::SharedNode;
 use crate::capture::{Session, Sink};
+use crate::dns::server::DnsServer;
 use crate::event::Queue;
 use crate::guest::{Exit, Guest};
 use crate::network::link::{Direction, Outcome};
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
-use crate::node::Output;
+use crate::node::task::Handle;
+use crate::node::{LeftOpen, Output};
+use crate::protocol::tls::supplies::Supplies;
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
+use secrets::Secrets;
 use timeline::{Boot, Timeline};
 
 /// Something that happens at its time.
@@ -92,8 +99,15 @@ struct NodeSlot {
     powered: bool,
     /// How often it was started anew.
     boots: u32,
+    /// Programs that were started on it.
+    programs: u32,
     /// World ports of its interfaces.
     ports: Vec<usize>,
+}
+
+/// A task in the place of a guest.
+enum Service {
+    Dns(Handle<DnsServer>),
 }
 
 struct GuestSlot {
@@ -126,7 +140,7 @@ pub struct Outbound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     Output { guest: usize, output: Output },
-    Exited { guest: usize, exit: Exit },
+    Exited { guest: usize, exit: Exit, left_open: LeftOpen },
 }
 
 /// Totals of a run.
@@ -141,7 +155,10 @@ pub struct Totals {
 pub struct World {
     now: Instant,
     settings: Settings,
+    /// Of guests, then of services.
     nodes: Vec<NodeSlot>,
+    /// What runs on the nodes after the guests', in their order.
+    services: Vec<Service>,
     guests: Vec<GuestSlot>,
     /// Guests that are not in the background, and those of them that are not gone.
     foreground: usize,
@@ -151,6 +168,8 @@ pub struct World {
     routers: Vec<Router>,
     router_ports: Vec<Vec<usize>>,
     router_timers: Vec<Option<Instant>>,
+    /// The timeline switched them off: they hear nothing and say nothing.
+    routers_off: Vec<bool>,
     tap_ports: Vec<usize>,
     ports: Vec<Port>,
     session: Session,
@@ -166,13 +185,19 @@ pub struct World {
     /// Whether stacks fill in TCP checksums.
     checksums: bool,
     sink_error: Option<std::io::Error>,
+    /// Something was recorded since the capture was flushed.
+    unflushed: bool,
     outbound: Vec<Outbound>,
     reports: Vec<Report>,
     totals: Totals,
+    /// Turns that guests had.
+    turns: u64,
     timeline: Timeline,
     scratch: Vec<(usize, Frame)>,
     egress: Egress,
     outcomes: Vec<Outcome>,
+    supplies: Arc<Supplies>,
+    secrets: Secrets,
 }
 
 /// Rounds that what is sent at the end may go on for.
@@ -219,7 +244,7 @@ impl World {
                 }
             }
             Event::RouterTimer { router, at } => {
-                if self.router_timers[router] == Some(at) {
+                if self.router_timers[router] == Some(at) && !self.routers_off[router] {
                     self.router_timers[router] = None;
                     let mut egress = std::mem::take(&mut self.egress);
                     self.routers[router].poll(self.now, &mut egress);
@@ -274,8 +299,14 @@ impl World {
         crate::abi::lock(&self.nodes[guest].node).stdio.input_room()
     }
 
+    /// True if whoever reads the capture as it grows would not see all of it.
+    pub fn is_unflushed(&self) -> bool {
+        self.unflushed
+    }
+
     /// Records are on their way to whoever reads the capture as it grows.
     pub fn flush_sink(&mut self) {
+        self.unflushed = false;
         if let Some(sink) = &mut self.sink
             && let Err(error) = sink.flush()
         {
@@ -284,8 +315,18 @@ impl World {
         }
     }
 
+    /// The roots of the lab's own authorities in PEM, each with the file that it is to be written to.
+    pub fn exports(&self) -> impl Iterator<Item = (&Path, String)> {
+        self.supplies.root_pems().filter_map(|(plan, pem)| Some((plan.export.as_deref()?, pem)))
+    }
+
     pub fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// Turns that guests had so far, for a driver to see whether any goes on.
+    pub fn turns(&self) -> u64 {
+        self.turns
     }
 
     pub fn now(&self) -> Instant {
@@ -300,6 +341,11 @@ impl World {
     /// The capture's head: its ports are this world's.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Tells captures that are opened after this what an address outside the lab is called.
+    pub fn add_name(&mut self, address: IpAddr, name: &str) {
+        self.session.names.push((address, name.to_owned()));
     }
 
     /// For each guest, the capture's port numbers of its interfaces.

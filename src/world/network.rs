@@ -2,6 +2,7 @@
 
 use super::{Event, Outbound, Port, World};
 use crate::abi::lock;
+use crate::capture::{Record, Way};
 use crate::network::link::{DropReason, LinkParameters, Outcome, Verdict};
 use crate::network::{Egress, Frame, PacketId};
 use crate::scenario::plan::DeviceRef;
@@ -35,10 +36,8 @@ impl World {
             Verdict::Deliver(_) | Verdict::Taken => None,
             Verdict::Drop(reason) => Some(reason),
         };
-        self.record_departure(port, &frame, dropped);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+        self.record_departure(port, &frame, dropped, false);
+        self.watch_packet(port, Way::Outbound, &frame, dropped, false);
         match verdict {
             Verdict::Deliver(at) => self.arrive(peer, at, frame),
             Verdict::Drop(_) => self.totals.dropped += 1,
@@ -46,6 +45,20 @@ impl World {
         }
         if !self.outcomes.is_empty() {
             self.follow_link(port);
+        }
+    }
+
+    /// Nodes of guests, which come before those of services.
+    pub(super) fn guests_planned(&self) -> usize {
+        self.nodes.len() - self.services.len()
+    }
+
+    /// The node that a device is, if it is one.
+    pub(super) fn node_of(&self, device: DeviceRef) -> Option<usize> {
+        match device {
+            DeviceRef::Guest(guest) => Some(guest),
+            DeviceRef::Service(service) => Some(self.guests_planned() + service),
+            DeviceRef::Switch(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => None,
         }
     }
 
@@ -62,7 +75,11 @@ impl World {
                 self.deliver(port, frame, false);
                 self.crossing -= 1;
             }
-            DeviceRef::Switch(_) | DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => {
+            DeviceRef::Switch(_)
+            | DeviceRef::Guest(_)
+            | DeviceRef::Router(_)
+            | DeviceRef::Tap(_)
+            | DeviceRef::Service(_) => {
                 self.immediate.push_back((port, frame));
             }
         }
@@ -86,7 +103,8 @@ impl World {
             match outcome {
                 Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
                 Outcome::Drop { frame, reason } => {
-                    self.record_departure(port, &frame, Some(reason));
+                    self.record_departure(port, &frame, Some(reason), true);
+                    self.watch_packet(port, Way::Outbound, &frame, Some(reason), true);
                     self.totals.dropped += 1;
                 }
             }
@@ -121,28 +139,51 @@ impl World {
         let eager = !is_ideal(port) || !is_ideal(peer);
         for port in [port, peer] {
             let Port { device, index, .. } = self.ports[port];
-            if let DeviceRef::Guest(guest) = device {
-                lock(&self.nodes[guest].node).set_eager(index, eager);
+            if let Some(node) = self.node_of(device) {
+                lock(&self.nodes[node].node).set_eager(index, eager);
             }
+        }
+    }
+
+    /// Entries of the timeline may wait for the frame.
+    #[inline]
+    fn watch_packet(
+        &mut self,
+        port: usize,
+        way: Way,
+        frame: &Frame,
+        dropped: Option<DropReason>,
+        late: bool,
+    ) {
+        if self.awaits_packets() {
+            self.saw_packet(&Record {
+                at: self.now,
+                port: port as u32,
+                way,
+                frame: frame.clone(),
+                dropped,
+                late,
+            });
         }
     }
 
     /// A frame reaches `port` and goes into its device; `scheduled` if an event brought it, rather than its link at once.
     pub(super) fn deliver(&mut self, port: usize, frame: Frame, scheduled: bool) {
         self.record_arrival(port, &frame, scheduled);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+        self.watch_packet(port, Way::Inbound, &frame, None, false);
         let index = self.ports[port].index;
         match self.ports[port].device {
-            DeviceRef::Guest(node) if !self.nodes[node].powered => {}
-            DeviceRef::Guest(node) => {
-                let woken = {
+            device @ (DeviceRef::Guest(_) | DeviceRef::Service(_)) => {
+                let Some(node) = self.node_of(device).filter(|&node| self.nodes[node].powered) else {
+                    return;
+                };
+                let (woken, secrets) = {
                     let mut node = lock(&self.nodes[node].node);
                     node.ingest(self.now, index, frame);
                     node.take_egress(&mut self.scratch);
-                    node.take_woken()
+                    (node.take_woken(), node.take_secrets())
                 };
+                self.record_secrets(secrets);
                 if !self.scratch.is_empty() {
                     self.send_from_node(node);
                 }
@@ -159,6 +200,7 @@ impl World {
                 }
                 self.egress = egress;
             }
+            DeviceRef::Router(router) if self.routers_off[router] => {}
             DeviceRef::Router(router) => {
                 let mut egress = std::mem::take(&mut self.egress);
                 self.routers[router].ingest(self.now, index, frame, &mut egress);
@@ -211,12 +253,13 @@ impl World {
                 continue;
             }
             let now = self.now;
-            let (more, woken, at, drained) = {
+            let (more, woken, at, drained, secrets) = {
                 let mut node = lock(&self.nodes[node].node);
                 let more = node.poll(now);
                 node.take_egress(&mut self.scratch);
-                (more, node.take_woken(), node.poll_at(), node.is_drained())
+                (more, node.take_woken(), node.poll_at(), node.is_drained(), node.take_secrets())
             };
+            self.record_secrets(secrets);
             if !self.scratch.is_empty() {
                 self.send_from_node(node);
             }

@@ -32,10 +32,16 @@ impl World {
 
     /// A frame leaves by `port`, or its link drops it.
     #[inline]
-    pub(super) fn record_departure(&mut self, port: usize, frame: &Frame, dropped: Option<DropReason>) {
+    pub(super) fn record_departure(
+        &mut self,
+        port: usize,
+        frame: &Frame,
+        dropped: Option<DropReason>,
+        late: bool,
+    ) {
         if self.sink.is_some() && self.is_captured(port) && (dropped.is_some() || self.departure_tells(port))
         {
-            self.record(port, Way::Outbound, frame, dropped);
+            self.record(port, Way::Outbound, frame, dropped, late);
         }
     }
 
@@ -43,13 +49,14 @@ impl World {
     #[inline]
     pub(super) fn record_arrival(&mut self, port: usize, frame: &Frame, scheduled: bool) {
         if self.sink.is_some() && self.is_captured(port) && (scheduled || self.arrival_tells(port)) {
-            self.record(port, Way::Inbound, frame, None);
+            self.record(port, Way::Inbound, frame, None, false);
         }
     }
 
-    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
+    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>, late: bool) {
         let Some(sink) = &mut self.sink else { return };
-        let crossing = Crossing { at: self.now, port: port as u32, way, frame, dropped };
+        let crossing = Crossing { at: self.now, port: port as u32, way, frame, dropped, late };
+        self.unflushed = true;
         if let Err(error) = sink.crossing(crossing) {
             // Told once, when the capture is closed; the lab goes on.
             self.sink_error.get_or_insert(error);
@@ -86,7 +93,7 @@ impl World {
     fn is_switch(&self, port: usize) -> bool {
         match self.ports[port].device {
             DeviceRef::Switch(_) => true,
-            DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => false,
+            DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) | DeviceRef::Service(_) => false,
         }
     }
 

@@ -27,7 +27,8 @@ impl GuestState {
 
 impl World {
     pub(super) fn make_ready(&mut self, guest: usize) {
-        let slot = &mut self.guests[guest];
+        // A service has its turn when its node is polled.
+        let Some(slot) = self.guests.get_mut(guest) else { return };
         if slot.state != GuestState::Running || slot.guest.is_none() {
             return;
         }
@@ -59,6 +60,7 @@ impl World {
             let Some(running) = &mut slot.guest else { continue };
             lock(&self.nodes[guest].node).now = now;
             let step = running.run();
+            self.turns += 1;
             let quantum_fuel = running.quantum_fuel();
             let deadline = self.look_after(guest);
             match step {
@@ -154,15 +156,16 @@ impl World {
         }
     }
 
-    /// Tells the end of a guest.
+    /// Tells the end of a guest, whose store is dropped already.
     pub(super) fn gone(&mut self, guest: usize, exit: Exit) {
-        self.reports.push(Report::Exited { guest, exit });
+        let left_open = lock(&self.nodes[guest].node).left_open;
+        self.reports.push(Report::Exited { guest, exit, left_open });
         self.saw_exit(guest);
     }
 
     /// Its stack has nothing left to do: if the guest has ended, it is gone.
     pub(super) fn drained(&mut self, guest: usize) {
-        let slot = &mut self.guests[guest];
+        let Some(slot) = self.guests.get_mut(guest) else { return };
         if slot.state == GuestState::Lingering {
             slot.state = GuestState::Gone;
             self.at_work -= usize::from(!slot.background);

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::node::SocketKind;
 use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOption, Stream};
 use crate::node::slab::Id;
-use crate::node::stack::{Flow, Interest, Readiness, Stack, Udp};
+use crate::node::stack::{Flow, Stack, Udp};
+use crate::node::{Interest, Readiness, Waiter};
 
 pub struct UdpControl {
     udp: Id<Udp>,
@@ -59,28 +60,32 @@ impl Control for UdpControl {
 }
 
 impl Endpoint for UdpControl {
-    fn readiness(&self, stack: &Stack) -> Readiness {
-        stack.udp_readiness(self.udp)
+    fn readiness(&self, cx: &Context) -> Readiness {
+        cx.stack.udp_readiness(self.udp)
     }
 
-    fn watch(&mut self, stack: &mut Stack, interest: Interest) {
-        stack.udp_watch(self.udp, interest);
+    fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+        (interest.read && self.role != Role::Listening).then_some(Error::Invalid)
+    }
+
+    fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
+        cx.stack.udp_watch(self.udp, interest, waiter);
     }
 
     fn close(&mut self, cx: &mut Context) {
         cx.stack.udp_release(self.udp);
     }
 
-    fn local_address(&self, _: &Stack) -> Result<String> {
+    fn local_address(&self, _: &Context) -> Result<String> {
         Ok(self.local.to_string())
     }
 
-    fn peer_address(&self, _: &Stack) -> Result<String> {
+    fn peer_address(&self, _: &Context) -> Result<String> {
         Err(Error::NotConnected)
     }
 
-    fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64> {
-        get(stack, self.udp, option)
+    fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
+        get(cx.stack, self.udp, option)
     }
 
     fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
@@ -132,7 +137,7 @@ impl UdpConnection {
         }
         self.stream_taken = true;
         cx.stack.flow_hold(self.flow);
-        Ok(Box::new(UdpStream { flow: self.flow, udp: self.udp }))
+        Ok(Box::new(UdpStream { flow: self.flow, udp: self.udp, write_shut: false }))
     }
 }
 
@@ -149,6 +154,8 @@ impl Connection for UdpConnection {
 pub struct UdpStream {
     flow: Id<Flow>,
     udp: Id<Udp>,
+    /// The guest said that it writes no more.
+    write_shut: bool,
 }
 
 impl Stream for UdpStream {
@@ -158,11 +165,16 @@ impl Stream for UdpStream {
     }
 
     fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize> {
+        if self.write_shut {
+            return Err(Error::Pipe);
+        }
         cx.stack.flow_write(self.flow, bytes)?;
         Ok(bytes.len())
     }
 
-    fn shutdown(&mut self, cx: &mut Context, read: bool, _write: bool) -> Result<()> {
+    /// The peer hears nothing of it: a datagram has no end to send.
+    fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()> {
+        self.write_shut |= write;
         if read {
             cx.stack.flow_shutdown(self.flow);
         }
@@ -172,33 +184,38 @@ impl Stream for UdpStream {
 
 /// A flow and its stream differ only in what waiting means.
 macro_rules! endpoint {
-    ($type:ty, |$endpoint:ident, $stack:ident| $readiness:expr) => {
+    ($type:ty, stream: $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
         impl Endpoint for $type {
-            fn readiness(&self, $stack: &Stack) -> Readiness {
-                let $endpoint = self;
+            fn readiness(&self, cx: &Context) -> Readiness {
+                let ($endpoint, $stack) = (self, &*cx.stack);
                 $readiness
             }
 
-            fn watch(&mut self, stack: &mut Stack, interest: Interest) {
-                stack.flow_watch(self.flow, interest);
+            fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+                // Nothing is written to a connection.
+                (!$stream && interest.write).then_some(Error::Invalid)
+            }
+
+            fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
+                cx.stack.flow_watch(self.flow, interest, waiter);
             }
 
             fn close(&mut self, cx: &mut Context) {
                 cx.stack.flow_release(self.flow);
             }
 
-            fn local_address(&self, stack: &Stack) -> Result<String> {
-                let addresses = stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
+            fn local_address(&self, cx: &Context) -> Result<String> {
+                let addresses = cx.stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
                 Ok(addresses.0.to_string())
             }
 
-            fn peer_address(&self, stack: &Stack) -> Result<String> {
-                let addresses = stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
+            fn peer_address(&self, cx: &Context) -> Result<String> {
+                let addresses = cx.stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
                 Ok(addresses.1.to_string())
             }
 
-            fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64> {
-                get(stack, self.udp, option)
+            fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
+                get(cx.stack, self.udp, option)
             }
 
             fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
@@ -213,9 +230,9 @@ macro_rules! endpoint {
 }
 
 // `stream_accept` answers at once, whether with the stream or with an error.
-endpoint!(UdpConnection, |connection, stack| Readiness {
+endpoint!(UdpConnection, stream: false, |connection, stack| Readiness {
     read: true,
     hangup: stack.flow_readiness(connection.flow).hangup,
     ..Default::default()
 });
-endpoint!(UdpStream, |stream, stack| stack.flow_readiness(stream.flow));
+endpoint!(UdpStream, stream: true, |stream, stack| stack.flow_readiness(stream.flow));

@@ -1,17 +1,21 @@
 //! A scenario resolved: every name looked up, every default filled in, nothing left to go wrong
 //! but the machine. Plans are plain data; the world is built from one.
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::expectation::Expectation;
+use crate::dns::zone::Zones;
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
-use crate::protocol::ProtocolKind;
+use crate::protocol::ip::Family;
 use crate::protocol::policy::Policy;
+use crate::protocol::tls::plan::{AuthorityPlan, CertificatePlan, RootPlan, TlsPlan};
+use crate::protocol::{Grant, LayerKind};
 
 mod timeline;
 
@@ -32,14 +36,50 @@ pub struct Plan {
     pub duration: Option<Duration>,
     /// Wall-clock time of virtual instant 0, since the Unix epoch (`sim` alone; `live` takes the clock).
     pub epoch: Duration,
+    /// Whether captures have the secrets of TLS connections in them; `None`: in virtual time alone.
+    pub log_secrets: Option<bool>,
+    pub authorities: Vec<AuthorityPlan>,
     pub guests: Vec<GuestPlan>,
     pub switches: Vec<SwitchPlan>,
     pub routers: Vec<RouterPlan>,
     pub taps: Vec<TapPlan>,
+    pub services: Vec<ServicePlan>,
     pub links: Vec<LinkPlan>,
     /// What happens while it runs, in file order.
     pub timeline: Vec<EntryPlan>,
     pub expectations: Vec<Expectation>,
+}
+
+impl Plan {
+    /// What `tls` protocol objects are set to, wherever in a stack they stand.
+    fn tls(&self) -> impl Iterator<Item = &TlsPlan> {
+        let grants = self.guests.iter().flat_map(|guest| &guest.protocols).map(|protocol| &protocol.grant);
+        grants.flat_map(Grant::layers).filter_map(|layer| match layer {
+            LayerKind::Tls(tls) => Some(tls),
+            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Socks5(_) => None,
+        })
+    }
+
+    /// PEM files, one that is named twice twice.
+    pub fn certificate_files(&self) -> impl Iterator<Item = &Path> {
+        self.tls().flat_map(|tls| {
+            let certificates = tls.certificates.iter().flat_map(|certificate| match certificate {
+                CertificatePlan::Files { chain, key } => vec![chain.as_path(), key.as_path()],
+                CertificatePlan::Issued { .. } => vec![],
+            });
+            let roots = tls.roots.iter().chain(&tls.client_roots).filter_map(|root| match root {
+                RootPlan::File(path) => Some(path.as_path()),
+                RootPlan::Authority(_) | RootPlan::System | RootPlan::SystemIfLive => None,
+            });
+            certificates.chain(roots)
+        })
+    }
+
+    /// Whether some protocol object trusts what the machine trusts.
+    pub fn needs_system_roots(&self) -> bool {
+        let system = |root: &RootPlan| matches!(root, RootPlan::System | RootPlan::SystemIfLive);
+        self.tls().any(|tls| tls.roots.iter().chain(&tls.client_roots).any(system))
+    }
 }
 
 /// The switch of a lab that names no network at all.
@@ -58,8 +98,12 @@ pub const DEFAULT_BACKLOG: usize = 128;
 /// The protocol objects of a guest whose scenario names none: `ipv4` and `ipv6`, both without policy
 /// and whatever addresses it has, so that its descriptors do not depend on those.
 pub fn default_protocols() -> Vec<ProtocolPlan> {
-    let protocol = |name: &str, kind| ProtocolPlan { name: name.to_owned(), kind, policy: Policy::default() };
-    vec![protocol("ipv4", ProtocolKind::Ipv4), protocol("ipv6", ProtocolKind::Ipv6)]
+    [Family::V4, Family::V6]
+        .map(|family| {
+            let grant = Grant::ip(family, Policy::default());
+            ProtocolPlan { name: grant.kind().to_owned(), grant, private: false }
+        })
+        .into()
 }
 
 /// SHA-256 in lower-case hexadecimal.
@@ -77,13 +121,14 @@ pub enum DeviceRef {
     Switch(usize),
     Router(usize),
     Tap(usize),
+    Service(usize),
 }
 
 /// One end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortRef {
     pub device: DeviceRef,
-    /// Guests and routers: index of the interface. Switches: the switch's own ports, counted from 0 in
+    /// Guests, routers and services: index of the interface. Switches: the switch's own ports, counted from 0 in
     /// the order of [`Plan::links`]. TAPs: 0.
     pub index: usize,
     /// As captures and reports name it: `client` (its `eth0`), `client.eth1`, `r1.lan`, `lan.0`, `tap0`.
@@ -126,11 +171,28 @@ pub struct TapPlan {
     pub netns: Option<String>,
 }
 
+/// A node that runs a program of guestnet's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServicePlan {
+    pub name: String,
+    pub interfaces: Vec<InterfaceConfig>,
+    pub routes: Vec<Route>,
+    pub kind: ServiceKind,
+}
+
+/// What a service does, and with what.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServiceKind {
+    Dns(Zones),
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct GuestPlan {
     pub name: String,
     /// A `.wasm` or `.wat` file.
     pub module: PathBuf,
+    /// Where the scenario names it, in bytes of its text; empty for a guest made in code.
+    pub module_at: Range<usize>,
     /// Arguments after the program's name.
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,
@@ -191,6 +253,7 @@ pub struct ListenerPlan {
 pub struct ProtocolPlan {
     /// As `NETWORKING_FDS` and `fd_prestat_dir_name` tell it; the kind's name unless the scenario names it.
     pub name: String,
-    pub kind: ProtocolKind,
-    pub policy: Policy,
+    pub grant: Grant,
+    /// Listeners are opened from it; the guest itself gets no descriptor.
+    pub private: bool,
 }

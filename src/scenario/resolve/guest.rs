@@ -6,15 +6,20 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use smoltcp::config::IFACE_MAX_ROUTE_COUNT;
+use toml::Spanned;
 
 use super::super::address::address_of;
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
-use super::super::spec::{GuestSpec, ListenerSpec, ProtocolSpec};
+use super::super::spec::{AuthoritySpec, GuestSpec, ListenerSpec};
 use super::expand::Node;
+use super::protocol;
+use super::tls::Scope;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
-use crate::protocol::ProtocolKind;
+use crate::protocol::Grant;
+use crate::protocol::ip::Family;
+use crate::protocol::policy::Policy;
 
 /// What a guest's plan is made of.
 pub(super) struct Parts<'a> {
@@ -23,6 +28,8 @@ pub(super) struct Parts<'a> {
     pub interfaces: Vec<InterfaceConfig>,
     /// For a guest that names no routes.
     pub default_routes: Vec<Route>,
+    /// The lab's own.
+    pub authorities: &'a [AuthoritySpec],
     /// Folder that paths are relative to.
     pub folder: &'a Path,
     pub mistakes: &'a Mistakes,
@@ -30,29 +37,28 @@ pub(super) struct Parts<'a> {
 
 pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
     let Parts { node, spec, mistakes, folder, .. } = parts;
-    let routes = if node.routing.given {
-        routes(node, &parts.interfaces, mistakes)
-    } else {
-        parts.default_routes.clone()
+    let routes = host_routes(node, &parts.interfaces, parts.default_routes.clone(), mistakes);
+    let scope = Scope {
+        authorities: parts.authorities,
+        guest: &node.name,
+        interfaces: &parts.interfaces,
+        folder,
+        mistakes,
     };
-    if let Some(first_too_many) = node.routing.routes.get(IFACE_MAX_ROUTE_COUNT) {
-        let message = format!("{} has more than {IFACE_MAX_ROUTE_COUNT} routes", node.what);
-        mistakes.add(
-            first_too_many.span(),
-            message,
-            "let a router do the routing, and keep a default route to it",
-        );
-    }
-    let protocols = protocols(spec);
-    let listeners = listeners(&parts);
+    let protocols = protocol::protocols(node, spec, scope, mistakes);
+    let listeners = listeners(&parts, &protocols);
     let index = node.replica.map(|replica| replica.to_string());
     let expand = |text: &String| match &index {
         Some(index) => text.replace("{index}", index),
         None => text.clone(),
     };
+    let descriptors_max =
+        spec.descriptors_max.as_ref().map_or(plan::DEFAULT_DESCRIPTORS, |written| *written.get_ref());
+    check_descriptors(&parts, descriptors_max, listeners.len() + protocols.len());
     GuestPlan {
         name: node.name.clone(),
         module: spec.module.as_ref().map(|module| folder.join(module.get_ref())).unwrap_or_default(),
+        module_at: spec.module.as_ref().map(Spanned::span).unwrap_or_default(),
         args: spec.args.iter().map(expand).collect(),
         env: spec.env.iter().map(|(name, value)| (name.clone(), expand(value))).collect(),
         stdin: match spec.stdin.as_ref().map(|stdin| stdin.get_ref()) {
@@ -75,11 +81,51 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         memory_bytes_max: spec.memory_bytes_max.unwrap_or(plan::DEFAULT_MEMORY_BYTES),
         cpu_hz: spec.cpu_hz.unwrap_or(plan::DEFAULT_CPU_HZ),
         fuel_max: spec.fuel_max,
-        descriptors_max: spec.descriptors_max.unwrap_or(plan::DEFAULT_DESCRIPTORS),
+        descriptors_max,
         linger: spec.linger.unwrap_or(plan::DEFAULT_LINGER),
         start: spec.start.unwrap_or_default(),
         background: spec.background,
     }
+}
+
+/// The routes of a guest or a service: those it names, or else `default_routes`.
+pub(super) fn host_routes(
+    node: &Node<'_>,
+    interfaces: &[InterfaceConfig],
+    default_routes: Vec<Route>,
+    mistakes: &Mistakes,
+) -> Vec<Route> {
+    if let Some(first_too_many) = node.routing.routes.get(IFACE_MAX_ROUTE_COUNT) {
+        let message = format!("{} has more than {IFACE_MAX_ROUTE_COUNT} routes", node.what);
+        mistakes.add(
+            first_too_many.span(),
+            message,
+            "let a router do the routing, and keep a default route to it",
+        );
+    }
+    if node.routing.given { routes(node, interfaces, mistakes) } else { default_routes }
+}
+
+/// The standard streams and all that is handed over have descriptors before the guest opens any.
+fn check_descriptors(parts: &Parts<'_>, descriptors_max: usize, network_objects: usize) {
+    const STANDARD_STREAMS: usize = 3;
+    let Parts { node, spec, mistakes, .. } = parts;
+    let directories = spec.directories.len();
+    let least = STANDARD_STREAMS + directories + network_objects;
+    if descriptors_max >= least {
+        return;
+    }
+    let at = spec.descriptors_max.as_ref().map_or(spec.name.span(), Spanned::span);
+    let message = format!(
+        "descriptors: {descriptors_max} are too few for what is handed over to {}: {STANDARD_STREAMS} standard \
+         streams, directories: {directories}, listeners and protocols: {network_objects}",
+        node.what
+    );
+    mistakes.add(
+        at,
+        message,
+        format!("{least} or more, and one for each connection and stream that it opens"),
+    );
 }
 
 /// The routes that a guest or router names, each checked.
@@ -126,23 +172,7 @@ fn addresses_for(other: IpAddr, interfaces: &[InterfaceConfig]) -> Vec<String> {
     same.map(|cidr| cidr.to_string()).collect()
 }
 
-/// Both, with no policy, unless the scenario names some: a guest's descriptors shall not depend on
-/// which addresses it happens to have.
-fn protocols(spec: &GuestSpec) -> Vec<ProtocolPlan> {
-    if spec.protocols.is_empty() {
-        return plan::default_protocols();
-    }
-    let known = spec.protocols.iter().filter_map(|protocol| Some((protocol, protocol.kind?)));
-    known
-        .map(|(protocol, kind)| ProtocolPlan {
-            name: protocol.name.get_ref().clone(),
-            kind,
-            policy: protocol.policy.clone(),
-        })
-        .collect()
-}
-
-fn listeners(parts: &Parts<'_>) -> Vec<ListenerPlan> {
+fn listeners(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ListenerPlan> {
     let Parts { spec, mistakes, .. } = parts;
     let mut names: BTreeSet<&str> =
         spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str()).collect();
@@ -164,10 +194,10 @@ fn listeners(parts: &Parts<'_>) -> Vec<ListenerPlan> {
             mistakes.add(listener.bind.span(), message, "one listener takes an address, port and kind");
         }
         check_own_address(parts, listener);
-        if let Some(protocol) = protocol_of(parts, listener) {
+        if let Some(protocol) = protocol_of(parts, listener, protocols) {
             listeners.push(ListenerPlan {
                 name: name.clone(),
-                protocol,
+                protocol: protocol.name.clone(),
                 bind: bind.to_string(),
                 kind: listener.kind,
                 backlog: listener.backlog.unwrap_or(plan::DEFAULT_BACKLOG),
@@ -194,73 +224,62 @@ fn check_own_address(parts: &Parts<'_>, listener: &ListenerSpec) {
     parts.mistakes.add(listener.bind.span(), message, help);
 }
 
-/// Name of the protocol object that a listener is opened from: the one it names, or the guest's
-/// first of its address's family.
-fn protocol_of(parts: &Parts<'_>, listener: &ListenerSpec) -> Option<String> {
+/// The protocol object that a listener is opened from: the one it names, or the guest's first that takes its
+/// address.
+fn protocol_of<'a>(
+    parts: &Parts<'_>,
+    listener: &ListenerSpec,
+    protocols: &'a [ProtocolPlan],
+) -> Option<&'a ProtocolPlan> {
     let Parts { node, spec, mistakes, .. } = parts;
     let bind = *listener.bind.get_ref();
-    let family = if bind.is_ipv4() { ProtocolKind::Ipv4 } else { ProtocolKind::Ipv6 };
+    let family = Family::of(bind.ip());
+    let takes = |protocol: &ProtocolPlan| protocol.grant.base().family() == Some(family);
+    let kind = Grant::ip(family, Policy::default()).kind();
     let Some(wanted) = &listener.protocol else {
-        if spec.protocols.is_empty() {
-            return Some(kind_name(family).to_owned());
-        }
-        let fits = |protocol: &&ProtocolSpec| protocol.kind == Some(family);
-        let Some(protocol) = spec.protocols.iter().find(fits) else {
-            let message =
-                format!("{} has no {} protocol to listen on {bind} with", node.what, kind_name(family));
-            let help = format!("add [guest.{}.protocol.{}]", spec.name.get_ref(), kind_name(family));
+        let first = protocols.iter().find(|protocol| protocol.grant.kind() == kind && takes(protocol));
+        if let Some(protocol) = first {
+            check_policy(protocol, listener, mistakes);
+        } else if protocols.len() >= spec.protocols.len() {
+            let message = format!("{} has no {kind} protocol to listen on {bind} with", node.what);
+            let help = format!("add [guest.{}.protocol.{kind}]", spec.name.get_ref());
             mistakes.add(listener.bind.span(), message, help);
-            return None;
-        };
-        check_policy(protocol, listener, mistakes);
-        return Some(protocol.name.get_ref().clone());
+        }
+        return first;
     };
-    let defaults = plan::default_protocols();
     let name = wanted.get_ref();
-    let written = spec.protocols.iter().find(|protocol| protocol.name.get_ref() == name);
-    let default = defaults.iter().find(|protocol| spec.protocols.is_empty() && protocol.name == *name);
-    let kind = match (written, default) {
-        (Some(protocol), _) => protocol.kind,
-        (None, Some(protocol)) => Some(protocol.kind),
-        (None, None) => {
-            let written = spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str());
+    let Some(protocol) = protocols.iter().find(|protocol| protocol.name == *name) else {
+        // One with a mistake of its own is there all the same.
+        if !spec.protocols.iter().any(|protocol| protocol.name.get_ref() == name) {
             let names: Vec<&str> = match spec.protocols.is_empty() {
-                true => defaults.iter().map(|protocol| protocol.name.as_str()).collect(),
-                false => written.collect(),
+                true => protocols.iter().map(|protocol| protocol.name.as_str()).collect(),
+                false => spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str()).collect(),
             };
             let meant = mistakes.did_you_mean(name, names.iter().copied());
             let help =
                 format!("{meant}{}it has {}", if meant.is_empty() { "" } else { " " }, names.join(", "));
             let message = format!("protocol: {} has no protocol {}", node.what, quote(name));
             mistakes.add(wanted.span(), message, help);
-            return None;
         }
+        return None;
     };
-    if kind.is_some_and(|kind| kind != family) {
+    if !takes(protocol) {
         let message = format!("bind: {bind} is of another family than protocol `{name}`");
-        let help = format!("name a protocol of kind {}, or leave `protocol` out", kind_name(family));
+        let help = format!("name a protocol of kind {kind}, or leave `protocol` out");
         mistakes.add(listener.bind.span(), message, help);
         return None;
     }
-    if let Some(protocol) = written {
-        check_policy(protocol, listener, mistakes);
-    }
-    Some(name.clone())
+    check_policy(protocol, listener, mistakes);
+    Some(protocol)
 }
 
 /// Port 0 is chosen later, out of what the policy allows.
-fn check_policy(protocol: &ProtocolSpec, listener: &ListenerSpec, mistakes: &Mistakes) {
+fn check_policy(protocol: &ProtocolPlan, listener: &ListenerSpec, mistakes: &Mistakes) {
     let bind = *listener.bind.get_ref();
-    if bind.port() != 0 && !protocol.policy.may_bind(bind.ip(), bind.port()) {
-        let name = protocol.name.get_ref();
+    let Some(policy) = protocol.grant.base().policy() else { return };
+    if bind.port() != 0 && !policy.may_bind(bind.ip(), bind.port()) {
+        let name = &protocol.name;
         let message = format!("bind: the policy of protocol `{name}` does not allow {bind}");
         mistakes.add(listener.bind.span(), message, format!("add it to the `bind` of protocol `{name}`"));
-    }
-}
-
-fn kind_name(kind: ProtocolKind) -> &'static str {
-    match kind {
-        ProtocolKind::Ipv4 => "ipv4",
-        ProtocolKind::Ipv6 => "ipv6",
     }
 }

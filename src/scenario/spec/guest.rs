@@ -14,10 +14,9 @@ use super::super::plan::{DirectoryPlan, StdinPlan};
 use super::super::read::{Named, Reader, article, boolean, c_string, check_name, integer, string};
 use super::super::units;
 use super::interface::{SHORT_FORM, interface, interfaces, routing};
+use super::protocol::{ProtocolSpec, protocols};
 use super::{InterfaceSpec, RoutingSpec, missing};
 use crate::node::SocketKind;
-use crate::protocol::ProtocolKind;
-use crate::protocol::policy::{Policy, Rule};
 
 /// Guests in a lab, replicas counted: each costs the machine about four memory mappings, of which it
 /// gives a process some 65,000 by default, so the machine's own limit comes first.
@@ -44,7 +43,7 @@ pub(in super::super) struct GuestSpec {
     pub memory_bytes_max: Option<u64>,
     pub cpu_hz: Option<u64>,
     pub fuel_max: Option<u64>,
-    pub descriptors_max: Option<usize>,
+    pub descriptors_max: Option<Spanned<usize>>,
     pub linger: Option<Duration>,
     pub start: Option<Duration>,
     pub background: bool,
@@ -56,13 +55,6 @@ pub(in super::super) struct ListenerSpec {
     pub bind: Spanned<SocketAddr>,
     pub kind: SocketKind,
     pub backlog: Option<usize>,
-}
-
-pub(in super::super) struct ProtocolSpec {
-    pub name: Spanned<String>,
-    /// `None` if it was a mistake.
-    pub kind: Option<ProtocolKind>,
-    pub policy: Policy,
 }
 
 pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> GuestSpec {
@@ -80,14 +72,14 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         env: environment(&mut reader),
         stdin: stdin(&mut reader),
         directories: directories(&mut reader),
-        interfaces: guest_interfaces(&mut reader, &name, &what),
+        interfaces: own_interfaces(&mut reader, &name, &what, "guest"),
         routing: routing(&mut reader),
         listeners: listeners(&mut reader, &what),
         protocols: protocols(&mut reader, &what),
         memory_bytes_max: reader.get("memory", memory).map(Spanned::into_inner),
         cpu_hz: reader.get("cpu", units::frequency).map(Spanned::into_inner),
         fuel_max: reader.get("fuel", integer(1..=u64::MAX)).map(Spanned::into_inner),
-        descriptors_max: reader.get("descriptors", count(1 << 20)).map(Spanned::into_inner),
+        descriptors_max: reader.get("descriptors", count(1 << 20)),
         linger: reader.get("linger", units::duration).map(Spanned::into_inner),
         start: reader.get("start", units::duration).map(Spanned::into_inner),
         background: reader.get("background", boolean).is_some_and(Spanned::into_inner),
@@ -226,15 +218,20 @@ fn directories(reader: &mut Reader<'_>) -> Vec<Spanned<DirectoryPlan>> {
     directories
 }
 
-/// `eth0` by the keys of the guest's own table, and the tables `interface.NAME`. A guest without
+/// `eth0` by the keys of the guest's (or service's) own table `[kind.NAME]`, and the tables `interface.NAME`. One without
 /// either has an `eth0` all the same.
-fn guest_interfaces(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> Vec<InterfaceSpec> {
+pub(super) fn own_interfaces(
+    reader: &mut Reader<'_>,
+    name: &Spanned<String>,
+    what: &str,
+    kind: &str,
+) -> Vec<InterfaceSpec> {
     let short = SHORT_FORM.iter().any(|key| reader.has(key));
     let eth0 = interface(reader, Spanned::new(name.span(), "eth0".to_owned()));
     let tables = interfaces(reader, what);
     if short && let Some(twice) = tables.iter().find(|spec| spec.name.get_ref() == "eth0") {
         let help =
-            format!("the keys {} in [guest.{}] itself describe eth0", SHORT_FORM.join(", "), name.get_ref());
+            format!("the keys {} in [{kind}.{}] itself describe eth0", SHORT_FORM.join(", "), name.get_ref());
         reader.mistakes.add(twice.name.span(), format!("{what} describes its eth0 twice"), help);
     }
     let eth0 = (short || tables.is_empty()).then_some(eth0);
@@ -286,61 +283,5 @@ fn socket_kind(value: &DeValue<'_>) -> Result<SocketKind, Problem> {
         other => {
             Err(Problem::new(format!("{} is no kind of socket", quote(other)), "\"stream\" or \"datagram\""))
         }
-    }
-}
-
-fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
-    let mistakes = reader.mistakes;
-    let tables = reader.named("protocol");
-    tables.into_iter().map(|named| protocol(named, what, mistakes)).collect()
-}
-
-fn protocol(Named { name, table }: Named<'_>, what: &str, mistakes: &Mistakes) -> ProtocolSpec {
-    let mut reader = Reader::new(table, format!("protocol `{}` of {what}", name.get_ref()), mistakes);
-    let given = reader.has("kind");
-    let kind = reader.get("kind", protocol_kind).map(Spanned::into_inner);
-    let bind = reader.list("bind", address::rule);
-    let connect = reader.list("connect", address::rule);
-    reader.finish();
-    let kind = kind.or_else(|| if given { None } else { kind_named(name.get_ref()) });
-    if kind.is_none() && !given {
-        let message = format!("protocol `{}` of {what} is of no known kind", name.get_ref());
-        mistakes.add(name.span(), message, "add `kind = \"ipv4\"` or `kind = \"ipv6\"`");
-    }
-    if let Some(kind) = kind {
-        bind.iter().chain(&connect).flatten().for_each(|rule| check_family(kind, rule, mistakes));
-    }
-    let rules = |list: Option<Vec<Spanned<Rule>>>| {
-        list.map(|list| list.into_iter().map(Spanned::into_inner).collect())
-    };
-    ProtocolSpec { name, kind, policy: Policy { bind: rules(bind), connect: rules(connect) } }
-}
-
-/// A rule for the other family would never let anything through: surely not what was meant.
-fn check_family(kind: ProtocolKind, rule: &Spanned<Rule>, mistakes: &Mistakes) {
-    let Some(prefix) = rule.get_ref().prefix else { return };
-    let address = address::address_of(prefix);
-    let (fits, kind) = match kind {
-        ProtocolKind::Ipv4 => (address.is_ipv4(), "ipv4"),
-        ProtocolKind::Ipv6 => (address.is_ipv6(), "ipv6"),
-    };
-    if !fits {
-        let message = format!("{prefix} is of another family than the protocol, {kind}");
-        mistakes.add(rule.span(), message, "give it to the other protocol, or write `*` for any address");
-    }
-}
-
-fn protocol_kind(value: &DeValue<'_>) -> Result<ProtocolKind, Problem> {
-    let text = string(value)?;
-    kind_named(&text).ok_or_else(|| {
-        Problem::new(format!("{} is no kind of protocol", quote(&text)), "\"ipv4\" or \"ipv6\"")
-    })
-}
-
-fn kind_named(name: &str) -> Option<ProtocolKind> {
-    match name {
-        "ipv4" => Some(ProtocolKind::Ipv4),
-        "ipv6" => Some(ProtocolKind::Ipv6),
-        _ => None,
     }
 }

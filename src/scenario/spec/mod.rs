@@ -6,6 +6,9 @@
 //! interface.rs   what guests and routers share: interfaces, routes
 //! link.rs        the knobs of a link (loss.rs, queue.rs)
 //! guest.rs       guests
+//! protocol.rs    their protocol objects
+//! service.rs     nodes with a program of guestnet's own
+//! tls.rs         [ca.NAME], and the keys of TLS
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -19,7 +22,7 @@ use toml::de::DeTable;
 
 use super::address;
 use super::mistake::Mistakes;
-use super::read::{Named, Reader, integer, string};
+use super::read::{Named, Reader, boolean, integer, string};
 use super::units;
 
 mod expect;
@@ -27,27 +30,36 @@ mod guest;
 mod interface;
 mod link;
 mod loss;
+mod protocol;
 mod queue;
+mod service;
 mod timeline;
+mod tls;
 
-pub(super) use expect::{ExpectSpec, Rule, Subject};
-pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
+pub(super) use expect::{CompareSpec, ExpectSpec, Rule, Subject, Where};
+pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{interfaces, routing};
 use link::directions;
 pub(super) use link::{Directions, knobs_over};
+pub(super) use protocol::{KindSpec, ProtocolSpec};
+pub(super) use service::{DnsSpec, ServiceKindSpec, ServiceSpec};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
+pub(super) use tls::{AuthoritySpec, CertificateSpec, RootSpec, TlsSpec};
 
 pub(super) struct Spec {
     pub name: Option<String>,
     pub seed: Option<u64>,
     pub duration: Option<Duration>,
     pub epoch: Option<Duration>,
+    pub secrets: Option<bool>,
     /// All in file order.
+    pub authorities: Vec<AuthoritySpec>,
     pub guests: Vec<GuestSpec>,
     pub switches: Vec<SwitchSpec>,
     pub routers: Vec<RouterSpec>,
     pub taps: Vec<TapSpec>,
+    pub services: Vec<ServiceSpec>,
     pub links: Vec<LinkSpec>,
     pub timeline: Vec<EntrySpec>,
     pub expectations: Vec<ExpectSpec>,
@@ -88,7 +100,8 @@ impl Spec {
     pub fn directions_mut(&mut self) -> impl Iterator<Item = &mut Directions> {
         let guests = self.guests.iter_mut().flat_map(|guest| &mut guest.interfaces);
         let routers = self.routers.iter_mut().flat_map(|router| &mut router.interfaces);
-        let interfaces = guests.chain(routers).map(|interface| &mut interface.directions);
+        let services = self.services.iter_mut().flat_map(|service| &mut service.interfaces);
+        let interfaces = guests.chain(routers).chain(services).map(|interface| &mut interface.directions);
         let taps = self.taps.iter_mut().map(|tap| &mut tap.directions);
         let links = self.links.iter_mut().map(|link| &mut link.directions);
         interfaces.chain(taps).chain(links)
@@ -107,10 +120,13 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         seed: reader.get("seed", integer(0..=u64::MAX)).map(Spanned::into_inner),
         duration: reader.get("duration", units::duration).map(Spanned::into_inner),
         epoch: reader.get("epoch", units::epoch).map(Spanned::into_inner),
+        secrets: reader.get("secrets", boolean).map(Spanned::into_inner),
+        authorities: reader.named("ca").into_iter().map(|named| tls::authority(named, mistakes)).collect(),
         switches: reader.named("switch").into_iter().map(|named| switch(named, mistakes)).collect(),
         guests: reader.named("guest").into_iter().map(|named| guest::guest(named, mistakes)).collect(),
         routers: reader.named("router").into_iter().map(|named| router(named, mistakes)).collect(),
         taps: reader.named("tap").into_iter().map(|named| tap(named, mistakes)).collect(),
+        services: reader.named("dns").into_iter().map(|named| service::dns(named, mistakes)).collect(),
         links: reader.named("link").into_iter().map(|named| link(named, mistakes)).collect(),
         timeline: timeline::entries(&mut reader),
         expectations: reader

@@ -5,8 +5,10 @@ mod links;
 mod mistakes;
 mod plans;
 mod reference;
+mod services;
 mod show;
 mod timeline;
+mod tls;
 
 use std::path::Path;
 

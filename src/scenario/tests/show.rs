@@ -3,7 +3,7 @@
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::protocol::policy::Rule;
-use crate::scenario::plan::{GuestPlan, LinkPlan, Plan};
+use crate::scenario::plan::{GuestPlan, LinkPlan, Plan, ServicePlan};
 
 pub(super) fn show(plan: &Plan) -> String {
     // Taken apart whole: a field that comes later must be shown as well.
@@ -13,10 +13,13 @@ pub(super) fn show(plan: &Plan) -> String {
         digest,
         duration,
         epoch,
+        log_secrets,
+        authorities,
         guests,
         switches,
         routers,
         taps,
+        services,
         links,
         timeline,
         expectations,
@@ -25,6 +28,9 @@ pub(super) fn show(plan: &Plan) -> String {
         format!("{name:?} seed {seed:?} duration {duration:?} epoch {epoch:?}"),
         format!("digest {}...", &digest[..16]),
     ];
+    if log_secrets.is_some() || !authorities.is_empty() {
+        lines.push(format!("secrets {log_secrets:?} {authorities:?}"));
+    }
     guests.iter().for_each(|guest| show_guest(guest, &mut lines));
     lines.extend(switches.iter().map(|switch| format!("{switch:?}")));
     for router in routers {
@@ -32,6 +38,11 @@ pub(super) fn show(plan: &Plan) -> String {
         show_network(&router.interfaces, &router.routes, &mut lines);
     }
     lines.extend(taps.iter().map(|tap| format!("{tap:?}")));
+    for ServicePlan { name, interfaces, routes, kind } in services {
+        lines.push(format!("service {name}"));
+        show_network(interfaces, routes, &mut lines);
+        lines.push(format!("  {kind:?}"));
+    }
     for LinkPlan { name, ends: [a, b], directions: [there, back] } in links {
         lines.push(format!("link {name}"));
         lines.push(format!("  {:?} {} {} -> {}", a.device, a.index, a.name, parameters(there)));
@@ -72,8 +83,13 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
                 format!("[{}]", rules.iter().map(text).collect::<Vec<_>>().join(", "))
             }
         };
-        let (bind, connect) = (rules(&protocol.policy.bind), rules(&protocol.policy.connect));
-        lines.push(format!("  protocol {} {:?} bind {bind} connect {connect}", protocol.name, protocol.kind));
+        let kind = protocol.grant.kind();
+        let Some(policy) = protocol.grant.policy() else {
+            lines.push(format!("  protocol {} {:?}", protocol.name, protocol.grant));
+            continue;
+        };
+        let (bind, connect) = (rules(&policy.bind), rules(&policy.connect));
+        lines.push(format!("  protocol {} {kind} bind {bind} connect {connect}", protocol.name));
     }
 }
 

@@ -1,8 +1,9 @@
-//! IPv4 fragmentation (RFC 791 3.2, RFC 1812 4.2.2.7).
+//! Fragmentation: of IPv4 packets (RFC 791 3.2, RFC 1812 4.2.2.7) by whoever meets a narrower link, of IPv6 packets
+//! (RFC 8200 4.5) by their sender alone.
 
 use bytes::BytesMut;
 
-use super::packet::{ETHERNET_HEADER_BYTES, IPV4_HEADER_BYTES, fill_ipv4_checksum};
+use super::{ETHERNET_HEADER_BYTES, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, fill_ipv4_checksum};
 
 const MORE_FRAGMENTS: u16 = 0x2000;
 
@@ -10,7 +11,7 @@ const MORE_FRAGMENTS: u16 = 0x2000;
 /// with the same Ethernet header; `None` if the MTU has no room for a header and eight bytes.
 ///
 /// A packet that is a fragment itself is cut into fragments of the whole.
-pub(super) fn fragment(packet: &[u8], mtu: usize) -> Option<Vec<BytesMut>> {
+pub fn fragment(packet: &[u8], mtu: usize) -> Option<Vec<BytesMut>> {
     let (ethernet, ip) = packet.split_at(ETHERNET_HEADER_BYTES);
     let header_bytes = usize::from(ip[0] & 0xF) * 4;
     let (first_header, payload) = ip.split_at(header_bytes);
@@ -43,6 +44,36 @@ pub(super) fn fragment(packet: &[u8], mtu: usize) -> Option<Vec<BytesMut>> {
         done += len;
     }
     Some(fragments)
+}
+
+/// Next header, reserved, offset and flags, identification.
+const IPV6_FRAGMENT_HEADER_BYTES: usize = 8;
+const IPV6_FRAGMENT: u8 = 44;
+
+/// Cuts `packet` (Ethernet header, then IPv6 without extension headers) into fragments whose IP packets are at most
+/// `mtu` bytes; `None` if the MTU has no room for the headers and eight bytes.
+pub fn fragment_ipv6(packet: &[u8], mtu: usize, identification: u32) -> Option<Vec<BytesMut>> {
+    let (header, payload) = packet.split_at(ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES);
+    let room = mtu.checked_sub(IPV6_HEADER_BYTES + IPV6_FRAGMENT_HEADER_BYTES)? & !7;
+    if room == 0 {
+        return None;
+    }
+    let count = payload.len().div_ceil(room);
+    let fragments = payload.chunks(room).enumerate().map(|(number, part)| {
+        let mut bytes = BytesMut::with_capacity(header.len() + IPV6_FRAGMENT_HEADER_BYTES + part.len());
+        bytes.extend_from_slice(header);
+        let ip = &mut bytes[ETHERNET_HEADER_BYTES..];
+        let next_header = std::mem::replace(&mut ip[6], IPV6_FRAGMENT);
+        let length = (IPV6_FRAGMENT_HEADER_BYTES + part.len()) as u16;
+        ip[4..6].copy_from_slice(&length.to_be_bytes());
+        let word = (number * room) as u16 | u16::from(number + 1 < count);
+        bytes.extend_from_slice(&[next_header, 0]);
+        bytes.extend_from_slice(&word.to_be_bytes());
+        bytes.extend_from_slice(&identification.to_be_bytes());
+        bytes.extend_from_slice(part);
+        bytes
+    });
+    Some(fragments.collect())
 }
 
 /// The header without the options that only the first fragment carries.
@@ -108,6 +139,28 @@ mod tests {
             }
             prop_assert_eq!(together, payload);
         }
+    }
+
+    #[test]
+    fn ipv6_fragments_put_together_are_the_packet() {
+        let payload: Vec<u8> = (0..65_535u32).map(|number| (number * 7) as u8).collect();
+        let mut packet = vec![0xEE; ETHERNET_HEADER_BYTES];
+        packet.extend_from_slice(&[0x60, 0, 0, 0, 0xFF, 0xFF, 17, 64]);
+        packet.extend_from_slice(&[1; 32]);
+        packet.extend_from_slice(&payload);
+        let fragments = fragment_ipv6(&packet, 1280, 77).unwrap();
+        let mut together = vec![];
+        for (number, bytes) in fragments.iter().enumerate() {
+            let ip = &bytes[ETHERNET_HEADER_BYTES..];
+            assert!(ip.len() <= 1280 && ip.len() - 40 == usize::from(u16::from_be_bytes([ip[4], ip[5]])));
+            let word = u16::from_be_bytes([ip[42], ip[43]]);
+            assert_eq!((ip[6], ip[40], usize::from(word & 0xFFF8)), (44, 17, together.len()));
+            assert_eq!(word & 1 == 1, number + 1 < fragments.len());
+            assert_eq!(ip[44..48], [0, 0, 0, 77]);
+            together.extend_from_slice(&ip[48..]);
+        }
+        assert!(together == payload);
+        assert!(fragment_ipv6(&packet, 55, 0).is_none());
     }
 
     #[test]

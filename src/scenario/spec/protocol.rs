@@ -1,0 +1,210 @@
+//! The tables `[guest.NAME.protocol.NAME]`: one reader for each kind, and [`kind`] is their registry.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::super::address;
+use super::super::mistake::{Mistakes, Problem, quote};
+use super::super::read::{Named, Reader, boolean, string};
+use super::missing;
+use super::tls::{self, TlsSpec};
+use crate::protocol::LayerKind;
+use crate::protocol::ip::Family;
+use crate::protocol::policy::{Policy, Rule};
+use crate::protocol::proxy::{Credentials, http_connect, proxy_protocol, socks5};
+
+pub(in super::super) struct ProtocolSpec {
+    pub name: Spanned<String>,
+    /// `None` if it was a mistake.
+    pub kind: Option<KindSpec>,
+    /// Only for others to stand on, and for listeners: the guest gets no descriptor.
+    pub private: bool,
+}
+
+pub(in super::super) enum KindSpec {
+    Ip {
+        family: Family,
+        policy: Policy,
+    },
+    Layer {
+        layer: LayerKind,
+        /// Name of the protocol that it stands on.
+        over: Spanned<String>,
+    },
+    Tls {
+        tls: Box<TlsSpec>,
+        over: Spanned<String>,
+    },
+}
+
+impl ProtocolSpec {
+    /// The rules that it has, for what is bound and what is connected to.
+    pub fn policy(&self) -> [&Option<Vec<Rule>>; 2] {
+        match &self.kind {
+            Some(KindSpec::Ip { policy, .. }) => [&policy.bind, &policy.connect],
+            Some(KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => [&None, &None],
+        }
+    }
+}
+
+/// The kinds there are, as a mistake tells them.
+const KINDS: &str = "\"ipv4\", \"ipv6\", \"socks5\", \"http-connect\", \"tls\" or \"proxy-protocol\"";
+
+pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
+    let mistakes = reader.mistakes;
+    let tables = reader.named("protocol");
+    tables.into_iter().map(|named| protocol(named, what, mistakes)).collect()
+}
+
+fn protocol(Named { name, table }: Named<'_>, what: &str, mistakes: &Mistakes) -> ProtocolSpec {
+    let what = format!("protocol `{}` of {what}", name.get_ref());
+    let mut reader = Reader::new(table, what.clone(), mistakes);
+    let given = reader.has("kind");
+    let word = match reader.get("kind", string) {
+        Some(word) => Some(word),
+        None if given => None,
+        None => Some(name.clone()),
+    };
+    let private = reader.get("private", boolean).is_some_and(Spanned::into_inner);
+    let kind = word.and_then(|word| kind(&word, given, &name, &mut reader, &what));
+    // Of a kind that nobody knows no key is known either: one mistake is enough.
+    if kind.is_some() || given && reader.has("over") {
+        reader.finish();
+    }
+    ProtocolSpec { name, kind, private }
+}
+
+fn kind(
+    word: &Spanned<String>,
+    given: bool,
+    name: &Spanned<String>,
+    reader: &mut Reader<'_>,
+    what: &str,
+) -> Option<KindSpec> {
+    match word.get_ref().as_str() {
+        "ipv4" => Some(ip(Family::V4, reader)),
+        "ipv6" => Some(ip(Family::V6, reader)),
+        "proxy-protocol" => {
+            let from = reader.list("from", address::subnet).map(inner);
+            let settings = proxy_protocol::Settings { from };
+            layer(Some(LayerKind::ProxyProtocol(settings)), name, reader, what)
+        }
+        "socks5" => {
+            let server = server(reader, name, what);
+            let credentials = credentials(reader);
+            let policy = connect_policy(reader);
+            let settings = server.map(|server| socks5::Settings { server, credentials, policy });
+            layer(settings.map(LayerKind::Socks5), name, reader, what)
+        }
+        "http-connect" => {
+            let server = server(reader, name, what);
+            let credentials = credentials(reader);
+            let policy = connect_policy(reader);
+            let settings = server.map(|server| http_connect::Settings { server, credentials, policy });
+            layer(settings.map(LayerKind::HttpConnect), name, reader, what)
+        }
+        "tls" => {
+            let tls = Box::new(tls::tls(reader, what));
+            Some(KindSpec::Tls { tls, over: over(name, reader, what)? })
+        }
+        other => {
+            if given {
+                let message = format!("kind: {} is no kind of protocol", quote(other));
+                reader.mistakes.add(word.span(), message, KINDS);
+            } else {
+                let message = format!("{what} is of no known kind");
+                reader.mistakes.add(name.span(), message, format!("add `kind = ...`: {KINDS}"));
+            }
+            None
+        }
+    }
+}
+
+fn inner<T>(list: Vec<Spanned<T>>) -> Vec<T> {
+    list.into_iter().map(Spanned::into_inner).collect()
+}
+
+/// `None` for one with a mistake.
+fn layer(
+    layer: Option<LayerKind>,
+    name: &Spanned<String>,
+    reader: &mut Reader<'_>,
+    what: &str,
+) -> Option<KindSpec> {
+    let over = over(name, reader, what)?;
+    Some(KindSpec::Layer { layer: layer?, over })
+}
+
+fn over(name: &Spanned<String>, reader: &mut Reader<'_>, what: &str) -> Option<Spanned<String>> {
+    if !reader.has("over") {
+        let help = "name the guest's protocol that it stands on: `over = \"ipv4\"`";
+        missing(reader.mistakes, name.span(), what, "over", help);
+    }
+    reader.get("over", string)
+}
+
+/// The proxy, as the layer below takes it.
+fn server(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> Option<String> {
+    if !reader.has("server") {
+        let help = "the proxy's host and port: `server = \"10.0.0.9:1080\"`";
+        missing(reader.mistakes, name.span(), what, "server", help);
+    }
+    reader.get("server", address::target).map(Spanned::into_inner)
+}
+
+fn credentials(reader: &mut Reader<'_>) -> Option<Credentials> {
+    let mistakes = reader.mistakes;
+    let user = reader.get("user", credential);
+    let password = reader.get("password", credential);
+    match (user, password) {
+        (Some(user), Some(password)) => {
+            Some(Credentials { user: user.into_inner(), password: password.into_inner() })
+        }
+        (Some(user), None) if !reader.has("password") => {
+            mistakes.add(user.span(), "a `user` without a `password`", "add `password = \"...\"`");
+            None
+        }
+        (None, Some(password)) if !reader.has("user") => {
+            mistakes.add(password.span(), "a `password` without a `user`", "add `user = \"...\"`");
+            None
+        }
+        (Some(_) | None, None) | (None, Some(_)) => None,
+    }
+}
+
+/// RFC 1929: 1 to 255 bytes each. RFC 7617, 2: no control characters.
+fn credential(value: &DeValue<'_>) -> Result<String, Problem> {
+    let text = string(value)?;
+    let good = (1..=255).contains(&text.len()) && !text.contains(char::is_control);
+    if good {
+        Ok(text)
+    } else {
+        Err(Problem::new("is no user or password", "1 to 255 bytes, none of them control characters"))
+    }
+}
+
+/// What may be connected to through a proxy; names are let through by rules for any address.
+fn connect_policy(reader: &mut Reader<'_>) -> Policy {
+    Policy { bind: None, connect: reader.list("connect", address::rule).map(inner) }
+}
+
+fn ip(family: Family, reader: &mut Reader<'_>) -> KindSpec {
+    let bind = reader.list("bind", address::rule);
+    let connect = reader.list("connect", address::rule);
+    bind.iter().chain(&connect).flatten().for_each(|rule| check_family(family, rule, reader.mistakes));
+    KindSpec::Ip { family, policy: Policy { bind: bind.map(inner), connect: connect.map(inner) } }
+}
+
+/// A rule for the other family would never let anything through: surely not what was meant.
+fn check_family(family: Family, rule: &Spanned<Rule>, mistakes: &Mistakes) {
+    let Some(prefix) = rule.get_ref().prefix else { return };
+    let address = address::address_of(prefix);
+    let (fits, kind) = match family {
+        Family::V4 => (address.is_ipv4(), "ipv4"),
+        Family::V6 => (address.is_ipv6(), "ipv6"),
+    };
+    if !fits {
+        let message = format!("{prefix} is of another family than the protocol, {kind}");
+        mistakes.add(rule.span(), message, "give it to the other protocol, or write `*` for any address");
+    }
+}
