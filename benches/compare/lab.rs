@@ -66,7 +66,7 @@ impl Lab {
 
     /// Seconds by the host's clock, the capture's completion included.
     fn run(&self, mode: Mode, scenario: &str, capture: Option<(&Path, Each)>) -> f64 {
-        self.run_noting(mode, scenario, capture, |_| ())
+        self.run_noting(mode, scenario, capture, || ())
     }
 
     /// Runs to the end, and sees to it that every guest did what it should. `output` hears of whatever is printed.
@@ -75,7 +75,7 @@ impl Lab {
         mode: Mode,
         scenario: &str,
         capture: Option<(&Path, Each)>,
-        mut output: impl FnMut(Instant),
+        mut output: impl FnMut(),
     ) -> f64 {
         let mut world = self.world(mode, scenario);
         if let Some((path, each)) = capture {
@@ -90,7 +90,7 @@ impl Lab {
             for report in reports {
                 match report {
                     Report::Exited { exit: Exit::Code(0), .. } => {}
-                    Report::Output { .. } => output(Instant::now()),
+                    Report::Output { .. } => output(),
                     Report::Exited { guest, exit, .. } => panic!("guest {guest}: {exit}"),
                 }
             }
@@ -139,11 +139,12 @@ impl Lab {
         })
     }
 
-    /// Seconds for one byte there and back over the first of so many connections: the client prints a line
+    /// CPU time for one byte there and back over the first of so many connections, in seconds: the client prints a line
     /// before and a line after.
     pub fn held(&self, mode: Mode, connections: u64, rounds: u64) -> f64 {
         let mut printed = Vec::new();
-        self.run_noting(mode, &held(connections, &rounds.to_string()), None, |at| printed.push(at));
+        let scenario = held(connections, &rounds.to_string());
+        self.run_noting(mode, &scenario, None, || printed.push(cpu_time(THREAD)));
         let [begin, end] = printed[..] else { panic!("{} outputs", printed.len()) };
         (end - begin).as_secs_f64() / rounds as f64
     }
