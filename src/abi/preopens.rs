@@ -1,15 +1,18 @@
-//! What a guest finds open when it starts, and under which numbers.
+//! What a guest finds open when it starts, under which numbers, and how it learns of it (`fd_prestat_*`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::StoreLimitsBuilder;
-use wasmtime_wasi::p1::types::{Errno, Fd};
+use wasmtime_wasi::p1::types::{self, Errno, Fd};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wiggle::{GuestMemory, GuestPtr};
 
+use super::files::{FileView, Listings};
 use super::rights::Rights;
-use super::table::{Descriptor, Network, NetworkKind, Stdio, Table};
+use super::table::{Descriptor, File, Network, NetworkKind, Stdio, Table};
 use super::{Context, SharedNode, lock};
 use crate::node::SocketKind;
 use crate::protocol::tls::supplies::Supplies;
@@ -34,7 +37,7 @@ pub struct Setup {
     pub descriptors_max: usize,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     pub epoch: Duration,
-    pub file_times: FileTimes,
+    pub file_view: FileView,
     /// Units of fuel that it is given.
     pub fuel: u64,
     pub trace: bool,
@@ -44,15 +47,6 @@ pub struct Setup {
     pub label: String,
     /// Programs that were started on its node before.
     pub programs: u32,
-}
-
-/// What guests are told of when files were changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileTimes {
-    /// What the file system says.
-    Own,
-    /// The world's first instant: a copy of the lab on another machine goes the same way.
-    Epoch,
 }
 
 impl Context {
@@ -106,9 +100,9 @@ impl Context {
                 let network = network(NetworkKind::Control, id, kind == SocketKind::Datagram, &name);
                 names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
             }
-            for index in 0..setup.directories.len() {
+            for (inner, (path, ..)) in (3..).map(Fd::from).zip(&setup.directories) {
                 // wasmtime-wasi counts its own preopens from 3.
-                insert(&mut table, Descriptor::File(Fd::from(3 + index as u32)))?;
+                insert(&mut table, Descriptor::File(File { inner, path: path.as_str().into() }))?;
             }
             for (name, id, _) in protocols.into_iter().filter(|(.., private)| !private) {
                 let network = network(NetworkKind::Protocol, id, false, &name);
@@ -126,18 +120,55 @@ impl Context {
             .memories(1)
             .build();
         let wasi = builder.build_p1();
-        let Setup { epoch, file_times, fuel: fuel_at_start, trace, .. } = setup;
+        let Setup { epoch, file_view, fuel: fuel_at_start, trace, .. } = setup;
         Ok(Context {
             node: Arc::clone(&node),
             table,
             wasi,
             epoch,
-            file_times,
+            file_view,
+            listings: Listings::default(),
+            memory: None,
             fuel_at_start,
             fuel_used: 0,
             trace,
             limits,
         })
+    }
+
+    /// Tag and name length of a preopened descriptor: 0 a directory, 1 a network object (ours).
+    pub(super) fn prestat(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+    ) -> Result<(u8, types::Size), types::Error> {
+        if let Ok(network) = self.table.any_network(fd) {
+            let name = network.name.as_ref().ok_or(Errno::Badf)?;
+            return Ok((1, name.len() as types::Size));
+        }
+        let directory = self.table.file(fd, Errno::Badf)?.inner;
+        let types::Prestat::Dir(directory) = self.wasi.fd_prestat_get(memory, directory)?;
+        Ok((0, directory.pr_name_len))
+    }
+
+    /// Stores a preopened descriptor's name.
+    pub(super) fn prestat_name(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<(), types::Error> {
+        let Ok(network) = self.table.any_network(fd) else {
+            let directory = self.table.file(fd, Errno::Badf)?.inner;
+            return self.wasi.fd_prestat_dir_name(memory, directory, buffer, len);
+        };
+        let name = network.name.as_ref().ok_or(Errno::Badf)?;
+        if name.len() > len as usize {
+            return Err(Errno::Nametoolong.into());
+        }
+        memory.copy_from_slice(name.as_bytes(), buffer.as_array(name.len() as u32))?;
+        Ok(())
     }
 }
 

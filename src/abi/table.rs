@@ -1,5 +1,8 @@
 //! The descriptor table: what a guest's numbers stand for. One for files and network objects alike.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
 use super::rights::Rights;
@@ -30,6 +33,28 @@ pub struct Network {
     pub name: Option<String>,
 }
 
+impl Network {
+    /// `notcapable` where the guest may not do this with it.
+    pub fn needs(&self, right: Rights) -> Result<(), Errno> {
+        if self.base.contains(right) { Ok(()) } else { Err(Errno::Notcapable) }
+    }
+
+    /// `notcapable` where what is made from it cannot have these rights.
+    pub fn passes_on(&self, base: Rights, inheriting: Rights) -> Result<(), Errno> {
+        let may = self.inheriting.contains(base) && self.inheriting.contains(inheriting);
+        if may { Ok(()) } else { Err(Errno::Notcapable) }
+    }
+}
+
+/// A file or directory.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its number in wasmtime-wasi's own table.
+    pub inner: Fd,
+    /// Where the guest found it: its directory's path as preopened, and the path from there, without `.` and `..`.
+    pub path: Arc<str>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdio {
     In,
@@ -44,8 +69,7 @@ pub enum Descriptor {
         stream: Stdio,
         nonblock: bool,
     },
-    /// A file or directory, by its number in wasmtime-wasi's own table.
-    File(Fd),
+    File(File),
     Network(Network),
 }
 
@@ -59,11 +83,20 @@ pub struct Table {
     descriptors_max: usize,
     /// Files among those that the guest was started with.
     given_files: usize,
+    /// Somebody asked for room when there was none.
+    refused: AtomicBool,
 }
 
 impl Table {
     pub fn new(descriptors_max: usize) -> Self {
-        Self { slots: Vec::new(), lowest: 0, in_use: 0, descriptors_max, given_files: 0 }
+        Self {
+            slots: Vec::new(),
+            lowest: 0,
+            in_use: 0,
+            descriptors_max,
+            given_files: 0,
+            refused: AtomicBool::new(false),
+        }
     }
 
     /// What is in the table now is what the guest is started with.
@@ -73,7 +106,7 @@ impl Table {
 
     fn files(&self) -> impl Iterator<Item = Fd> {
         self.slots.iter().flatten().filter_map(|descriptor| match descriptor {
-            Descriptor::File(inner) => Some(*inner),
+            Descriptor::File(file) => Some(file.inner),
             Descriptor::Stdio { .. } | Descriptor::Network(_) => None,
         })
     }
@@ -86,11 +119,19 @@ impl Table {
             Descriptor::Network(network) => network.name.is_none(),
             Descriptor::Stdio { .. } | Descriptor::File(_) => false,
         });
-        LeftOpen { descriptors: own_files + own_network.count(), is_full: self.is_full() }
+        LeftOpen {
+            descriptors: own_files + own_network.count(),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
     }
 
+    /// True if there is no room for one more, which is what whoever asks has wanted.
     pub fn is_full(&self) -> bool {
-        self.in_use >= self.descriptors_max
+        let full = self.in_use >= self.descriptors_max;
+        if full {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        full
     }
 
     /// `mfile` when the table is full.
@@ -151,10 +192,10 @@ impl Table {
         }
     }
 
-    /// The file's number in wasmtime-wasi's table; `otherwise` for anything else that is open.
-    pub fn file(&self, fd: Fd, otherwise: Errno) -> Result<Fd, Errno> {
+    /// `otherwise` for anything else that is open.
+    pub fn file(&self, fd: Fd, otherwise: Errno) -> Result<&File, Errno> {
         match self.get(fd)? {
-            Descriptor::File(inner) => Ok(*inner),
+            Descriptor::File(file) => Ok(file),
             Descriptor::Stdio { .. } | Descriptor::Network(_) => Err(otherwise),
         }
     }

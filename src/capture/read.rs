@@ -109,6 +109,7 @@ fn record(packet: EnhancedPacketBlock<'static>, epoch: Duration) -> Record {
         way: Way::Outbound,
         frame: Frame::new(packet.data.into_owned().into()),
         dropped: None,
+        late: false,
     };
     for option in &packet.options {
         match option {

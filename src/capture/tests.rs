@@ -28,7 +28,7 @@ fn session() -> Session {
 
 fn record(nanos: u64, port: u32, way: Way, id: u64, bytes: &[u8]) -> Record {
     let frame = Frame { id: PacketId(id), ..Frame::new(Bytes::copy_from_slice(bytes)) };
-    Record { at: Instant::from_nanos(nanos), port, way, frame, dropped: None }
+    Record { at: Instant::from_nanos(nanos), port, way, frame, dropped: None, late: false }
 }
 
 fn records() -> Vec<Record> {
@@ -41,6 +41,18 @@ fn records() -> Vec<Record> {
         },
         record(1_000_000_002, 0, Way::Inbound, 0, b""),
     ]
+}
+
+/// A frame that a queue took, and dropped when its turn came.
+fn dropped_late() -> [Record; 2] {
+    let left = record(1_000_000_003, 0, Way::Outbound, 3, b"fifteen bytes .");
+    let dropped = Record {
+        at: Instant::from_nanos(1_000_000_900),
+        dropped: Some(DropReason::CoDel),
+        late: true,
+        ..left.clone()
+    };
+    [left, dropped]
 }
 
 fn capture(session: &Session, records: &[Record]) -> Vec<u8> {
@@ -92,8 +104,21 @@ fn what_a_capture_holds() {
     port 0 at 1577836801.000000002s: ""
         Flags(1)
     InterfaceStatistics(InterfaceStatisticsBlock { interface_id: 0, timestamp: 1577836802s, options: [IsbStartTime(1577836800s), IsbEndTime(1577836802s), IsbIfRecv(2), IsbIfDrop(0)] })
-    InterfaceStatistics(InterfaceStatisticsBlock { interface_id: 1, timestamp: 1577836802s, options: [IsbStartTime(1577836800s), IsbEndTime(1577836802s), IsbIfRecv(2), IsbIfDrop(1)] })
+    InterfaceStatistics(InterfaceStatisticsBlock { interface_id: 1, timestamp: 1577836802s, options: [IsbStartTime(1577836800s), IsbEndTime(1577836802s), IsbIfRecv(2), IsbIfDrop(0)] })
     "#);
+}
+
+/// The last numbers are frames that crossed the port, and those that its queue had no room for: each once.
+#[test]
+fn statistics_count_each_frame_once() {
+    let full = Record { dropped: Some(DropReason::QueueFull), ..records()[2].clone() };
+    let all = [&records()[..], &dropped_late(), &[full]].concat();
+    let text = decode(&capture(&session(), &all));
+    let counts: Vec<_> = text.lines().filter_map(|line| line.split_once("IsbIfRecv")).collect();
+    assert_eq!(
+        counts.iter().map(|(_, counts)| *counts).collect::<Vec<_>>(),
+        ["(3), IsbIfDrop(1)] })", "(3), IsbIfDrop(1)] })"]
+    );
 }
 
 #[test]

@@ -48,8 +48,8 @@ pub enum SocketKind {
 pub struct LeftOpen {
     /// Descriptors that it had opened itself, and not closed.
     pub descriptors: usize,
-    /// It could have opened no more.
-    pub is_full: bool,
+    /// It wanted one more at some time, and its scenario allows no more.
+    pub refused: bool,
 }
 
 pub struct Node {
@@ -313,6 +313,11 @@ impl Node {
 
     pub fn readiness(&mut self, id: ObjectId) -> Result<Readiness> {
         self.with(id, |object, cx| Ok(object.endpoint()?.readiness(cx)))
+    }
+
+    /// See [`object::Endpoint::never`].
+    pub fn never(&mut self, id: ObjectId, interest: Interest) -> Option<Error> {
+        self.with(id, |object, cx| Ok(object.endpoint()?.never(cx, interest))).ok().flatten()
     }
 
     pub fn watch(&mut self, id: ObjectId, interest: Interest) {

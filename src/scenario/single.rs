@@ -25,6 +25,7 @@ impl Plan {
         let guest = GuestPlan {
             name: name.clone(),
             module,
+            module_at: 0..0,
             args,
             env: Vec::new(),
             stdin: StdinPlan::Inherit,

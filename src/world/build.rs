@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Secrets, Service, Timeline, World};
-use crate::abi::{FileTimes, Setup};
+use crate::abi::{FileView, Setup};
 use crate::capture::{PortInfo, Session};
 use crate::dns::server::DnsServer;
 use crate::event::Queue;
@@ -29,7 +29,7 @@ pub struct Settings {
     pub epoch: Duration,
     /// What guests compute takes virtual time; otherwise time passes by itself.
     pub charge_fuel: bool,
-    pub file_times: FileTimes,
+    pub file_view: FileView,
     /// Record guest calls.
     pub trace: bool,
     /// Where secrets come from. A live world's come from the operating system, whatever its seed: a seed is printed.
@@ -45,7 +45,7 @@ impl Settings {
             seed,
             epoch: plan.epoch,
             charge_fuel: true,
-            file_times: FileTimes::Epoch,
+            file_view: FileView::Repeatable,
             trace: false,
             entropy: Entropy::Seed(Seed(seed)),
             log_secrets: plan.log_secrets.unwrap_or(true),
@@ -58,7 +58,7 @@ impl Settings {
             seed,
             epoch,
             charge_fuel: false,
-            file_times: FileTimes::Own,
+            file_view: FileView::Host,
             trace: false,
             entropy: Entropy::System,
             log_secrets: plan.log_secrets.unwrap_or(false),
@@ -96,6 +96,7 @@ impl World {
             router_timers: vec![None; plan.routers.len()],
             routers_off: vec![false; plan.routers.len()],
             tap_ports: vec![usize::MAX; plan.taps.len()],
+            eager: false,
             ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
             crossing: 0,
@@ -107,6 +108,8 @@ impl World {
             recording: Default::default(),
             checksums: false,
             sink_error: None,
+            unflushed: false,
+            turns: 0,
             outbound: Vec::new(),
             reports: Vec::new(),
             totals: Default::default(),
@@ -123,6 +126,9 @@ impl World {
         let impaired =
             plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
         world.set_checksums(impaired || !plan.taps.is_empty());
+        if impaired {
+            world.make_eager();
+        }
         let timeline =
             Timeline::new(plan, assets, seed, &world.session).map(|timeline| world.timeline = timeline);
         world.begin_timeline();
@@ -171,7 +177,6 @@ impl World {
                 let link = Some((first + 1 - end, direction));
                 self.ports.push(Port { device: port.device, index: port.index, link, link_timer: None });
             }
-            self.set_eager(first);
         }
         self.plug_the_rest();
     }
@@ -288,7 +293,7 @@ impl World {
             memory_bytes_max: usize::try_from(plan.memory_bytes_max).unwrap_or(usize::MAX),
             descriptors_max: plan.descriptors_max,
             epoch: self.settings.epoch,
-            file_times: self.settings.file_times,
+            file_view: self.settings.file_view,
             fuel: limits(plan).fuel(),
             trace: self.settings.trace,
             supplies: Arc::clone(&self.supplies),
@@ -364,11 +369,11 @@ fn session(plan: &Plan, settings: &Settings) -> Session {
         })
     });
     let guests = plan.guests.iter().map(|guest| (&guest.name, &guest.interfaces));
+    let routers = plan.routers.iter().map(|router| (&router.name, &router.interfaces));
     let services = plan.services.iter().map(|service| (&service.name, &service.interfaces));
-    let names = guests.chain(services).flat_map(|(name, interfaces)| {
-        interfaces.iter().flat_map(move |interface| {
-            interface.addresses.iter().map(move |cidr| (cidr.address().into(), name.clone()))
-        })
+    let names = guests.chain(services).chain(routers).flat_map(|(name, interfaces)| {
+        let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
+        addresses.map(|cidr| (cidr.address().into(), name.clone()))
     });
     Session {
         name: plan.name.clone(),

@@ -23,6 +23,7 @@ pub use build::Settings;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,6 +171,8 @@ pub struct World {
     /// The timeline switched them off: they hear nothing and say nothing.
     routers_off: Vec<bool>,
     tap_ports: Vec<usize>,
+    /// Stacks are polled for each packet.
+    eager: bool,
     ports: Vec<Port>,
     session: Session,
     immediate: VecDeque<(usize, Frame)>,
@@ -184,9 +187,13 @@ pub struct World {
     /// Whether stacks fill in TCP checksums.
     checksums: bool,
     sink_error: Option<std::io::Error>,
+    /// Something was recorded since the capture was flushed.
+    unflushed: bool,
     outbound: Vec<Outbound>,
     reports: Vec<Report>,
     totals: Totals,
+    /// Turns that guests had.
+    turns: u64,
     timeline: Timeline,
     scratch: Vec<(usize, Frame)>,
     egress: Egress,
@@ -294,8 +301,14 @@ impl World {
         crate::abi::lock(&self.nodes[guest].node).stdio.input_room()
     }
 
+    /// True if whoever reads the capture as it grows would not see all of it.
+    pub fn is_unflushed(&self) -> bool {
+        self.unflushed
+    }
+
     /// Records are on their way to whoever reads the capture as it grows.
     pub fn flush_sink(&mut self) {
+        self.unflushed = false;
         if let Some(sink) = &mut self.sink
             && let Err(error) = sink.flush()
         {
@@ -313,6 +326,11 @@ impl World {
         self.totals
     }
 
+    /// Turns that guests had so far, for a driver to see whether any goes on.
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
     pub fn now(&self) -> Instant {
         self.now
     }
@@ -325,6 +343,11 @@ impl World {
     /// The capture's head: its ports are this world's.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Tells captures that are opened after this what an address outside the lab is called.
+    pub fn add_name(&mut self, address: IpAddr, name: &str) {
+        self.session.names.push((address, name.to_owned()));
     }
 
     /// For each guest, the capture's port numbers of its interfaces.

@@ -1,6 +1,6 @@
 //! Frames between ports: recorded, judged by their link, delivered.
 
-use super::{Event, Outbound, Port, World};
+use super::{Event, Outbound, World};
 use crate::abi::lock;
 use crate::capture::{Record, Way};
 use crate::network::link::{DropReason, LinkParameters, Outcome, Verdict};
@@ -36,8 +36,8 @@ impl World {
             Verdict::Deliver(_) | Verdict::Taken => None,
             Verdict::Drop(reason) => Some(reason),
         };
-        self.record_departure(port, &frame, dropped);
-        self.watch_packet(port, Way::Outbound, &frame, dropped);
+        self.record_departure(port, &frame, dropped, false);
+        self.watch_packet(port, Way::Outbound, &frame, dropped, false);
         match verdict {
             Verdict::Deliver(at) => self.arrive(peer, at, frame),
             Verdict::Drop(_) => self.totals.dropped += 1,
@@ -103,8 +103,8 @@ impl World {
             match outcome {
                 Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
                 Outcome::Drop { frame, reason } => {
-                    self.record_departure(port, &frame, Some(reason));
-                    self.watch_packet(port, Way::Outbound, &frame, Some(reason));
+                    self.record_departure(port, &frame, Some(reason), true);
+                    self.watch_packet(port, Way::Outbound, &frame, Some(reason), true);
                     self.totals.dropped += 1;
                 }
             }
@@ -125,38 +125,52 @@ impl World {
         direction.set_parameters(self.now, parameters, &mut self.outcomes);
         let impaired = !direction.is_ideal();
         self.follow_link(port);
-        self.set_eager(port);
         if impaired {
             self.set_checksums(true);
+            self.make_eager();
         }
     }
 
-    /// Stacks on an impaired link are polled for each packet.
-    pub(super) fn set_eager(&mut self, port: usize) {
-        let is_ideal = |port: usize| self.ports[port].link.as_ref().is_none_or(|(_, link)| link.is_ideal());
-        let Some((peer, _)) = self.ports[port].link.as_ref() else { return };
-        let peer = *peer;
-        let eager = !is_ideal(port) || !is_ideal(peer);
-        for port in [port, peer] {
-            let Port { device, index, .. } = self.ports[port];
-            if let Some(node) = self.node_of(device) {
-                lock(&self.nodes[node].node).set_eager(index, eager);
-            }
+    /// Once a link of the lab is impaired, all stacks are polled for each packet, those beyond switches and routers too: each of
+    /// a burst of segments is to be acknowledged, since windows open with each acknowledgement (RFC 5681, section 3.1).
+    pub(super) fn make_eager(&mut self) {
+        if !std::mem::replace(&mut self.eager, true) {
+            (0..self.nodes.len()).for_each(|node| self.make_node_eager(node));
         }
+    }
+
+    pub(super) fn make_node_eager(&mut self, node: usize) {
+        let slot = &self.nodes[node];
+        let mut node = lock(&slot.node);
+        (0..slot.ports.len()).for_each(|index| node.set_eager(index, true));
     }
 
     /// Entries of the timeline may wait for the frame.
     #[inline]
-    fn watch_packet(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
+    fn watch_packet(
+        &mut self,
+        port: usize,
+        way: Way,
+        frame: &Frame,
+        dropped: Option<DropReason>,
+        late: bool,
+    ) {
         if self.awaits_packets() {
-            self.saw_packet(&Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped });
+            self.saw_packet(&Record {
+                at: self.now,
+                port: port as u32,
+                way,
+                frame: frame.clone(),
+                dropped,
+                late,
+            });
         }
     }
 
     /// A frame reaches `port` and goes into its device; `scheduled` if an event brought it, rather than its link at once.
     pub(super) fn deliver(&mut self, port: usize, frame: Frame, scheduled: bool) {
         self.record_arrival(port, &frame, scheduled);
-        self.watch_packet(port, Way::Inbound, &frame, None);
+        self.watch_packet(port, Way::Inbound, &frame, None, false);
         let index = self.ports[port].index;
         match self.ports[port].device {
             device @ (DeviceRef::Guest(_) | DeviceRef::Service(_)) => {

@@ -1,7 +1,7 @@
 //! Which crossings of ports are recorded.
 
 use super::World;
-use crate::capture::{Each, Record, Way};
+use crate::capture::{Crossing, Each, Way};
 use crate::network::Frame;
 use crate::network::link::DropReason;
 use crate::scenario::plan::DeviceRef;
@@ -32,10 +32,16 @@ impl World {
 
     /// A frame leaves by `port`, or its link drops it.
     #[inline]
-    pub(super) fn record_departure(&mut self, port: usize, frame: &Frame, dropped: Option<DropReason>) {
+    pub(super) fn record_departure(
+        &mut self,
+        port: usize,
+        frame: &Frame,
+        dropped: Option<DropReason>,
+        late: bool,
+    ) {
         if self.sink.is_some() && self.is_captured(port) && (dropped.is_some() || self.departure_tells(port))
         {
-            self.record(port, Way::Outbound, frame, dropped);
+            self.record(port, Way::Outbound, frame, dropped, late);
         }
     }
 
@@ -43,14 +49,15 @@ impl World {
     #[inline]
     pub(super) fn record_arrival(&mut self, port: usize, frame: &Frame, scheduled: bool) {
         if self.sink.is_some() && self.is_captured(port) && (scheduled || self.arrival_tells(port)) {
-            self.record(port, Way::Inbound, frame, None);
+            self.record(port, Way::Inbound, frame, None, false);
         }
     }
 
-    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
+    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>, late: bool) {
         let Some(sink) = &mut self.sink else { return };
-        let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped };
-        if let Err(error) = sink.record(&record) {
+        let crossing = Crossing { at: self.now, port: port as u32, way, frame, dropped, late };
+        self.unflushed = true;
+        if let Err(error) = sink.crossing(crossing) {
             // Told once, when the capture is closed; the lab goes on.
             self.sink_error.get_or_insert(error);
             self.sink = None;

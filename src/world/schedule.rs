@@ -60,6 +60,7 @@ impl World {
             let Some(running) = &mut slot.guest else { continue };
             lock(&self.nodes[guest].node).now = now;
             let step = running.run();
+            self.turns += 1;
             let quantum_fuel = running.quantum_fuel();
             let deadline = self.look_after(guest);
             match step {

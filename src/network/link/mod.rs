@@ -93,6 +93,19 @@ impl DropReason {
             DropReason::Unplugged => "port not plugged in",
         }
     }
+
+    /// The queue had no room for it, or made some.
+    pub const fn is_for_want_of_room(self) -> bool {
+        match self {
+            DropReason::QueueFull | DropReason::CoDel | DropReason::Red => true,
+            DropReason::Loss
+            | DropReason::Listed
+            | DropReason::TooLong
+            | DropReason::Down
+            | DropReason::Partition
+            | DropReason::Unplugged => false,
+        }
+    }
 }
 
 /// A link's answer to one frame.

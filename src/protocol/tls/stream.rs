@@ -79,6 +79,11 @@ macro_rules! endpoint {
                 }
             }
 
+            fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+                // Nothing is written to a connection.
+                (!$stream && interest.write).then_some(Error::Invalid)
+            }
+
             fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
                 cx.with_task(self.session, |session, cx| session.watch(cx, interest, waiter));
             }

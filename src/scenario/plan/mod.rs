@@ -1,6 +1,7 @@
 //! A scenario resolved: every name looked up, every default filled in, nothing left to go wrong
 //! but the machine. Plans are plain data; the world is built from one.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -190,6 +191,8 @@ pub struct GuestPlan {
     pub name: String,
     /// A `.wasm` or `.wat` file.
     pub module: PathBuf,
+    /// Where the scenario names it, in bytes of its text; empty for a guest made in code.
+    pub module_at: Range<usize>,
     /// Arguments after the program's name.
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,

@@ -86,18 +86,28 @@ pub(super) fn expect(at: Range<usize>, table: &DeTable<'_>, mistakes: &Mistakes)
         });
         let meant = meant.map(|meant| format!("{meant} ")).unwrap_or_default();
         mistakes.add(at, message, format!("{meant}it has exactly one of {}", SUBJECTS.join(", ")));
+        // What else is wrong with it is told at once, whatever it is about.
+        for subject in SUBJECTS {
+            expected(&mut reader, subject);
+        }
+        reader.get("sometimes", boolean);
+        reader.finish();
         return None;
     };
     let sometimes = reader.get("sometimes", boolean).is_some_and(Spanned::into_inner);
-    let subject = match subject {
-        "guest" => guest(&mut reader),
-        "ending" => ending(&mut reader),
-        "counter" => counter(&mut reader),
-        "golden" => golden(&mut reader),
-        packets => packet_rule(&mut reader, packets),
-    };
+    let subject = expected(&mut reader, subject);
     reader.finish();
     Some(ExpectSpec { at, sometimes, subject: subject? })
+}
+
+fn expected(reader: &mut Reader<'_>, subject: &'static str) -> Option<Subject> {
+    match subject {
+        "guest" => guest(reader),
+        "ending" => ending(reader),
+        "counter" => counter(reader),
+        "golden" => golden(reader),
+        packets => packet_rule(reader, packets),
+    }
 }
 
 fn guest(reader: &mut Reader<'_>) -> Option<Subject> {
@@ -107,13 +117,12 @@ fn guest(reader: &mut Reader<'_>) -> Option<Subject> {
     let stderr = text(reader, "stderr", "stderr_has");
     let within = reader.get("within", units::duration).map(Spanned::into_inner);
     let open = reader.get("open", count).map(Spanned::into_inner);
-    let guest = guest?;
     let says = ["exit", "stdout", "stdout_has", "stderr", "stderr_has", "within", "open"];
-    if !says.iter().any(|key| reader.has(key)) {
+    if let Some(guest) = guest.as_ref().filter(|_| !says.iter().any(|key| reader.has(key))) {
         let message = format!("nothing is expected of guest {}", quote(guest.get_ref()));
         reader.mistakes.add(guest.span(), message, format!("add one of {}", says.join(", ")));
     }
-    Some(Subject::Guest { guest, exit, stdout, stderr, within, open })
+    Some(Subject::Guest { guest: guest?, exit, stdout, stderr, within, open })
 }
 
 /// The whole output by one key, or a part of it by the other.
@@ -152,23 +161,18 @@ fn exit(value: &DeValue<'_>) -> Result<ExpectedExit, Problem> {
 fn packet_rule(reader: &mut Reader<'_>, subject: &'static str) -> Option<Subject> {
     let filter = reader.get(subject, string);
     let rule = match subject {
-        "eventually" => Rule::Count(1..=u64::MAX),
-        "never" => Rule::Count(0..=0),
-        "always" => Rule::Always { among: reader.get("among", string) },
-        _ => match reader.get("count", count) {
-            Some(count) => Rule::Count(count.into_inner()),
-            None => {
-                if let Some(filter) = filter.as_ref().filter(|_| !reader.has("count")) {
-                    let help = "`count = 3` or `count = \"1..5\"`; for at least one, and for none, there are \
-                                `eventually` and `never`";
-                    reader.mistakes.add(filter.span(), "packets: how many is not said", help);
-                }
-                return None;
-            }
-        },
+        "eventually" => Some(Rule::Count(1..=u64::MAX)),
+        "never" => Some(Rule::Count(0..=0)),
+        "always" => Some(Rule::Always { among: reader.get("among", string) }),
+        _ => reader.get("count", count).map(|count| Rule::Count(count.into_inner())),
     };
+    if let Some(filter) = filter.as_ref().filter(|_| rule.is_none() && !reader.has("count")) {
+        let help = "`count = 3` or `count = \"1..5\"`; for at least one, and for none, there are \
+                    `eventually` and `never`";
+        reader.mistakes.add(filter.span(), "packets: how many is not said", help);
+    }
     let place = place(reader);
-    Some(Subject::Packets { filter: filter?, rule, place })
+    Some(Subject::Packets { filter: filter?, rule: rule?, place })
 }
 
 fn place(reader: &mut Reader<'_>) -> Where {

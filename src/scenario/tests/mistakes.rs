@@ -316,6 +316,32 @@ fn many_guests() {
 }
 
 #[test]
+fn descriptors_for_what_is_handed_over() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ndescriptors = 6\ndirectories = { '/a' = 'x' }\n\
+         listen = [{ bind = '0.0.0.0:80' }]\n[guest.b]\nmodule = 'b'\ndescriptors = 5"), @"labs/lab.toml:3:15: descriptors: 6 are too few for what is handed over to guest `a`: 3 standard streams, directories: 1, listeners and protocols: 3; 7 or more, and one for each connection and stream that it opens");
+}
+
+#[test]
+fn one_mistake_in_a_table_does_not_hide_the_next() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[expect]]\nwithin = 3\nexit = 'x'\nguset = 'a'\n\
+         [[expect]]\nguest = 1\nwithin = 3\nfoo = 1\n[[expect]]\nnever = 'tcp'\nguest = 'a'\nfrom = 'x'\n\
+         [[expect]]\npackets = 'tcp'\nat = 'a'\nfrom = '5s'\nuntil = '1s'"), @r#"
+    labs/lab.toml:3:1: an expectation is about nothing; did you mean `guest`? it has exactly one of guest, packets, eventually, never, always, counter, ending, golden
+    labs/lab.toml:4:10: within: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:5:8: exit: `x` is no way to end; an exit code, or "trap", "fuel", "failed" or "stopped"
+    labs/lab.toml:6:1: unknown key `guset` in an expectation; did you mean `guest`? known here: guest, exit, stdout, stdout_has, stderr, stderr_has, within, open, packets, count, at, from, until, eventually, never, always, among, counter, reason, ending, golden, compare, sometimes
+    labs/lab.toml:8:9: guest: an integer where a string belongs; put it in quotes
+    labs/lab.toml:9:10: within: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:10:1: unknown key `foo` in an expectation; known here: sometimes, guest, exit, stdout, stdout_has, stderr, stderr_has, within, open
+    labs/lab.toml:11:1: an expectation is about guest and never at once; it has exactly one of guest, packets, eventually, never, always, counter, ending, golden
+    labs/lab.toml:13:9: nothing is expected of guest `a`; add one of exit, stdout, stdout_has, stderr, stderr_has, within, open
+    labs/lab.toml:14:8: from: `x` is not a duration; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:16:11: packets: how many is not said; `count = 3` or `count = "1..5"`; for at least one, and for none, there are `eventually` and `never`
+    labs/lab.toml:19:9: until: is before `from`; the later time is `until`
+    "#);
+}
+
+#[test]
 fn a_mistake_is_shown_in_its_text() {
     let error = parse_located("[guest.a]\nmodul = 'a.wasm'\n", Path::new("lab.toml")).unwrap_err();
     let mut shown = String::new();

@@ -122,8 +122,8 @@ impl World {
             fresh.set_skew(node.skew());
             *node = fresh;
         }
-        for port in self.nodes[guest].ports.clone() {
-            self.set_eager(port);
+        if self.eager {
+            self.make_node_eager(guest);
         }
     }
 }
