@@ -54,7 +54,7 @@ fn tls_pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
         table(name, module, arguments)
             + &format!("protocol = {{ ipv4 = {{ private = true }}, tls = {{ {tls} }} }}\n")
     };
-    format!("secrets = false\n[ca.bench]\n")
+    "secrets = false\n[ca.bench]\n".to_owned()
         + &with_tls("server", server, ", certificate = [{ ca = \"bench\" }]")
         + &with_tls("client", client, "")
 }
