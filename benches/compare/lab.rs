@@ -47,6 +47,18 @@ fn pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
     table("server", server.0, server.1) + &table("client", client.0, client.1)
 }
 
+/// A pair that speaks TLS 1.3 with full handshakes.
+fn tls_pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
+    let with_tls = |name: &str, (module, arguments), keys: &str| {
+        let tls = format!("over = \"ipv4\", versions = \"1.3\", resumption = false{keys}");
+        table(name, module, arguments)
+            + &format!("protocol = {{ ipv4 = {{ private = true }}, tls = {{ {tls} }} }}\n")
+    };
+    "secrets = false\n[ca.bench]\n".to_owned()
+        + &with_tls("server", server, ", certificate = [{ ca = \"bench\" }]")
+        + &with_tls("client", client, "")
+}
+
 impl Lab {
     /// A lab of up to so many guests.
     pub fn new(guests: usize) -> Self {
@@ -123,6 +135,20 @@ impl Lab {
         self.bulk(mode, megabytes, capture);
         let (all, own) = (cpu_time(PROCESS) - all, cpu_time(THREAD) - own);
         own.max(all.saturating_sub(own)).as_secs_f64()
+    }
+
+    /// The same over TLS.
+    pub fn tls_bulk(&self, mode: Mode, megabytes: u64) -> f64 {
+        let client = ["tls", "10.0.0.2:5001", &megabytes.to_string()];
+        self.run(mode, &tls_pair(("bulk_receiver", &["tls", "0.0.0.0:5001"]), ("bulk_sender", &client)), None)
+    }
+
+    /// Seconds to connect, shake hands, send a byte each way and close.
+    pub fn tls_connect(&self, mode: Mode, count: u64) -> f64 {
+        self.slope(mode, count, |count| {
+            let client = ["tls", "10.0.0.2:5003", count];
+            tls_pair(("conn_server", &["tls", "0.0.0.0:5003", count]), ("conn_client", &client))
+        })
     }
 
     /// Seconds for one byte there and back.

@@ -53,6 +53,11 @@ impl Policy {
         if may { Ok(()) } else { Err(Error::Access) }
     }
 
+    /// Whether a peer at `port` may be asked for by `name`, whatever its address: as TLS does (SNI).
+    pub fn may_name(&self, _name: &str, port: u16) -> bool {
+        self.connect.as_ref().is_none_or(|rules| rules.iter().any(|rule| rule.ports.contains(&port)))
+    }
+
     pub fn may_connect(&self, address: IpAddr, port: u16) -> bool {
         allows(&self.connect, address, port)
     }
