@@ -30,6 +30,9 @@ const APART_BYTES_MIN: usize = 512;
 /// Longest text of an option or name; the format's own limit is 65,535 bytes.
 const TEXT_BYTES_MAX: usize = 4096;
 
+/// Since the Unix epoch, in nanoseconds of 64 bits.
+const LAST_STAMP: Duration = Duration::from_nanos(u64::MAX);
+
 const ENHANCED_PACKET_BLOCK: u32 = 6;
 const OPTION_END: u16 = 0;
 const OPTION_COMMENT: u16 = 1;
@@ -160,7 +163,8 @@ impl<W: Write> Writer<W> {
     }
 
     fn append_statistics(&mut self, at: Instant) -> io::Result<()> {
-        let end = self.epoch.saturating_add(at.elapsed());
+        // A lab that sleeps for centuries ends later than the format can say.
+        let end = self.epoch.saturating_add(at.elapsed()).min(LAST_STAMP);
         for (interface_id, counts) in (0..).zip(&self.counts) {
             let options = vec![
                 InterfaceStatisticsOption::IsbStartTime(self.epoch),

@@ -227,3 +227,12 @@ fn texts_of_any_length_fit() {
     let session = Session { name: long.clone(), digest: long, ports, names, ..session() };
     decode(&capture(&session, &[]));
 }
+
+/// Pcapng counts nanoseconds since 1970 in 64 bits: until 2554.
+#[test]
+fn a_lab_may_end_later_than_the_format_can_say() {
+    let mut writer = Writer::new(Vec::new(), &session()).unwrap();
+    writer.record(&records()[0]).unwrap();
+    let file = writer.finish(Instant::FAR_FUTURE).unwrap();
+    assert_eq!(frames(&file).unwrap().len(), 1);
+}

@@ -3,6 +3,7 @@
 //! - `run`: a lab or one guest; with `console` (what a person sees) and `sinks` (where captures go).
 //! - `test`: scenarios held against what they expect; with `seeds` and `test_report`.
 //! - `shrink`: a scenario that fails, made smaller.
+//! - `packets`: what a capture has, by display filters.
 //! - `check`: a scenario without running it.
 //! - `docs`, `paper`: the guest ABI's page, man pages, shell completions.
 //! - `failure`: an error on its way to the terminal, with its exit code.
@@ -12,6 +13,7 @@ mod console;
 mod docs;
 mod failure;
 mod lab;
+mod packets;
 mod paper;
 mod run;
 mod seeds;
@@ -43,6 +45,7 @@ enum Command {
     Run(Box<run::Arguments>),
     Test(test::Arguments),
     Shrink(shrink::Arguments),
+    Packets(packets::Arguments),
     Check(check::Arguments),
     Docs(docs::Arguments),
     Man(paper::Man),
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(*arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Shrink(arguments) => shrink::shrink(&arguments),
+        Command::Packets(arguments) => packets::packets(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Docs(arguments) => docs::docs(&arguments),
         Command::Man(arguments) => paper::man(&arguments),
