@@ -4,6 +4,7 @@
 use super::ip::ETHERNET_HEADER_BYTES;
 
 const IPV6_BYTES: usize = 40;
+const ICMP: u8 = 1;
 const TCP: u8 = 6;
 /// Where a TCP header has its checksum.
 const CHECKSUM: usize = 16;
@@ -25,6 +26,28 @@ pub fn complete_ipv4(ip: &mut [u8]) {
         let checksum = !fold(sum(header));
         header[HEADER_CHECKSUM].copy_from_slice(&checksum.to_ne_bytes());
     }
+    if ip.get(9) == Some(&ICMP) {
+        let start = usize::from(first & 0x0F) * 4;
+        let _ = ip.get_mut(start..).and_then(complete_quote);
+    }
+}
+
+/// An ICMP error quotes a packet's header (RFC 792), which smoltcp writes without its checksum like any other. `None`
+/// for other messages.
+fn complete_quote(icmp: &mut [u8]) -> Option<()> {
+    const QUOTE: usize = 8;
+    const ICMP_CHECKSUM: std::ops::Range<usize> = 2..4;
+    // Destination unreachable, source quench, redirect, time exceeded, parameter problem.
+    if !matches!(icmp.first()?, 3 | 4 | 5 | 11 | 12) || icmp.get(QUOTE + 10..QUOTE + 12)? != [0, 0] {
+        return None;
+    }
+    let length = usize::from(icmp.get(QUOTE)? & 0x0F) * 4;
+    let checksum = !fold(sum(icmp.get(QUOTE..QUOTE + length)?));
+    icmp[QUOTE + 10..QUOTE + 12].copy_from_slice(&checksum.to_ne_bytes());
+    icmp[ICMP_CHECKSUM].fill(0);
+    let checksum = !fold(sum(icmp));
+    icmp[ICMP_CHECKSUM].copy_from_slice(&checksum.to_ne_bytes());
+    Some(())
 }
 
 /// `None` for anything else.
