@@ -6,6 +6,7 @@
 //! wasip1.rs       the trait that wasmtime-wasi generates; files go on to its own implementation
 //! sockets.rs      reading and writing streams, and preview 1's `sock_*`
 //! poll.rs         `poll_oneoff` over clocks, files and network objects
+//! preopens.rs     what a guest finds open; connections.rs makes what takes time before it runs
 //! table.rs rights.rs errno.rs trace.rs
 //! ```
 //!
@@ -19,6 +20,7 @@ use wasmtime::StoreLimits;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
+mod connections;
 pub mod errno;
 mod link;
 mod networking;
@@ -35,6 +37,7 @@ pub use preopens::{FileTimes, Setup};
 
 use crate::error::{Error, Result};
 use crate::node::{Interest, Node, ObjectId};
+use connections::Awaited;
 use table::{Descriptor, Network, NetworkKind, Table};
 
 /// A node, shared by the world and its guest's calls.
@@ -44,6 +47,8 @@ pub type SharedNode = Arc<Mutex<Node>>;
 pub struct Context {
     node: SharedNode,
     table: Table,
+    /// Connections that are to be made before the guest runs.
+    awaited: Vec<Awaited>,
     wasi: WasiP1Ctx,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     epoch: Duration,

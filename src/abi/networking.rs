@@ -186,14 +186,22 @@ impl networking::Networking for Context {
         inheriting: types::Rights,
         flags: types::Fdflags,
     ) -> Result<types::Streamfd, Failure> {
-        let connection = self.network(fd(connection), NetworkKind::Connection)?;
         let (base, inheriting) = (rights(base), rights(inheriting));
+        let nonblock = flags.contains(types::Fdflags::NONBLOCK);
+        if let Ok(preopened) = self.table.any_network(fd(connection))
+            && preopened.inheriting.contains(base)
+            && preopened.inheriting.contains(inheriting)
+            && let Some(stream) =
+                self.part(fd(connection), |place| Network { base, inheriting, nonblock, ..place })
+        {
+            return Ok(types::Fd::from(u32::from(stream?)));
+        }
+        let connection = self.network(fd(connection), NetworkKind::Connection)?;
         if !connection.inheriting.contains(base) || !connection.inheriting.contains(inheriting) {
             return Err(types::Errno::Notcapable.into());
         }
         self.room()?;
         let id = self.node().stream_create(connection.id)?;
-        let nonblock = flags.contains(types::Fdflags::NONBLOCK);
         let kind = NetworkKind::Stream;
         let stream = Network { id, kind, base, inheriting, nonblock, name: None, ..connection };
         Ok(types::Fd::from(u32::from(self.insert(stream)?)))
@@ -204,6 +212,9 @@ impl networking::Networking for Context {
         _: &mut GuestMemory<'_>,
         connection: types::Connectionfd,
     ) -> Result<types::Streamfd, Failure> {
+        if let Some(stream) = self.part(fd(connection), |place| Network { base: place.inheriting, ..place }) {
+            return Ok(types::Fd::from(u32::from(stream?)));
+        }
         let connection = self.network(fd(connection), NetworkKind::Connection)?;
         self.room()?;
         let accept = |node: &mut Node| node.stream_accept(connection.id);

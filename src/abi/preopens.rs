@@ -8,11 +8,13 @@ use wasmtime::StoreLimitsBuilder;
 use wasmtime_wasi::p1::types::{Errno, Fd};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+use super::connections::Awaited;
 use super::rights::Rights;
 use super::table::{Descriptor, Network, NetworkKind, Stdio, Table};
 use super::{Context, SharedNode, lock};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
+use crate::scenario::plan::ConnectionPlan;
 
 /// A guest's tables, and entries of each: 16 bytes of the host's memory an entry, which no limit of linear memory counts.
 const TABLES_MAX: usize = 4;
@@ -25,6 +27,8 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Controls that listen already: name, the protocol's name, address, kind, backlog.
     pub listeners: Vec<(String, String, String, SocketKind, usize)>,
+    /// Connections that are made before the guest runs.
+    pub connections: Vec<ConnectionPlan>,
     /// Guest path, host path, whether it may be written to.
     pub directories: Vec<(String, PathBuf, bool)>,
     pub protocols: Vec<(String, Grant)>,
@@ -48,7 +52,8 @@ pub enum FileTimes {
 }
 
 impl Context {
-    /// Preopens in the ABI's order: controls, then directories, then protocol objects, from 3 on.
+    /// Preopens in the ABI's order: controls, connections, then directories, then protocol objects, from 3 on.
+    /// Connections have their places; [`Context::establish`] makes them.
     ///
     /// # Errors
     /// A directory that cannot be opened; a listener whose address the guest does not have.
@@ -66,7 +71,7 @@ impl Context {
         for stream in [Stdio::In, Stdio::Out, Stdio::Err] {
             insert(&mut table, Descriptor::Stdio { stream, nonblock: false })?;
         }
-        let mut names = Vec::new();
+        let (mut names, mut awaited) = (Vec::new(), Vec::new());
         {
             let mut node = lock(&node);
             let protocols: Vec<_> = setup
@@ -87,6 +92,18 @@ impl Context {
                     .map_err(|error| wasmtime::format_err!("listener {name} on {bind}: {error}"))?;
                 let network = network(NetworkKind::Control, id, kind == SocketKind::Datagram, &name);
                 names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
+            }
+            for plan in setup.connections {
+                let protocol = protocols
+                    .iter()
+                    .find(|(other, _)| *other == plan.protocol)
+                    .map(|(_, protocol)| *protocol)
+                    .ok_or_else(|| wasmtime::format_err!("connection {}: no protocol object", plan.name))?;
+                let datagram = plan.kind == SocketKind::Datagram;
+                let place = network(NetworkKind::Stream, protocol, datagram, &plan.name);
+                let fd = insert(&mut table, place)?;
+                names.push(format!("{}={}", plan.name, u32::from(fd)));
+                awaited.push(Awaited { fd, protocol, plan });
             }
             for index in 0..setup.directories.len() {
                 // wasmtime-wasi counts its own preopens from 3.
@@ -111,6 +128,7 @@ impl Context {
         Ok(Context {
             node: Arc::clone(&node),
             table,
+            awaited,
             wasi,
             epoch,
             file_times,

@@ -32,6 +32,7 @@ impl Plan {
             interfaces: vec![InterfaceConfig { name: "eth0".into(), mac, addresses, mtu: DEFAULT_MTU }],
             routes: Vec::new(),
             listeners: Vec::new(),
+            connections: Vec::new(),
             protocols: default_protocols(),
             memory_bytes_max: DEFAULT_MEMORY_BYTES,
             cpu_hz: DEFAULT_CPU_HZ,

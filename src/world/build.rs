@@ -218,6 +218,7 @@ impl World {
                 .iter()
                 .map(|l| (l.name.clone(), l.protocol.clone(), l.bind.clone(), l.kind, l.backlog))
                 .collect(),
+            connections: plan.connections.clone(),
             directories: plan
                 .directories
                 .iter()

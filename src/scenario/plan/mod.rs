@@ -140,6 +140,8 @@ pub struct GuestPlan {
     pub routes: Vec<Route>,
     /// Controls handed over listening already, from descriptor 3 on.
     pub listeners: Vec<ListenerPlan>,
+    /// Connections made before it runs, behind the listeners.
+    pub connections: Vec<ConnectionPlan>,
     pub protocols: Vec<ProtocolPlan>,
     /// Linear memory limit in bytes.
     pub memory_bytes_max: u64,
@@ -184,6 +186,21 @@ pub struct ListenerPlan {
     pub bind: String,
     pub kind: SocketKind,
     pub backlog: usize,
+}
+
+/// A connection that is there when the guest begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionPlan {
+    pub name: String,
+    /// Name of the guest's protocol object that it is made with.
+    pub protocol: String,
+    /// As `open` takes it.
+    pub bind: String,
+    /// As `connect` takes it.
+    pub address: String,
+    pub kind: SocketKind,
+    /// How long it is tried again where the first try failed.
+    pub retry: Duration,
 }
 
 /// A protocol object granted to a guest.

@@ -117,6 +117,7 @@ fn weight(guest: &GuestSpec) -> u64 {
         + 2 * guest.env.len()
         + 2 * guest.directories.len()
         + 4 * guest.listeners.len()
+        + 5 * guest.connections.len()
         + 4 * guest.protocols.len()
         + 2 * guest.routing.routes.len()
         + rules.flatten().map(Vec::len).sum::<usize>()

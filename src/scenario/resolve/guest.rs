@@ -2,15 +2,17 @@
 //! against its addresses.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use smoltcp::config::IFACE_MAX_ROUTE_COUNT;
+use toml::Spanned;
 
 use super::super::address::address_of;
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
-use super::super::spec::{GuestSpec, ListenerSpec, ProtocolSpec};
+use super::super::spec::{GuestSpec, ProtocolSpec};
+use super::connection::connections;
 use super::expand::Node;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
@@ -45,6 +47,7 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
     }
     let protocols = protocols(spec);
     let listeners = listeners(&parts);
+    let connections = connections(&parts);
     let index = node.replica.map(|replica| replica.to_string());
     let expand = |text: &String| match &index {
         Some(index) => text.replace("{index}", index),
@@ -71,6 +74,7 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         interfaces: parts.interfaces,
         routes,
         listeners,
+        connections,
         protocols,
         memory_bytes_max: spec.memory_bytes_max.unwrap_or(plan::DEFAULT_MEMORY_BYTES),
         cpu_hz: spec.cpu_hz.unwrap_or(plan::DEFAULT_CPU_HZ),
@@ -163,8 +167,12 @@ fn listeners(parts: &Parts<'_>) -> Vec<ListenerPlan> {
             let message = format!("{} listens on {bind} twice", parts.node.what);
             mistakes.add(listener.bind.span(), message, "one listener takes an address, port and kind");
         }
-        check_own_address(parts, listener);
-        if let Some(protocol) = protocol_of(parts, listener) {
+        check_own_address(parts, &listener.bind);
+        let (protocol, at) = (&listener.protocol, &listener.bind);
+        if let Some((protocol, written)) = protocol_of(parts, protocol, at, "bind", "listen on") {
+            if let Some(written) = written {
+                check_policy(written, at, mistakes);
+            }
             listeners.push(ListenerPlan {
                 name: name.clone(),
                 protocol,
@@ -177,8 +185,8 @@ fn listeners(parts: &Parts<'_>) -> Vec<ListenerPlan> {
     listeners
 }
 
-fn check_own_address(parts: &Parts<'_>, listener: &ListenerSpec) {
-    let address = listener.bind.get_ref().ip();
+pub(super) fn check_own_address(parts: &Parts<'_>, bind: &Spanned<SocketAddr>) {
+    let address = bind.get_ref().ip();
     let mut own = parts.interfaces.iter().flat_map(|interface| &interface.addresses);
     let broken = parts.node.interfaces.iter().any(|spec| spec.broken);
     if address.is_unspecified() || broken || own.any(|&cidr| address_of(cidr) == address) {
@@ -191,29 +199,34 @@ fn check_own_address(parts: &Parts<'_>, listener: &ListenerSpec) {
         _ => format!("it has {}; `{any}` is any address", list.join(", ")),
     };
     let message = format!("bind: {address} is no address of {}", parts.node.what);
-    parts.mistakes.add(listener.bind.span(), message, help);
+    parts.mistakes.add(bind.span(), message, help);
 }
 
-/// Name of the protocol object that a listener is opened from: the one it names, or the guest's
-/// first of its address's family.
-fn protocol_of(parts: &Parts<'_>, listener: &ListenerSpec) -> Option<String> {
+/// The protocol object for an address, by its name and as it was written, if it was: the one that is asked for, or the
+/// guest's first of the address's family.
+pub(super) fn protocol_of<'a>(
+    parts: &Parts<'a>,
+    wanted: &Option<Spanned<String>>,
+    address: &Spanned<SocketAddr>,
+    key: &str,
+    purpose: &str,
+) -> Option<(String, Option<&'a ProtocolSpec>)> {
     let Parts { node, spec, mistakes, .. } = parts;
-    let bind = *listener.bind.get_ref();
-    let family = if bind.is_ipv4() { ProtocolKind::Ipv4 } else { ProtocolKind::Ipv6 };
-    let Some(wanted) = &listener.protocol else {
+    let (address, at) = (*address.get_ref(), address.span());
+    let family = if address.is_ipv4() { ProtocolKind::Ipv4 } else { ProtocolKind::Ipv6 };
+    let Some(wanted) = wanted else {
         if spec.protocols.is_empty() {
-            return Some(kind_name(family).to_owned());
+            return Some((kind_name(family).to_owned(), None));
         }
         let fits = |protocol: &&ProtocolSpec| protocol.kind == Some(family);
         let Some(protocol) = spec.protocols.iter().find(fits) else {
             let message =
-                format!("{} has no {} protocol to listen on {bind} with", node.what, kind_name(family));
+                format!("{} has no {} protocol to {purpose} {address} with", node.what, kind_name(family));
             let help = format!("add [guest.{}.protocol.{}]", spec.name.get_ref(), kind_name(family));
-            mistakes.add(listener.bind.span(), message, help);
+            mistakes.add(at, message, help);
             return None;
         };
-        check_policy(protocol, listener, mistakes);
-        return Some(protocol.name.get_ref().clone());
+        return Some((protocol.name.get_ref().clone(), Some(protocol)));
     };
     let defaults = plan::default_protocols();
     let name = wanted.get_ref();
@@ -237,24 +250,21 @@ fn protocol_of(parts: &Parts<'_>, listener: &ListenerSpec) -> Option<String> {
         }
     };
     if kind.is_some_and(|kind| kind != family) {
-        let message = format!("bind: {bind} is of another family than protocol `{name}`");
+        let message = format!("{key}: {address} is of another family than protocol `{name}`");
         let help = format!("name a protocol of kind {}, or leave `protocol` out", kind_name(family));
-        mistakes.add(listener.bind.span(), message, help);
+        mistakes.add(at, message, help);
         return None;
     }
-    if let Some(protocol) = written {
-        check_policy(protocol, listener, mistakes);
-    }
-    Some(name.clone())
+    Some((name.clone(), written))
 }
 
 /// Port 0 is chosen later, out of what the policy allows.
-fn check_policy(protocol: &ProtocolSpec, listener: &ListenerSpec, mistakes: &Mistakes) {
-    let bind = *listener.bind.get_ref();
+pub(super) fn check_policy(protocol: &ProtocolSpec, bind: &Spanned<SocketAddr>, mistakes: &Mistakes) {
+    let (bind, at) = (*bind.get_ref(), bind.span());
     if bind.port() != 0 && !protocol.policy.may_bind(bind.ip(), bind.port()) {
         let name = protocol.name.get_ref();
         let message = format!("bind: the policy of protocol `{name}` does not allow {bind}");
-        mistakes.add(listener.bind.span(), message, format!("add it to the `bind` of protocol `{name}`"));
+        mistakes.add(at, message, format!("add it to the `bind` of protocol `{name}`"));
     }
 }
 

@@ -5,6 +5,7 @@
 //! topology.rs    names looked up, cables laid (groups.rs: which switches are joined)
 //! addressing.rs  MAC and IP addresses written and given out
 //! guest.rs       routes, protocols, listeners
+//! connection.rs  connections that are made before a guest runs
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -29,6 +30,7 @@ use expand::{Node, expand};
 use topology::{Domain, Topology};
 
 pub(super) mod addressing;
+mod connection;
 mod expand;
 mod expect;
 mod groups;

@@ -14,6 +14,7 @@ use super::super::plan::{DirectoryPlan, StdinPlan};
 use super::super::read::{Named, Reader, article, boolean, c_string, check_name, integer, string};
 use super::super::units;
 use super::interface::{SHORT_FORM, interface, interfaces, routing};
+use super::preopen::{ConnectionSpec, connections};
 use super::{InterfaceSpec, RoutingSpec, missing};
 use crate::node::SocketKind;
 use crate::protocol::ProtocolKind;
@@ -39,6 +40,7 @@ pub(in super::super) struct GuestSpec {
     pub interfaces: Vec<InterfaceSpec>,
     pub routing: RoutingSpec,
     pub listeners: Vec<ListenerSpec>,
+    pub connections: Vec<ConnectionSpec>,
     /// Empty: not given.
     pub protocols: Vec<ProtocolSpec>,
     pub memory_bytes_max: Option<u64>,
@@ -83,6 +85,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         interfaces: guest_interfaces(&mut reader, &name, &what),
         routing: routing(&mut reader),
         listeners: listeners(&mut reader, &what),
+        connections: connections(&mut reader, &what),
         protocols: protocols(&mut reader, &what),
         memory_bytes_max: reader.get("memory", memory).map(Spanned::into_inner),
         cpu_hz: reader.get("cpu", units::frequency).map(Spanned::into_inner),
@@ -137,7 +140,7 @@ fn environment(reader: &mut Reader<'_>) -> Vec<(String, String)> {
             let message = format!("env: {} cannot name a variable", quote(key));
             mistakes.add(name.span(), message, "a name is not empty and has neither `=` nor NUL in it");
         } else if key == "NETWORKING_FDS" {
-            let help = "guestnet sets it: it lists the guest's protocol objects and listeners";
+            let help = "guestnet sets it: it lists the guest's protocol objects, listeners and connections";
             mistakes.add(name.span(), "env: `NETWORKING_FDS` cannot be set", help);
         }
         match c_string(value.get_ref()) {
@@ -273,13 +276,13 @@ fn listener(
     Some(ListenerSpec { name, protocol, bind: bind?, kind, backlog })
 }
 
-fn name(value: &DeValue<'_>) -> Result<String, Problem> {
+pub(super) fn name(value: &DeValue<'_>) -> Result<String, Problem> {
     let text = string(value)?;
     check_name(&text)?;
     Ok(text)
 }
 
-fn socket_kind(value: &DeValue<'_>) -> Result<SocketKind, Problem> {
+pub(super) fn socket_kind(value: &DeValue<'_>) -> Result<SocketKind, Problem> {
     match string(value)?.as_str() {
         "stream" => Ok(SocketKind::Stream),
         "datagram" => Ok(SocketKind::Datagram),

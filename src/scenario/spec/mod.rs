@@ -27,15 +27,17 @@ mod guest;
 mod interface;
 mod link;
 mod loss;
+mod preopen;
 mod queue;
 mod timeline;
 
 pub(super) use expect::{ExpectSpec, Rule, Subject};
-pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec, ProtocolSpec};
+pub(super) use guest::{GUESTS_MAX, GuestSpec, ProtocolSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{interfaces, routing};
 use link::directions;
 pub(super) use link::{Directions, knobs_over};
+pub(super) use preopen::ConnectionSpec;
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 
 pub(super) struct Spec {

@@ -25,12 +25,12 @@ seed = 1"#), @r#"labs/lab.toml:1:10: not TOML: invalid basic string, expected `"
 fn unknown_and_missing_keys() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodul = 'a.wasm'"), @r#"
     labs/lab.toml:1:8: guest `a` has no `module`; name its WebAssembly file: `module = "....wasm"`
-    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, background
+    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, linger, start, background
     "#);
     insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, tap, link, at, expect");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { dealy = '1ms' }\ncolour = 1"), @r"
     labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated, forward, backward
-    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, background
+    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, linger, start, background
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[guest.a.listen]]\nport = 80"), @r#"
     labs/lab.toml:3:1: a listener of guest `a` has no `bind`; the address and port it listens on: `bind = "0.0.0.0:80"`
@@ -83,7 +83,7 @@ fn values_of_the_wrong_kind_or_size() {
          env = { 'A=B' = 'x', NETWORKING_FDS = 'x', C = 1 }\nstdin = 1"), @r#"
     labs/lab.toml:3:8: args: a string where a list of strings belongs; write `args = ["one", "two"]`
     labs/lab.toml:4:9: env: `A=B` cannot name a variable; a name is not empty and has neither `=` nor NUL in it
-    labs/lab.toml:4:22: env: `NETWORKING_FDS` cannot be set; guestnet sets it: it lists the guest's protocol objects and listeners
+    labs/lab.toml:4:22: env: `NETWORKING_FDS` cannot be set; guestnet sets it: it lists the guest's protocol objects, listeners and connections
     labs/lab.toml:4:48: env: an integer where a string belongs; put it in quotes
     labs/lab.toml:5:9: stdin: an integer where a string or table belongs; a string, `{ file = "..." }` or `{ inherit = true }`; leave it out for an empty one
     "#);
@@ -258,6 +258,31 @@ fn protocols_and_listeners() {
 }
 
 #[test]
+fn connections() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[guest.a.connect]]\nport = 80"), @r#"
+    labs/lab.toml:3:1: a connection of guest `a` has no `address`; the peer's address and port: `address = "10.0.0.2:80"`
+    labs/lab.toml:4:1: unknown key `port` in a connection of guest `a`; known here: name, address, protocol, kind, bind, retry
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         connect = [{ address = '10.0.0.3:0' }, { address = '10.0.0.3:80', bind = '[::]:0', name = 'ipv6' }, { address = 'web:80', retry = 5 }]"), @r#"
+    labs/lab.toml:3:24: address: 10.0.0.3:0 has port 0; name the port that the peer listens on
+    labs/lab.toml:3:74: bind: [::]:0 is of another family than 10.0.0.3:80; leave `bind` out for any address of the right one
+    labs/lab.toml:3:91: `ipv6` names two descriptors of guest `a`; connections, listeners and protocols share one space of names: the guest tells them apart by nothing else
+    labs/lab.toml:3:113: address: `web:80` is not an address and port; such as "0.0.0.0:80" or "[::]:80"
+    labs/lab.toml:3:131: retry: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         listen = [{ bind = '0.0.0.0:80', name = 'x' }]\n\
+         connect = [{ address = '10.0.0.3:81', name = 'x' }, { address = '[fd00::3]:80' }, { address = '10.0.0.3:80', bind = '10.0.0.9:80' }]\n\
+         protocol.ipv4 = { bind = '*:80', connect = '*:80' }"), @r"
+    labs/lab.toml:4:24: address: the policy of protocol `ipv4` does not allow 10.0.0.3:81; add it to the `connect` of protocol `ipv4`
+    labs/lab.toml:4:46: `x` names two descriptors of guest `a`; connections, listeners and protocols share one space of names: the guest tells them apart by nothing else
+    labs/lab.toml:4:65: guest `a` has no ipv6 protocol to connect to [fd00::3]:80 with; add [guest.a.protocol.ipv6]
+    labs/lab.toml:4:117: bind: 10.0.0.9 is no address of guest `a`; it has 10.0.0.2/24; `0.0.0.0` is any address
+    ");
+}
+
+#[test]
 fn many_guests() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nstdin = { inherit = true }\n[guest.b]\nmodule = 'b'\n\
          stdin = { inherit = true }\n[guest.c]\nmodule = 'c'\ncount = 2\nstdin.inherit = true"), @r"
@@ -308,8 +333,8 @@ fn a_mistake_is_shown_in_its_text() {
        ·   ╰── here
        ╰────
       help: did you mean `module`? known here: module, count, args, env, stdin, directories, network,
-            link, addresses, mac, mtu, interface, gateway, routes, listen, protocol, memory, cpu,
-            fuel, descriptors, linger, start, background
+            link, addresses, mac, mtu, interface, gateway, routes, listen, connect, protocol, memory,
+            cpu, fuel, descriptors, linger, start, background
     "#);
 }
 

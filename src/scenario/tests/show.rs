@@ -46,6 +46,7 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
     let GuestPlan { name, module, args, env, stdin, directories, interfaces, routes, .. } = guest;
     let GuestPlan {
         listeners,
+        connections,
         protocols,
         memory_bytes_max,
         cpu_hz,
@@ -62,6 +63,7 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
     lines.extend(directories.iter().map(|directory| format!("  {directory:?}")));
     show_network(interfaces, routes, lines);
     lines.extend(listeners.iter().map(|listener| format!("  {listener:?}")));
+    lines.extend(connections.iter().map(|connection| format!("  {connection:?}")));
     for protocol in protocols {
         let rules = |rules: &Option<Vec<Rule>>| match rules {
             None => "anything".to_owned(),

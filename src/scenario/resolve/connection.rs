@@ -1,0 +1,80 @@
+//! Connections that are made before a guest runs, checked against its protocol objects.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::super::mistake::Mistakes;
+use super::super::plan::ConnectionPlan;
+use super::super::spec::{ConnectionSpec, ProtocolSpec};
+use super::guest::{Parts, check_own_address, check_policy, protocol_of};
+
+pub(super) fn connections(parts: &Parts<'_>) -> Vec<ConnectionPlan> {
+    let Parts { node, spec, mistakes, .. } = parts;
+    let mut names: BTreeSet<&str> =
+        spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str()).collect();
+    if spec.protocols.is_empty() {
+        names.extend(["ipv4", "ipv6"]);
+    }
+    names.extend(spec.listeners.iter().map(|listener| listener.name.get_ref().as_str()));
+    let mut plans = Vec::new();
+    for connection in &spec.connections {
+        let name = connection.name.get_ref();
+        if !names.insert(name) {
+            let message = format!("`{name}` names two descriptors of {}", node.what);
+            let help = "connections, listeners and protocols share one space of names: the guest tells them apart by \
+                        nothing else";
+            mistakes.add(connection.name.span(), message, help);
+        }
+        if let Some(bind) = &connection.bind {
+            check_own_address(parts, bind);
+        }
+        check_peer(connection, mistakes);
+        let (wanted, address) = (&connection.protocol, &connection.address);
+        let Some((protocol, written)) = protocol_of(parts, wanted, address, "address", "connect to") else {
+            continue;
+        };
+        if let Some(written) = written {
+            if let Some(bind) = &connection.bind {
+                check_policy(written, bind, mistakes);
+            }
+            check_reach(written, address, mistakes);
+        }
+        let any = || if address.get_ref().is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.to_owned();
+        plans.push(ConnectionPlan {
+            name: name.clone(),
+            protocol,
+            bind: connection.bind.as_ref().map_or_else(any, |bind| bind.get_ref().to_string()),
+            address: address.get_ref().to_string(),
+            kind: connection.kind,
+            retry: connection.retry.unwrap_or(Duration::ZERO),
+        });
+    }
+    plans
+}
+
+/// A peer has a port; and its own side is of the same family.
+fn check_peer(connection: &ConnectionSpec, mistakes: &Mistakes) {
+    let address = connection.address.get_ref();
+    if address.port() == 0 {
+        let help = "name the port that the peer listens on";
+        mistakes.add(connection.address.span(), format!("address: {address} has port 0"), help);
+    }
+    if let Some(bind) = &connection.bind
+        && bind.get_ref().is_ipv4() != address.is_ipv4()
+    {
+        let message = format!("bind: {} is of another family than {address}", bind.get_ref());
+        mistakes.add(bind.span(), message, "leave `bind` out for any address of the right one");
+    }
+}
+
+fn check_reach(protocol: &ProtocolSpec, address: &Spanned<SocketAddr>, mistakes: &Mistakes) {
+    let peer = *address.get_ref();
+    if !protocol.policy.may_connect(peer.ip(), peer.port()) {
+        let name = protocol.name.get_ref();
+        let message = format!("address: the policy of protocol `{name}` does not allow {peer}");
+        mistakes.add(address.span(), message, format!("add it to the `connect` of protocol `{name}`"));
+    }
+}
