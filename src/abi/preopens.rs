@@ -74,6 +74,7 @@ impl Context {
         let (mut names, mut awaited) = (Vec::new(), Vec::new());
         {
             let mut node = lock(&node);
+            node.set_traced(setup.trace);
             let protocols: Vec<_> = setup
                 .protocols
                 .into_iter()

@@ -9,15 +9,20 @@
 //! one call or one turn, never across a wait. It knows nothing of WebAssembly, descriptors or drivers.
 
 mod cpu;
+mod journal;
 pub mod object;
 pub mod slab;
 pub mod stack;
 mod stdio;
+pub mod task;
+pub mod wake;
 
 pub use cpu::Cpu;
+pub use journal::Journal;
 pub use object::{Object, ObjectId, SocketOption};
-pub use stack::{Interest, Readiness, Stack};
+pub use stack::Stack;
 pub use stdio::{Output, OutputStream, Stdio};
+pub use wake::{Interest, Readiness, Waiter};
 
 use std::time::Duration;
 
@@ -29,6 +34,7 @@ use crate::rng::Rng;
 use crate::time::Instant;
 use object::{Context, Protocol, Read};
 use slab::Slab;
+use task::Tasks;
 
 /// What `open` is asked for (`filetype` 6 and 5 of the guest ABI).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +52,8 @@ pub struct Node {
     skew_ns: i64,
     stack: Stack,
     objects: Slab<Object>,
+    tasks: Tasks,
+    journal: Journal,
     /// For `random_get` and whatever else a guest draws.
     rng: Rng,
     /// When the guest is to run again whatever happens.
@@ -62,6 +70,8 @@ impl Node {
             skew_ns: 0,
             stack: Stack::new(interfaces, routes, stack_rng, Instant::START),
             objects: Slab::default(),
+            tasks: Tasks::default(),
+            journal: Journal::default(),
             rng: guest_rng,
             deadline: None,
             woken: false,
@@ -78,15 +88,40 @@ impl Node {
     /// Does what is due; true if there is more to do at this instant.
     pub fn poll(&mut self, now: Instant) -> bool {
         self.now = now;
-        self.stack.poll(now)
+        self.stack.poll(now);
+        self.context().run_tasks();
+        self.tell_remarks();
+        self.has_work()
     }
 
     pub fn poll_at(&self) -> Option<Instant> {
-        self.stack.poll_at()
+        [self.stack.poll_at(), self.tasks.poll_at()].into_iter().flatten().min()
     }
 
     pub fn has_work(&self) -> bool {
-        self.stack.has_work()
+        self.stack.has_work() || self.stack.has_woken_tasks() || self.tasks.has_work()
+    }
+
+    fn context(&mut self) -> Context<'_> {
+        let Node { now, stack, rng, tasks, journal, .. } = self;
+        Context { now: *now, stack, rng, tasks, journal }
+    }
+
+    /// What protocol objects had to say goes where the guest's calls go.
+    fn tell_remarks(&mut self) {
+        for remark in self.journal.take_remarks() {
+            self.stdio.trace(format!("{} -- {remark}", self.now));
+        }
+    }
+
+    /// Whether guest calls are traced, and remarks with them.
+    pub fn set_traced(&mut self, traced: bool) {
+        self.journal.traced = traced;
+    }
+
+    /// Lines of a key log since the last call.
+    pub fn take_secrets(&mut self) -> Vec<String> {
+        self.journal.take_secrets()
     }
 
     pub fn take_egress(&mut self, into: &mut Vec<(usize, Frame)>) {
@@ -103,7 +138,7 @@ impl Node {
 
     /// True if the guest has something to wake up for.
     pub fn take_woken(&mut self) -> bool {
-        std::mem::take(&mut self.woken) | self.stack.take_woken() | self.stdio.take_woken()
+        std::mem::take(&mut self.woken) | self.stack.wakes().take_guest() | self.stdio.take_woken()
     }
 
     pub fn take_deadline(&mut self) -> Option<Instant> {
@@ -119,11 +154,12 @@ impl Node {
 
     /// True if nothing is left that was written and not acknowledged.
     pub fn is_drained(&self) -> bool {
-        self.stack.is_drained()
+        self.tasks.is_drained() && self.stack.is_drained()
     }
 
     /// Resets what is left after lingering.
     pub fn abort_all(&mut self) {
+        self.context().abort_tasks();
         self.stack.tcp_abort_all();
     }
 
@@ -196,9 +232,13 @@ impl Node {
         id: ObjectId,
         operation: impl FnOnce(&mut Object, &mut Context) -> Result<T>,
     ) -> Result<T> {
-        let object = self.objects.get_mut(id).ok_or(Error::BadDescriptor)?;
-        let mut cx = Context { now: self.now, stack: &mut self.stack, rng: &mut self.rng };
-        operation(object, &mut cx)
+        let Node { now, stack, rng, tasks, journal, objects, .. } = self;
+        let object = objects.get_mut(id).ok_or(Error::BadDescriptor)?;
+        let answer = operation(object, &mut Context { now: *now, stack, rng, tasks, journal });
+        if self.journal.traced {
+            self.tell_remarks();
+        }
+        answer
     }
 
     pub fn open(&mut self, protocol: ObjectId, bind: &str, kind: SocketKind) -> Result<ObjectId> {
@@ -244,20 +284,19 @@ impl Node {
 
     pub fn close(&mut self, id: ObjectId) {
         let Some(mut object) = self.objects.remove(id) else { return };
-        let mut cx = Context { now: self.now, stack: &mut self.stack, rng: &mut self.rng };
         if let Ok(endpoint) = object.endpoint() {
-            endpoint.close(&mut cx);
+            endpoint.close(&mut self.context());
         }
     }
 
     pub fn readiness(&mut self, id: ObjectId) -> Result<Readiness> {
-        self.with(id, |object, cx| Ok(object.endpoint()?.readiness(cx.stack)))
+        self.with(id, |object, cx| Ok(object.endpoint()?.readiness(cx)))
     }
 
     pub fn watch(&mut self, id: ObjectId, interest: Interest) {
         // An object that is gone wakes nobody.
         let _ = self.with(id, |object, cx| {
-            object.endpoint()?.watch(cx.stack, interest);
+            object.endpoint()?.watch(cx, interest, Waiter::Guest);
             Ok(())
         });
     }
@@ -267,15 +306,15 @@ impl Node {
     }
 
     pub fn local_address(&mut self, id: ObjectId) -> Result<String> {
-        self.with(id, |object, cx| object.endpoint()?.local_address(cx.stack))
+        self.with(id, |object, cx| object.endpoint()?.local_address(cx))
     }
 
     pub fn peer_address(&mut self, id: ObjectId) -> Result<String> {
-        self.with(id, |object, cx| object.endpoint()?.peer_address(cx.stack))
+        self.with(id, |object, cx| object.endpoint()?.peer_address(cx))
     }
 
     pub fn option(&mut self, id: ObjectId, option: SocketOption) -> Result<u64> {
-        self.with(id, |object, cx| object.endpoint()?.option(cx.stack, option))
+        self.with(id, |object, cx| object.endpoint()?.option(cx, option))
     }
 
     pub fn set_option(&mut self, id: ObjectId, option: SocketOption, value: u64) -> Result<()> {

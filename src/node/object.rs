@@ -1,21 +1,26 @@
 //! What a node hands out: protocols, controls, connections and streams, known by their traits alone.
 //!
 //! Every operation answers at once, with [`Error::WouldBlock`] where it cannot; whoever wants to wait
-//! registers an interest with `watch` and runs the operation again when the node was woken.
+//! registers an interest with `watch` and runs the operation again when it was woken.
 //! The kinds live in `protocol/`; stacking them is composition.
 
 use super::SocketKind;
+use super::journal::Journal;
 use super::slab::Id;
-use super::stack::{Interest, Readiness, Stack};
+use super::stack::Stack;
+use super::task::Tasks;
+use super::wake::{Interest, Readiness, Waiter};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 use crate::time::Instant;
 
-/// What an operation may use: the time, the node's stack and its randomness.
+/// What an operation may use: the time, the node's stack, its randomness, its tasks and its journal.
 pub struct Context<'a> {
     pub now: Instant,
     pub stack: &'a mut Stack,
     pub rng: &'a mut Rng,
+    pub tasks: &'a mut Tasks,
+    pub journal: &'a mut Journal,
 }
 
 /// The settings of `option_get` and `option_set`.
@@ -37,15 +42,15 @@ pub enum SocketOption {
 
 /// What all but protocols have.
 pub trait Endpoint: Send {
-    fn readiness(&self, stack: &Stack) -> Readiness;
-    /// Wakes the node's guest once when `interest` is met.
-    fn watch(&mut self, stack: &mut Stack, interest: Interest);
+    fn readiness(&self, cx: &Context) -> Readiness;
+    /// Wakes `waiter` once when `interest` is met.
+    fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter);
     fn close(&mut self, cx: &mut Context);
     /// As `open` takes it.
-    fn local_address(&self, stack: &Stack) -> Result<String>;
+    fn local_address(&self, cx: &Context) -> Result<String>;
     /// As `connect` takes it.
-    fn peer_address(&self, stack: &Stack) -> Result<String>;
-    fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64>;
+    fn peer_address(&self, cx: &Context) -> Result<String>;
+    fn option(&self, cx: &Context, option: SocketOption) -> Result<u64>;
     fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()>;
     fn kind(&self) -> SocketKind;
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 use super::demux::Tuple;
 use super::socket::TcpOptions;
 use super::tcp::{HALF_OPEN, Phase, Tcp};
-use super::{Interest, Readiness, Stack};
+use super::Stack;
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
+use crate::node::wake::{Interest, Readiness, Waiter, Watch};
 use crate::time::Instant;
 
 /// Linux's net.core.somaxconn.
@@ -26,7 +27,7 @@ pub struct Listener {
     /// Oldest first.
     half_open: VecDeque<Id<Tcp>>,
     queue: VecDeque<Id<Tcp>>,
-    waiting: Interest,
+    waiting: Watch,
     options: TcpOptions,
 }
 
@@ -50,7 +51,7 @@ impl Stack {
             backlog: backlog.clamp(1, BACKLOG_MAX),
             half_open: VecDeque::new(),
             queue: VecDeque::new(),
-            waiting: Interest::default(),
+            waiting: Watch::default(),
             options,
         });
         self.listening.entry(local.port()).or_default().push(id);
@@ -78,9 +79,9 @@ impl Stack {
         Readiness { read: waiting > 0, read_bytes: waiting, ..Default::default() }
     }
 
-    pub fn listener_watch(&mut self, id: Id<Listener>, interest: Interest) {
+    pub fn listener_watch(&mut self, id: Id<Listener>, interest: Interest, waiter: Waiter) {
         if let Some(listener) = self.listeners.get_mut(id) {
-            listener.waiting.join(interest);
+            listener.waiting.join(interest, waiter);
         }
     }
 
@@ -151,9 +152,7 @@ impl Stack {
         listener.no_longer_half_open(connection);
         listener.queue.push_back(connection);
         let readiness = Readiness { read: true, ..Default::default() };
-        if listener.waiting.fire(readiness) {
-            self.woken = true;
-        }
+        listener.waiting.fire(readiness, &mut self.wakes);
     }
 
     pub(super) fn unqueue(&mut self, connection: Id<Tcp>, id: Id<Listener>) {

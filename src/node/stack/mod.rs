@@ -45,6 +45,7 @@ use crate::error::{Error, Result};
 use crate::event::Queue;
 use crate::network::{Frame, InterfaceConfig, Route};
 use crate::node::slab::{Id, Slab};
+use crate::node::wake::Wakes;
 use crate::rng::Rng;
 use crate::time::Instant;
 use demux::{Class, Keyed, Quoted, Table, Tuple};
@@ -62,47 +63,6 @@ const LOOPBACK_PACKETS_MAX: usize = 4096;
 enum Work {
     Tcp(Id<Tcp>),
     Udp(Id<Udp>),
-}
-
-/// What a waiter waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Interest {
-    pub read: bool,
-    pub write: bool,
-}
-
-impl Interest {
-    pub const READ: Interest = Interest { read: true, write: false };
-    pub const WRITE: Interest = Interest { read: false, write: true };
-
-    fn join(&mut self, other: Interest) {
-        self.read |= other.read;
-        self.write |= other.write;
-    }
-
-    /// Takes what `readiness` satisfies; true if that is anything.
-    fn fire(&mut self, readiness: Readiness) -> bool {
-        let fired = (self.read && readiness.read) || (self.write && readiness.write);
-        if fired {
-            *self = Interest::default();
-        }
-        fired
-    }
-}
-
-/// What an operation would meet now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Readiness {
-    /// A read or accept would not block.
-    pub read: bool,
-    /// A write or pending connect would not block.
-    pub write: bool,
-    /// Bytes that a read would find; connections or flows for an accept.
-    pub read_bytes: usize,
-    /// Bytes that a write would take.
-    pub write_bytes: usize,
-    /// The peer sends no more.
-    pub hangup: bool,
 }
 
 /// Counters of what was dropped here and why; a capture shows the rest.
@@ -144,8 +104,8 @@ pub struct Stack {
     loopback_queue: VecDeque<Bytes>,
     egress: Vec<(usize, Frame)>,
     rng: Rng,
-    /// Somebody's interest was met since this was last taken.
-    woken: bool,
+    /// Whose interest was met.
+    wakes: Wakes,
     statistics: Statistics,
 }
 
@@ -176,7 +136,7 @@ impl Stack {
             loopback_queue: VecDeque::new(),
             egress: Vec::new(),
             rng,
-            woken: false,
+            wakes: Wakes::default(),
             statistics: Statistics::default(),
         }
     }
@@ -311,9 +271,13 @@ impl Stack {
         into.append(&mut self.egress);
     }
 
-    /// True if a waiter's interest was met since the last call.
-    pub fn take_woken(&mut self) -> bool {
-        std::mem::take(&mut self.woken)
+    /// Who has something to wake up for; whoever is not of the stack adds those that it wakes.
+    pub fn wakes(&mut self) -> &mut Wakes {
+        &mut self.wakes
+    }
+
+    pub(super) fn has_woken_tasks(&self) -> bool {
+        self.wakes.has_tasks()
     }
 
     pub fn statistics(&self) -> Statistics {

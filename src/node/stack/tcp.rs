@@ -18,9 +18,10 @@ use super::demux::{Segment, Tuple, Unreachable};
 use super::listen::Listener;
 use super::socket::{Spare, TcpOptions, configure, to_smoltcp};
 use super::time_wait::Answer;
-use super::{BURST_PACKETS_MAX, Interest, Readiness, Stack, Work, ports, reply};
+use super::{BURST_PACKETS_MAX, Stack, Work, ports, reply};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
+use crate::node::wake::{Interest, Readiness, Waiter, Watch};
 use crate::time::Instant;
 
 /// A SYN that is never answered: as long as Linux's six retries take.
@@ -50,7 +51,7 @@ pub struct Tcp {
     pub(super) phase: Phase,
     /// Descriptors that hold it; at 0 it is an orphan.
     holders: u8,
-    waiting: Interest,
+    waiting: Watch,
     pub(super) dirty: bool,
     pub(super) unresolved: bool,
     pub(super) timer: Option<Instant>,
@@ -231,9 +232,9 @@ impl Stack {
     }
 
     /// Wakes once when `interest` is met.
-    pub fn tcp_watch(&mut self, id: Id<Tcp>, interest: Interest) {
+    pub fn tcp_watch(&mut self, id: Id<Tcp>, interest: Interest, waiter: Waiter) {
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.waiting.join(interest);
+            connection.waiting.join(interest, waiter);
         }
     }
 
@@ -281,7 +282,7 @@ impl Stack {
         }
         if last {
             connection.phase = Phase::Open;
-            connection.waiting = Interest::default();
+            connection.waiting.clear();
             connection.deadline = Some(now + connection.options.linger.unwrap_or(ORPHAN));
             // It may be gone before a delay is over.
             connection.socket_mut().set_ack_delay(None);
@@ -476,9 +477,7 @@ impl Stack {
         if connection.socket().send_queue() == 0 && connection.socket().timeout().is_some() {
             connection.socket_mut().set_timeout(None);
         }
-        if connection.waiting.fire(readiness) {
-            self.woken = true;
-        }
+        connection.waiting.fire(readiness, &mut self.wakes);
         self.schedule(now, id);
     }
 
@@ -532,7 +531,7 @@ impl Stack {
             socket,
             phase,
             holders: 0,
-            waiting: Interest::default(),
+            waiting: Watch::default(),
             dirty: false,
             unresolved: false,
             timer: None,

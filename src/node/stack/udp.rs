@@ -14,10 +14,11 @@ use smoltcp::wire::UDP_HEADER_LEN;
 
 use super::demux::{Keyed, Table, Tuple, Unreachable};
 use super::ports::{Ports, wildcard};
-use super::{BURST_PACKETS_MAX, Interest, Readiness, SocketLine, Stack, Work};
+use super::{BURST_PACKETS_MAX, SocketLine, Stack, Work};
 use crate::error::{Error, Result};
 use crate::event::Queue;
 use crate::node::slab::{Id, Slab};
+use crate::node::wake::{Interest, Readiness, Waiter, Wakes, Watch};
 use crate::time::Instant;
 
 /// Datagrams and bytes that may wait to be sent in one socket.
@@ -90,7 +91,7 @@ pub struct Udp {
     /// `Some` once it listens: how many flows may wait.
     backlog: Option<usize>,
     queue: VecDeque<Id<Flow>>,
-    waiting: Interest,
+    waiting: Watch,
     dirty: bool,
     unresolved: bool,
     /// Flows that wait to send.
@@ -113,7 +114,7 @@ pub struct Flow {
     nic: usize,
     received: VecDeque<Bytes>,
     received_bytes: usize,
-    waiting: Interest,
+    waiting: Watch,
     error: Option<Error>,
     holders: u8,
     read_shut: bool,
@@ -128,7 +129,7 @@ impl Stack {
             senders: Vec::new(),
             backlog: None,
             queue: VecDeque::new(),
-            waiting: Interest::default(),
+            waiting: Watch::default(),
             dirty: false,
             unresolved: false,
             blocked: Vec::new(),
@@ -198,9 +199,9 @@ impl Stack {
         Readiness { read: waiting > 0, write: true, read_bytes: waiting, ..Default::default() }
     }
 
-    pub fn udp_watch(&mut self, id: Id<Udp>, interest: Interest) {
+    pub fn udp_watch(&mut self, id: Id<Udp>, interest: Interest, waiter: Waiter) {
         if let Some(socket) = self.udp.sockets.get_mut(id) {
-            socket.waiting.join(interest);
+            socket.waiting.join(interest, waiter);
         }
     }
 
@@ -306,10 +307,10 @@ impl Stack {
         }
     }
 
-    pub fn flow_watch(&mut self, id: Id<Flow>, interest: Interest) {
+    pub fn flow_watch(&mut self, id: Id<Flow>, interest: Interest, waiter: Waiter) {
         let Some(flow) = self.udp.flows.get_mut(id) else { return };
-        let blocked = interest.write && !flow.waiting.write;
-        flow.waiting.join(interest);
+        let blocked = interest.write && !flow.waiting.is_writing();
+        flow.waiting.join(interest, waiter);
         if let Some(socket) = self.udp.sockets.get_mut(flow.socket).filter(|_| blocked) {
             socket.blocked.push(id);
         }
@@ -337,7 +338,7 @@ impl Stack {
                 let flow = self.udp.insert_flow(socket, tuple, nic);
                 if let Some(socket) = self.udp.sockets.get_mut(socket) {
                     socket.queue.push_back(flow);
-                    self.woken |= socket.waiting.fire(Readiness { read: true, ..Default::default() });
+                    socket.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
                 }
                 flow
             }
@@ -350,7 +351,7 @@ impl Stack {
         }
         flow.received_bytes += cost;
         flow.received.push_back(packet.slice(payload));
-        self.woken |= flow.waiting.fire(Readiness { read: true, ..Default::default() });
+        flow.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
     }
 
     /// Port unreachable is refused (RFC 1122, 4.1.3.3); the rest says that the peer cannot be reached.
@@ -363,7 +364,7 @@ impl Stack {
             Unreachable::Host | Unreachable::Prohibited => Error::HostUnreachable,
             Unreachable::TooBig => Error::MessageSize,
         });
-        self.woken |= flow.waiting.fire(Readiness { read: true, write: true, ..Default::default() });
+        flow.waiting.fire(Readiness { read: true, write: true, ..Default::default() }, &mut self.wakes);
     }
 
     pub(super) fn udp_neighbour(&mut self) {
@@ -416,7 +417,7 @@ impl Stack {
         }
         for nic in over {
             self.flush(now, nic);
-            self.woken |= self.udp.fire_writers(id);
+            self.udp.fire_writers(id, &mut self.wakes);
         }
         if again {
             self.udp_dirty(id);
@@ -443,7 +444,7 @@ impl Sockets {
             nic,
             received: VecDeque::new(),
             received_bytes: 0,
-            waiting: Interest::default(),
+            waiting: Watch::default(),
             error: None,
             holders: 0,
             read_shut: false,
@@ -498,15 +499,13 @@ impl Sockets {
     }
 
     /// Wakes flows that waited to send through socket `id`.
-    fn fire_writers(&mut self, id: Id<Udp>) -> bool {
+    fn fire_writers(&mut self, id: Id<Udp>, wakes: &mut Wakes) {
         let blocked = self.sockets.get_mut(id).map(|socket| std::mem::take(&mut socket.blocked));
-        let mut fired = false;
         for flow in blocked.unwrap_or_default() {
             if let Some(flow) = self.flows.get_mut(flow) {
-                fired |= flow.waiting.fire(Readiness { write: true, ..Default::default() });
+                flow.waiting.fire(Readiness { write: true, ..Default::default() }, wakes);
             }
         }
-        fired
     }
 }
 

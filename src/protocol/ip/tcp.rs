@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::node::SocketKind;
 use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOption, Stream};
 use crate::node::slab::Id;
-use crate::node::stack::{Interest, Listener, Readiness, Stack, Tcp, TcpOptions};
+use crate::node::stack::{Listener, Tcp, TcpOptions};
+use crate::node::{Interest, Readiness, Waiter};
 
 /// Least and most bytes of a buffer, as net.ipv4.tcp_rmem bounds them.
 const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 4096..=6 * 1024 * 1024;
@@ -101,21 +102,21 @@ impl Control for TcpControl {
 }
 
 impl Endpoint for TcpControl {
-    fn readiness(&self, stack: &Stack) -> Readiness {
+    fn readiness(&self, cx: &Context) -> Readiness {
         match self.role {
-            Role::Listening(listener) => stack.listener_readiness(listener),
+            Role::Listening(listener) => cx.stack.listener_readiness(listener),
             Role::Connecting(_, tcp) => {
-                let done = !matches!(stack.tcp_connected(tcp), Ok(false));
+                let done = !matches!(cx.stack.tcp_connected(tcp), Ok(false));
                 Readiness { write: done, ..Default::default() }
             }
             Role::Idle | Role::Connected => Readiness::default(),
         }
     }
 
-    fn watch(&mut self, stack: &mut Stack, interest: Interest) {
+    fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
         match self.role {
-            Role::Listening(listener) => stack.listener_watch(listener, interest),
-            Role::Connecting(_, tcp) => stack.tcp_watch(tcp, interest),
+            Role::Listening(listener) => cx.stack.listener_watch(listener, interest, waiter),
+            Role::Connecting(_, tcp) => cx.stack.tcp_watch(tcp, interest, waiter),
             Role::Idle | Role::Connected => {}
         }
     }
@@ -129,15 +130,15 @@ impl Endpoint for TcpControl {
         cx.stack.tcp_unbind(self.local);
     }
 
-    fn local_address(&self, _: &Stack) -> Result<String> {
+    fn local_address(&self, _: &Context) -> Result<String> {
         Ok(self.local.to_string())
     }
 
-    fn peer_address(&self, _: &Stack) -> Result<String> {
+    fn peer_address(&self, _: &Context) -> Result<String> {
         Err(Error::NotConnected)
     }
 
-    fn option(&self, _: &Stack, option: SocketOption) -> Result<u64> {
+    fn option(&self, _: &Context, option: SocketOption) -> Result<u64> {
         get(&self.options, option)
     }
 
@@ -243,31 +244,31 @@ impl Stream for TcpStream {
 macro_rules! endpoint {
     ($type:ty, $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
         impl Endpoint for $type {
-            fn readiness(&self, $stack: &Stack) -> Readiness {
-                let $endpoint = self;
+            fn readiness(&self, cx: &Context) -> Readiness {
+                let ($endpoint, $stack) = (self, &*cx.stack);
                 $readiness
             }
 
-            fn watch(&mut self, stack: &mut Stack, interest: Interest) {
-                stack.tcp_watch(self.tcp, interest);
+            fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
+                cx.stack.tcp_watch(self.tcp, interest, waiter);
             }
 
             fn close(&mut self, cx: &mut Context) {
                 cx.stack.tcp_release(cx.now, self.tcp, $stream);
             }
 
-            fn local_address(&self, stack: &Stack) -> Result<String> {
-                let addresses = stack.tcp_addresses(self.tcp).ok_or(Error::BadDescriptor)?;
+            fn local_address(&self, cx: &Context) -> Result<String> {
+                let addresses = cx.stack.tcp_addresses(self.tcp).ok_or(Error::BadDescriptor)?;
                 Ok(addresses.0.to_string())
             }
 
-            fn peer_address(&self, stack: &Stack) -> Result<String> {
-                let addresses = stack.tcp_addresses(self.tcp).ok_or(Error::BadDescriptor)?;
+            fn peer_address(&self, cx: &Context) -> Result<String> {
+                let addresses = cx.stack.tcp_addresses(self.tcp).ok_or(Error::BadDescriptor)?;
                 Ok(addresses.1.to_string())
             }
 
-            fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64> {
-                get(&stack.tcp_options(self.tcp).ok_or(Error::BadDescriptor)?, option)
+            fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
+                get(&cx.stack.tcp_options(self.tcp).ok_or(Error::BadDescriptor)?, option)
             }
 
             fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 use crate::node::SocketKind;
 use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOption, Stream};
 use crate::node::slab::Id;
-use crate::node::stack::{Flow, Interest, Readiness, Stack, Udp};
+use crate::node::stack::{Flow, Stack, Udp};
+use crate::node::{Interest, Readiness, Waiter};
 
 pub struct UdpControl {
     udp: Id<Udp>,
@@ -59,28 +60,28 @@ impl Control for UdpControl {
 }
 
 impl Endpoint for UdpControl {
-    fn readiness(&self, stack: &Stack) -> Readiness {
-        stack.udp_readiness(self.udp)
+    fn readiness(&self, cx: &Context) -> Readiness {
+        cx.stack.udp_readiness(self.udp)
     }
 
-    fn watch(&mut self, stack: &mut Stack, interest: Interest) {
-        stack.udp_watch(self.udp, interest);
+    fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
+        cx.stack.udp_watch(self.udp, interest, waiter);
     }
 
     fn close(&mut self, cx: &mut Context) {
         cx.stack.udp_release(self.udp);
     }
 
-    fn local_address(&self, _: &Stack) -> Result<String> {
+    fn local_address(&self, _: &Context) -> Result<String> {
         Ok(self.local.to_string())
     }
 
-    fn peer_address(&self, _: &Stack) -> Result<String> {
+    fn peer_address(&self, _: &Context) -> Result<String> {
         Err(Error::NotConnected)
     }
 
-    fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64> {
-        get(stack, self.udp, option)
+    fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
+        get(cx.stack, self.udp, option)
     }
 
     fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
@@ -174,31 +175,31 @@ impl Stream for UdpStream {
 macro_rules! endpoint {
     ($type:ty, |$endpoint:ident, $stack:ident| $readiness:expr) => {
         impl Endpoint for $type {
-            fn readiness(&self, $stack: &Stack) -> Readiness {
-                let $endpoint = self;
+            fn readiness(&self, cx: &Context) -> Readiness {
+                let ($endpoint, $stack) = (self, &*cx.stack);
                 $readiness
             }
 
-            fn watch(&mut self, stack: &mut Stack, interest: Interest) {
-                stack.flow_watch(self.flow, interest);
+            fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
+                cx.stack.flow_watch(self.flow, interest, waiter);
             }
 
             fn close(&mut self, cx: &mut Context) {
                 cx.stack.flow_release(self.flow);
             }
 
-            fn local_address(&self, stack: &Stack) -> Result<String> {
-                let addresses = stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
+            fn local_address(&self, cx: &Context) -> Result<String> {
+                let addresses = cx.stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
                 Ok(addresses.0.to_string())
             }
 
-            fn peer_address(&self, stack: &Stack) -> Result<String> {
-                let addresses = stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
+            fn peer_address(&self, cx: &Context) -> Result<String> {
+                let addresses = cx.stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
                 Ok(addresses.1.to_string())
             }
 
-            fn option(&self, stack: &Stack, option: SocketOption) -> Result<u64> {
-                get(stack, self.udp, option)
+            fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
+                get(cx.stack, self.udp, option)
             }
 
             fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {

@@ -1,0 +1,42 @@
+//! What protocol objects have to tell beside their answers: remarks for the trace, secrets for the capture.
+
+/// Remarks of one turn; the rest of them are counted.
+const REMARKS_MAX: usize = 256;
+
+#[derive(Debug, Default)]
+pub struct Journal {
+    /// Whether anybody reads remarks.
+    pub traced: bool,
+    remarks: Vec<String>,
+    left_out: usize,
+    secrets: Vec<String>,
+}
+
+impl Journal {
+    /// A sentence for whoever reads the trace: why a call was refused, what a peer did wrong. Never a secret.
+    pub fn remark(&mut self, text: impl FnOnce() -> String) {
+        if !self.traced {
+        } else if self.remarks.len() < REMARKS_MAX {
+            self.remarks.push(text());
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    /// A line of a key log, as `SSLKEYLOGFILE` has it, without the newline.
+    pub fn secret(&mut self, line: String) {
+        self.secrets.push(line);
+    }
+
+    pub fn take_remarks(&mut self) -> Vec<String> {
+        let mut remarks = std::mem::take(&mut self.remarks);
+        if self.left_out > 0 {
+            remarks.push(format!("{} more remarks", std::mem::take(&mut self.left_out)));
+        }
+        remarks
+    }
+
+    pub fn take_secrets(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.secrets)
+    }
+}

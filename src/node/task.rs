@@ -1,0 +1,212 @@
+//! Work of a node that goes on while its guest is away: handshakes, resolvers, a protocol's timers.
+//!
+//! ```text
+//! object --Handle<T>--> task --Waiter::Task--> the objects below it
+//!    guest's calls        '--Watch--> woken: the guest, or the task above
+//! ```
+//!
+//! A protocol's objects (control, connection, stream) hold a [`Handle`] to the task that has their common state; a
+//! task owns the objects of the layer below and waits for them. A woken task is polled in the order of waking,
+//! once a turn.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::object::Context;
+use super::slab::{Id, Slab};
+use crate::event::Queue;
+use crate::time::Instant;
+
+pub trait Task: Any + Send {
+    /// Goes on as far as it can without waiting, and registers what it waits for under `Waiter::Task(me)`. Called
+    /// when it was made, woken, or its time has come.
+    fn poll(&mut self, cx: &mut Context, me: TaskId);
+
+    /// When it is to be polled if nothing wakes it before.
+    fn poll_at(&self) -> Option<Instant> {
+        None
+    }
+
+    /// True once nobody holds it and it has nothing left to do: it is dropped then.
+    fn is_over(&self) -> bool;
+
+    /// False while it has something to send that was written.
+    fn is_drained(&self) -> bool {
+        true
+    }
+
+    /// The node's lingering is over: lets go of what it holds below, at once.
+    fn abort(&mut self, cx: &mut Context);
+}
+
+pub type TaskId = Id<Entry>;
+
+/// A task's place.
+pub struct Entry {
+    /// `None` while it is at work.
+    task: Option<Box<dyn Task>>,
+    ready: bool,
+    timer: Option<Instant>,
+}
+
+/// Refers to a task of a known type.
+pub struct Handle<T> {
+    id: TaskId,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Handle<T> {
+    /// For a task that knows its own id and kind; one of another kind is never found by it.
+    pub fn new(id: TaskId) -> Self {
+        Self { id, kind: PhantomData }
+    }
+
+    pub fn id(self) -> TaskId {
+        self.id
+    }
+}
+
+impl<T> Clone for Handle<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Handle<T> {}
+impl<T> PartialEq for Handle<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {:?}", self.id)
+    }
+}
+
+/// The tasks of one node.
+#[derive(Default)]
+pub struct Tasks {
+    entries: Slab<Entry>,
+    ready: VecDeque<TaskId>,
+    timers: Queue<(TaskId, Instant)>,
+}
+
+impl Tasks {
+    /// Looks at a task; `None` if it is gone, or is itself at work.
+    pub fn get<T: Task>(&self, handle: Handle<T>) -> Option<&T> {
+        let task: &dyn Any = &**self.entries.get(handle.id)?.task.as_ref()?;
+        task.downcast_ref()
+    }
+
+    fn make_ready(&mut self, id: TaskId) {
+        if let Some(entry) = self.entries.get_mut(id)
+            && !entry.ready
+        {
+            entry.ready = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    fn take(&mut self, id: TaskId) -> Option<Box<dyn Task>> {
+        self.entries.get_mut(id)?.task.take()
+    }
+
+    /// A task was at work: back to its place, its timer set anew, unless it is over.
+    fn put_back(&mut self, id: TaskId, task: Box<dyn Task>) {
+        if task.is_over() {
+            self.entries.remove(id);
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(id) else { return };
+        let timer = task.poll_at();
+        if timer != entry.timer {
+            entry.timer = timer;
+            if let Some(at) = timer {
+                self.timers.push(at, (id, at));
+            }
+        }
+        entry.task = Some(task);
+    }
+
+    fn collect(&mut self, now: Instant, woken: &mut Vec<TaskId>) {
+        for id in woken.drain(..) {
+            self.make_ready(id);
+        }
+        while let Some((id, at)) = self.timers.pop_due(now) {
+            let due = self.entries.get_mut(id).filter(|entry| entry.timer == Some(at));
+            if let Some(entry) = due {
+                entry.timer = None;
+                self.make_ready(id);
+            }
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    pub(super) fn poll_at(&self) -> Option<Instant> {
+        self.timers.next_at()
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.entries.ids().all(|id| {
+            let task = self.entries.get(id).and_then(|entry| entry.task.as_ref());
+            task.is_none_or(|task| task.is_drained())
+        })
+    }
+}
+
+impl Context<'_> {
+    /// Begins a task; it is polled at the end of this turn.
+    pub fn spawn<T: Task>(&mut self, task: T) -> Handle<T> {
+        let entry = Entry { task: Some(Box::new(task)), ready: false, timer: None };
+        let id = self.tasks.entries.insert(entry);
+        self.tasks.make_ready(id);
+        Handle::new(id)
+    }
+
+    /// Puts a task to work, which may use this context meanwhile; `None` if it is gone, or at work already.
+    pub fn with_task<T: Task, R>(
+        &mut self,
+        handle: Handle<T>,
+        work: impl FnOnce(&mut T, &mut Context) -> R,
+    ) -> Option<R> {
+        let mut task = self.tasks.take(handle.id)?;
+        let any: &mut dyn Any = &mut *task;
+        let answer = any.downcast_mut::<T>().map(|task| work(task, self));
+        self.tasks.put_back(handle.id, task);
+        answer
+    }
+
+    /// Polls `id` at the end of this turn.
+    pub fn wake_task(&mut self, id: TaskId) {
+        self.tasks.make_ready(id);
+    }
+
+    /// Polls what is ready now, once each.
+    pub(super) fn run_tasks(&mut self) {
+        self.tasks.collect(self.now, self.stack.wakes().tasks());
+        for _ in 0..self.tasks.ready.len() {
+            let Some(id) = self.tasks.ready.pop_front() else { break };
+            if let Some(entry) = self.tasks.entries.get_mut(id) {
+                entry.ready = false;
+            }
+            if let Some(mut task) = self.tasks.take(id) {
+                task.poll(self, id);
+                self.tasks.put_back(id, task);
+            }
+        }
+    }
+
+    pub(super) fn abort_tasks(&mut self) {
+        for id in self.tasks.entries.ids().collect::<Vec<_>>() {
+            if let Some(mut task) = self.tasks.take(id) {
+                task.abort(self);
+                self.tasks.put_back(id, task);
+            }
+        }
+    }
+}
