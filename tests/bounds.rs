@@ -8,8 +8,9 @@ use guestnet::error::Error;
 use guestnet::lab::Lab;
 use guestnet::network::{Frame, InterfaceConfig};
 use guestnet::node::{Node, SocketKind};
+use guestnet::protocol::Grant;
+use guestnet::protocol::ip::Family;
 use guestnet::protocol::policy::Policy;
-use guestnet::protocol::{Grant, ProtocolKind};
 use guestnet::rng::Seed;
 use guestnet::time::Instant;
 use smoltcp::wire::EthernetAddress;
@@ -59,7 +60,7 @@ fn datagram(to: [u8; 4]) -> Frame {
 #[test]
 fn loopback_addresses_stay_inside_a_guest() {
     let mut node = node();
-    let grant = Grant { kind: ProtocolKind::Ipv4, policy: Policy::default() };
+    let grant = Grant::ip(Family::V4, Policy::default());
     let ipv4 = node.grant(grant.into_protocol());
     let control = node.open(ipv4, "0.0.0.0:5353", SocketKind::Datagram).unwrap();
     node.listen(control, 8).unwrap();

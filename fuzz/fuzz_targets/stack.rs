@@ -7,7 +7,8 @@ use bytes::Bytes;
 use guestnet::network::{Frame, InterfaceConfig};
 use guestnet::node::{Node, ObjectId, SocketKind};
 use guestnet::protocol::policy::Policy;
-use guestnet::protocol::{Grant, ProtocolKind};
+use guestnet::protocol::Grant;
+use guestnet::protocol::ip::Family;
 use guestnet::rng::Seed;
 use guestnet::time::Instant;
 use libfuzzer_sys::fuzz_target;
@@ -48,8 +49,8 @@ fn serve(node: &mut Node, controls: &[ObjectId], streams: &mut Vec<ObjectId>) {
 fuzz_target!(|data: &[u8]| {
     let mut node = node();
     let mut controls = Vec::new();
-    for (kind, any) in [(ProtocolKind::Ipv4, "0.0.0.0:7"), (ProtocolKind::Ipv6, "[::]:7")] {
-        let protocol = node.grant(Grant { kind, policy: Policy::default() }.into_protocol());
+    for (family, any) in [(Family::V4, "0.0.0.0:7"), (Family::V6, "[::]:7")] {
+        let protocol = node.grant(Grant::ip(family, Policy::default()).into_protocol());
         for socket in [SocketKind::Stream, SocketKind::Datagram] {
             let control = node.open(protocol, any, socket).expect("opens");
             node.listen(control, 8).expect("listens");

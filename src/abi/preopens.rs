@@ -31,7 +31,8 @@ pub struct Setup {
     pub connections: Vec<ConnectionPlan>,
     /// Guest path, host path, whether it may be written to.
     pub directories: Vec<(String, PathBuf, bool)>,
-    pub protocols: Vec<(String, Grant)>,
+    /// Name, protocol object, and whether it is for listeners alone.
+    pub protocols: Vec<(String, Grant, bool)>,
     pub memory_bytes_max: usize,
     pub descriptors_max: usize,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
@@ -78,14 +79,14 @@ impl Context {
             let protocols: Vec<_> = setup
                 .protocols
                 .into_iter()
-                .map(|(name, grant)| (name, node.grant(grant.into_protocol())))
+                .map(|(name, grant, private)| (name, node.grant(grant.into_protocol()), private))
                 .collect();
             for (name, protocol, bind, kind, backlog) in setup.listeners {
                 let id = protocols
                     .iter()
-                    .find(|(other, _)| *other == protocol)
+                    .find(|(other, ..)| *other == protocol)
                     .ok_or_else(|| wasmtime::format_err!("listener {name}: no protocol object {protocol}"))
-                    .and_then(|(_, protocol)| {
+                    .and_then(|(_, protocol, _)| {
                         let id = node.open(*protocol, &bind, kind)?;
                         node.listen(id, backlog)?;
                         Ok(id)
@@ -97,8 +98,8 @@ impl Context {
             for plan in setup.connections {
                 let protocol = protocols
                     .iter()
-                    .find(|(other, _)| *other == plan.protocol)
-                    .map(|(_, protocol)| *protocol)
+                    .find(|(other, ..)| *other == plan.protocol)
+                    .map(|(_, protocol, _)| *protocol)
                     .ok_or_else(|| wasmtime::format_err!("connection {}: no protocol object", plan.name))?;
                 let datagram = plan.kind == SocketKind::Datagram;
                 let place = network(NetworkKind::Stream, protocol, datagram, &plan.name);
@@ -110,7 +111,7 @@ impl Context {
                 // wasmtime-wasi counts its own preopens from 3.
                 insert(&mut table, Descriptor::File(Fd::from(3 + index as u32)))?;
             }
-            for (name, id) in protocols {
+            for (name, id, _) in protocols.into_iter().filter(|(.., private)| !private) {
                 let network = network(NetworkKind::Protocol, id, false, &name);
                 names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
             }

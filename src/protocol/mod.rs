@@ -1,33 +1,91 @@
 //! Protocol objects: what the host grants a guest.
 //!
-//! One file or folder for each kind; [`ProtocolKind`] is the registry. They implement the traits of
+//! One file or folder for each kind, and [`Grant`] and [`LayerKind`] are the registry: what stands on the node's
+//! stack, and what stands over another protocol object (`layer/`). They implement the traits of
 //! `node/object.rs` and know nothing of descriptors, guests or drivers.
 
 pub mod ip;
+pub mod layer;
 pub mod policy;
+pub mod proxy_protocol;
+
+use std::sync::Arc;
 
 use crate::node::object::Protocol;
+use ip::Family;
+use layer::{Layer, Layered};
 use policy::Policy;
 
-/// The kinds of protocol object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProtocolKind {
-    Ipv4,
-    Ipv6,
+/// A protocol object to be made: its kind, what it may reach, and what it stands on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Grant {
+    Ip { family: Family, policy: Policy },
+    Over { layer: LayerKind, below: Box<Grant> },
 }
 
-/// A protocol object to be made: its kind, and what it may reach.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    pub kind: ProtocolKind,
-    pub policy: Policy,
+/// The kinds of protocol that stand over a stream protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LayerKind {
+    ProxyProtocol(proxy_protocol::Settings),
 }
 
 impl Grant {
+    pub fn ip(family: Family, policy: Policy) -> Self {
+        Grant::Ip { family, policy }
+    }
+
+    /// As the scenario names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Grant::Ip { family: Family::V4, .. } => "ipv4",
+            Grant::Ip { family: Family::V6, .. } => "ipv6",
+            Grant::Over { layer, .. } => layer.name(),
+        }
+    }
+
+    /// What it stands on at the bottom.
+    pub fn base(&self) -> &Grant {
+        match self {
+            Grant::Ip { .. } => self,
+            Grant::Over { below, .. } => below.base(),
+        }
+    }
+
+    /// The family of the addresses it takes, if those are of one.
+    pub fn family(&self) -> Option<Family> {
+        match self {
+            Grant::Ip { family, .. } => Some(*family),
+            Grant::Over { .. } => None,
+        }
+    }
+
+    /// Its own policy, if it is of a kind that has one.
+    pub fn policy(&self) -> Option<&Policy> {
+        match self {
+            Grant::Ip { policy, .. } => Some(policy),
+            Grant::Over { .. } => None,
+        }
+    }
+
     pub fn into_protocol(self) -> Box<dyn Protocol> {
-        match self.kind {
-            ProtocolKind::Ipv4 => Box::new(ip::Ip::new(ip::Family::V4, self.policy)),
-            ProtocolKind::Ipv6 => Box::new(ip::Ip::new(ip::Family::V6, self.policy)),
+        match self {
+            Grant::Ip { family, policy } => Box::new(ip::Ip::new(family, policy)),
+            Grant::Over { layer, below } => Box::new(Layered::new(layer.into_layer(), below.into_protocol())),
+        }
+    }
+}
+
+impl LayerKind {
+    /// As the scenario names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LayerKind::ProxyProtocol(_) => "proxy-protocol",
+        }
+    }
+
+    fn into_layer(self) -> Arc<dyn Layer> {
+        match self {
+            LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
         }
     }
 }

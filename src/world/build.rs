@@ -13,7 +13,6 @@ use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::node::{Cpu, Node};
-use crate::protocol::Grant;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
 use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, StdinPlan};
@@ -224,11 +223,7 @@ impl World {
                 .iter()
                 .map(|d| (d.guest.clone(), d.host.clone(), d.writable))
                 .collect(),
-            protocols: plan
-                .protocols
-                .iter()
-                .map(|p| (p.name.clone(), Grant { kind: p.kind, policy: p.policy.clone() }))
-                .collect(),
+            protocols: plan.protocols.iter().map(|p| (p.name.clone(), p.grant.clone(), p.private)).collect(),
             memory_bytes_max: usize::try_from(plan.memory_bytes_max).unwrap_or(usize::MAX),
             descriptors_max: plan.descriptors_max,
             epoch: self.settings.epoch,

@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Stack;
 use super::demux::Tuple;
 use super::socket::TcpOptions;
 use super::tcp::{HALF_OPEN, Phase, Tcp};
-use super::Stack;
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::node::wake::{Interest, Readiness, Waiter, Watch};

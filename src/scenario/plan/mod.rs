@@ -10,7 +10,8 @@ use super::expectation::Expectation;
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
-use crate::protocol::ProtocolKind;
+use crate::protocol::Grant;
+use crate::protocol::ip::Family;
 use crate::protocol::policy::Policy;
 
 mod timeline;
@@ -58,8 +59,12 @@ pub const DEFAULT_BACKLOG: usize = 128;
 /// The protocol objects of a guest whose scenario names none: `ipv4` and `ipv6`, both without policy
 /// and whatever addresses it has, so that its descriptors do not depend on those.
 pub fn default_protocols() -> Vec<ProtocolPlan> {
-    let protocol = |name: &str, kind| ProtocolPlan { name: name.to_owned(), kind, policy: Policy::default() };
-    vec![protocol("ipv4", ProtocolKind::Ipv4), protocol("ipv6", ProtocolKind::Ipv6)]
+    [Family::V4, Family::V6]
+        .map(|family| {
+            let grant = Grant::ip(family, Policy::default());
+            ProtocolPlan { name: grant.kind().to_owned(), grant, private: false }
+        })
+        .into()
 }
 
 /// SHA-256 in lower-case hexadecimal.
@@ -208,6 +213,7 @@ pub struct ConnectionPlan {
 pub struct ProtocolPlan {
     /// As `NETWORKING_FDS` and `fd_prestat_dir_name` tell it; the kind's name unless the scenario names it.
     pub name: String,
-    pub kind: ProtocolKind,
-    pub policy: Policy,
+    pub grant: Grant,
+    /// Listeners are opened from it; the guest itself gets no descriptor.
+    pub private: bool,
 }

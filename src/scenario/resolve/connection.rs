@@ -7,11 +7,11 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::super::mistake::Mistakes;
-use super::super::plan::ConnectionPlan;
-use super::super::spec::{ConnectionSpec, ProtocolSpec};
+use super::super::plan::{ConnectionPlan, ProtocolPlan};
+use super::super::spec::ConnectionSpec;
 use super::guest::{Parts, check_own_address, check_policy, protocol_of};
 
-pub(super) fn connections(parts: &Parts<'_>) -> Vec<ConnectionPlan> {
+pub(super) fn connections(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ConnectionPlan> {
     let Parts { node, spec, mistakes, .. } = parts;
     let mut names: BTreeSet<&str> =
         spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str()).collect();
@@ -33,19 +33,17 @@ pub(super) fn connections(parts: &Parts<'_>) -> Vec<ConnectionPlan> {
         }
         check_peer(connection, mistakes);
         let (wanted, address) = (&connection.protocol, &connection.address);
-        let Some((protocol, written)) = protocol_of(parts, wanted, address, "address", "connect to") else {
+        let Some(protocol) = protocol_of(parts, protocols, wanted, address, ["address", "connect to"]) else {
             continue;
         };
-        if let Some(written) = written {
-            if let Some(bind) = &connection.bind {
-                check_policy(written, bind, mistakes);
-            }
-            check_reach(written, address, mistakes);
+        if let Some(bind) = &connection.bind {
+            check_policy(protocol, bind, mistakes);
         }
+        check_reach(protocol, address, mistakes);
         let any = || if address.get_ref().is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.to_owned();
         plans.push(ConnectionPlan {
             name: name.clone(),
-            protocol,
+            protocol: protocol.name.clone(),
             bind: connection.bind.as_ref().map_or_else(any, |bind| bind.get_ref().to_string()),
             address: address.get_ref().to_string(),
             kind: connection.kind,
@@ -70,10 +68,12 @@ fn check_peer(connection: &ConnectionSpec, mistakes: &Mistakes) {
     }
 }
 
-fn check_reach(protocol: &ProtocolSpec, address: &Spanned<SocketAddr>, mistakes: &Mistakes) {
+/// What stands over another protocol has its peers reached by that one, perhaps by another way.
+fn check_reach(protocol: &ProtocolPlan, address: &Spanned<SocketAddr>, mistakes: &Mistakes) {
     let peer = *address.get_ref();
-    if !protocol.policy.may_connect(peer.ip(), peer.port()) {
-        let name = protocol.name.get_ref();
+    let Some(policy) = protocol.grant.policy() else { return };
+    if !policy.may_connect(peer.ip(), peer.port()) {
+        let name = &protocol.name;
         let message = format!("address: the policy of protocol `{name}` does not allow {peer}");
         mistakes.add(address.span(), message, format!("add it to the `connect` of protocol `{name}`"));
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::mistake::Mistakes;
 use super::super::read::check_name;
-use super::super::spec::{GUESTS_MAX, GuestSpec, InterfaceSpec, RouterSpec, RoutingSpec};
+use super::super::spec::{GUESTS_MAX, GuestSpec, InterfaceSpec, ProtocolSpec, RouterSpec, RoutingSpec};
 
 /// What a lab's plan may take in memory, roughly: a small file can ask for a hundred thousand copies
 /// of a large guest.
@@ -112,7 +112,7 @@ fn weight(guest: &GuestSpec) -> u64 {
             Some(StdinPlan::File(path)) => path.as_os_str().len(),
             Some(StdinPlan::Empty | StdinPlan::Inherit) | None => 0,
         };
-    let rules = guest.protocols.iter().flat_map(|protocol| [&protocol.policy.bind, &protocol.policy.connect]);
+    let rules = guest.protocols.iter().flat_map(ProtocolSpec::policy);
     let things = guest.args.len()
         + 2 * guest.env.len()
         + 2 * guest.directories.len()

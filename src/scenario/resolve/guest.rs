@@ -11,12 +11,15 @@ use toml::Spanned;
 use super::super::address::address_of;
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
-use super::super::spec::{GuestSpec, ProtocolSpec};
+use super::super::spec::GuestSpec;
 use super::connection::connections;
 use super::expand::Node;
+use super::protocol;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
-use crate::protocol::ProtocolKind;
+use crate::protocol::Grant;
+use crate::protocol::ip::Family;
+use crate::protocol::policy::Policy;
 
 /// What a guest's plan is made of.
 pub(super) struct Parts<'a> {
@@ -45,9 +48,9 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
             "let a router do the routing, and keep a default route to it",
         );
     }
-    let protocols = protocols(spec);
-    let listeners = listeners(&parts);
-    let connections = connections(&parts);
+    let protocols = protocol::protocols(node, spec, mistakes);
+    let listeners = listeners(&parts, &protocols);
+    let connections = connections(&parts, &protocols);
     let index = node.replica.map(|replica| replica.to_string());
     let expand = |text: &String| match &index {
         Some(index) => text.replace("{index}", index),
@@ -130,23 +133,7 @@ fn addresses_for(other: IpAddr, interfaces: &[InterfaceConfig]) -> Vec<String> {
     same.map(|cidr| cidr.to_string()).collect()
 }
 
-/// Both, with no policy, unless the scenario names some: a guest's descriptors shall not depend on
-/// which addresses it happens to have.
-fn protocols(spec: &GuestSpec) -> Vec<ProtocolPlan> {
-    if spec.protocols.is_empty() {
-        return plan::default_protocols();
-    }
-    let known = spec.protocols.iter().filter_map(|protocol| Some((protocol, protocol.kind?)));
-    known
-        .map(|(protocol, kind)| ProtocolPlan {
-            name: protocol.name.get_ref().clone(),
-            kind,
-            policy: protocol.policy.clone(),
-        })
-        .collect()
-}
-
-fn listeners(parts: &Parts<'_>) -> Vec<ListenerPlan> {
+fn listeners(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ListenerPlan> {
     let Parts { spec, mistakes, .. } = parts;
     let mut names: BTreeSet<&str> =
         spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str()).collect();
@@ -168,14 +155,12 @@ fn listeners(parts: &Parts<'_>) -> Vec<ListenerPlan> {
             mistakes.add(listener.bind.span(), message, "one listener takes an address, port and kind");
         }
         check_own_address(parts, &listener.bind);
-        let (protocol, at) = (&listener.protocol, &listener.bind);
-        if let Some((protocol, written)) = protocol_of(parts, protocol, at, "bind", "listen on") {
-            if let Some(written) = written {
-                check_policy(written, at, mistakes);
-            }
+        let (wanted, at) = (&listener.protocol, &listener.bind);
+        if let Some(protocol) = protocol_of(parts, protocols, wanted, at, ["bind", "listen on"]) {
+            check_policy(protocol, at, mistakes);
             listeners.push(ListenerPlan {
                 name: name.clone(),
-                protocol,
+                protocol: protocol.name.clone(),
                 bind: bind.to_string(),
                 kind: listener.kind,
                 backlog: listener.backlog.unwrap_or(plan::DEFAULT_BACKLOG),
@@ -202,75 +187,61 @@ pub(super) fn check_own_address(parts: &Parts<'_>, bind: &Spanned<SocketAddr>) {
     parts.mistakes.add(bind.span(), message, help);
 }
 
-/// The protocol object for an address, by its name and as it was written, if it was: the one that is asked for, or the
-/// guest's first of the address's family.
+/// The protocol object that a listener or a connection is opened from: the one that is `wanted`, or the guest's first
+/// that takes its address. `words`: the address's key, and what is to be done with it.
 pub(super) fn protocol_of<'a>(
-    parts: &Parts<'a>,
+    parts: &Parts<'_>,
+    protocols: &'a [ProtocolPlan],
     wanted: &Option<Spanned<String>>,
     address: &Spanned<SocketAddr>,
-    key: &str,
-    purpose: &str,
-) -> Option<(String, Option<&'a ProtocolSpec>)> {
+    [key, purpose]: [&str; 2],
+) -> Option<&'a ProtocolPlan> {
     let Parts { node, spec, mistakes, .. } = parts;
     let (address, at) = (*address.get_ref(), address.span());
-    let family = if address.is_ipv4() { ProtocolKind::Ipv4 } else { ProtocolKind::Ipv6 };
+    let family = Family::of(address.ip());
+    let takes = |protocol: &ProtocolPlan| protocol.grant.base().family() == Some(family);
+    let kind = Grant::ip(family, Policy::default()).kind();
     let Some(wanted) = wanted else {
-        if spec.protocols.is_empty() {
-            return Some((kind_name(family).to_owned(), None));
-        }
-        let fits = |protocol: &&ProtocolSpec| protocol.kind == Some(family);
-        let Some(protocol) = spec.protocols.iter().find(fits) else {
-            let message =
-                format!("{} has no {} protocol to {purpose} {address} with", node.what, kind_name(family));
-            let help = format!("add [guest.{}.protocol.{}]", spec.name.get_ref(), kind_name(family));
+        let first = protocols.iter().find(|protocol| protocol.grant.kind() == kind && takes(protocol));
+        if first.is_none() && protocols.len() >= spec.protocols.len() {
+            let message = format!("{} has no {kind} protocol to {purpose} {address} with", node.what);
+            let help = format!("add [guest.{}.protocol.{kind}]", spec.name.get_ref());
             mistakes.add(at, message, help);
-            return None;
-        };
-        return Some((protocol.name.get_ref().clone(), Some(protocol)));
+        }
+        return first;
     };
-    let defaults = plan::default_protocols();
     let name = wanted.get_ref();
-    let written = spec.protocols.iter().find(|protocol| protocol.name.get_ref() == name);
-    let default = defaults.iter().find(|protocol| spec.protocols.is_empty() && protocol.name == *name);
-    let kind = match (written, default) {
-        (Some(protocol), _) => protocol.kind,
-        (None, Some(protocol)) => Some(protocol.kind),
-        (None, None) => {
-            let written = spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str());
+    let Some(protocol) = protocols.iter().find(|protocol| protocol.name == *name) else {
+        // One with a mistake of its own is there all the same.
+        if !spec.protocols.iter().any(|protocol| protocol.name.get_ref() == name) {
             let names: Vec<&str> = match spec.protocols.is_empty() {
-                true => defaults.iter().map(|protocol| protocol.name.as_str()).collect(),
-                false => written.collect(),
+                true => protocols.iter().map(|protocol| protocol.name.as_str()).collect(),
+                false => spec.protocols.iter().map(|protocol| protocol.name.get_ref().as_str()).collect(),
             };
             let meant = mistakes.did_you_mean(name, names.iter().copied());
             let help =
                 format!("{meant}{}it has {}", if meant.is_empty() { "" } else { " " }, names.join(", "));
             let message = format!("protocol: {} has no protocol {}", node.what, quote(name));
             mistakes.add(wanted.span(), message, help);
-            return None;
         }
+        return None;
     };
-    if kind.is_some_and(|kind| kind != family) {
+    if !takes(protocol) {
         let message = format!("{key}: {address} is of another family than protocol `{name}`");
-        let help = format!("name a protocol of kind {}, or leave `protocol` out", kind_name(family));
+        let help = format!("name a protocol of kind {kind}, or leave `protocol` out");
         mistakes.add(at, message, help);
         return None;
     }
-    Some((name.clone(), written))
+    Some(protocol)
 }
 
 /// Port 0 is chosen later, out of what the policy allows.
-pub(super) fn check_policy(protocol: &ProtocolSpec, bind: &Spanned<SocketAddr>, mistakes: &Mistakes) {
+pub(super) fn check_policy(protocol: &ProtocolPlan, bind: &Spanned<SocketAddr>, mistakes: &Mistakes) {
     let (bind, at) = (*bind.get_ref(), bind.span());
-    if bind.port() != 0 && !protocol.policy.may_bind(bind.ip(), bind.port()) {
-        let name = protocol.name.get_ref();
+    let Some(policy) = protocol.grant.base().policy() else { return };
+    if bind.port() != 0 && !policy.may_bind(bind.ip(), bind.port()) {
+        let name = &protocol.name;
         let message = format!("bind: the policy of protocol `{name}` does not allow {bind}");
         mistakes.add(at, message, format!("add it to the `bind` of protocol `{name}`"));
-    }
-}
-
-fn kind_name(kind: ProtocolKind) -> &'static str {
-    match kind {
-        ProtocolKind::Ipv4 => "ipv4",
-        ProtocolKind::Ipv6 => "ipv6",
     }
 }

@@ -35,6 +35,7 @@ mod expand;
 mod expect;
 mod groups;
 mod guest;
+mod protocol;
 mod timeline;
 mod topology;
 

@@ -15,10 +15,9 @@ use super::super::read::{Named, Reader, article, boolean, c_string, check_name, 
 use super::super::units;
 use super::interface::{SHORT_FORM, interface, interfaces, routing};
 use super::preopen::{ConnectionSpec, connections};
+use super::protocol::{ProtocolSpec, protocols};
 use super::{InterfaceSpec, RoutingSpec, missing};
 use crate::node::SocketKind;
-use crate::protocol::ProtocolKind;
-use crate::protocol::policy::{Policy, Rule};
 
 /// Guests in a lab, replicas counted: each costs the machine about four memory mappings, of which it
 /// gives a process some 65,000 by default, so the machine's own limit comes first.
@@ -58,13 +57,6 @@ pub(in super::super) struct ListenerSpec {
     pub bind: Spanned<SocketAddr>,
     pub kind: SocketKind,
     pub backlog: Option<usize>,
-}
-
-pub(in super::super) struct ProtocolSpec {
-    pub name: Spanned<String>,
-    /// `None` if it was a mistake.
-    pub kind: Option<ProtocolKind>,
-    pub policy: Policy,
 }
 
 pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> GuestSpec {
@@ -289,61 +281,5 @@ pub(super) fn socket_kind(value: &DeValue<'_>) -> Result<SocketKind, Problem> {
         other => {
             Err(Problem::new(format!("{} is no kind of socket", quote(other)), "\"stream\" or \"datagram\""))
         }
-    }
-}
-
-fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
-    let mistakes = reader.mistakes;
-    let tables = reader.named("protocol");
-    tables.into_iter().map(|named| protocol(named, what, mistakes)).collect()
-}
-
-fn protocol(Named { name, table }: Named<'_>, what: &str, mistakes: &Mistakes) -> ProtocolSpec {
-    let mut reader = Reader::new(table, format!("protocol `{}` of {what}", name.get_ref()), mistakes);
-    let given = reader.has("kind");
-    let kind = reader.get("kind", protocol_kind).map(Spanned::into_inner);
-    let bind = reader.list("bind", address::rule);
-    let connect = reader.list("connect", address::rule);
-    reader.finish();
-    let kind = kind.or_else(|| if given { None } else { kind_named(name.get_ref()) });
-    if kind.is_none() && !given {
-        let message = format!("protocol `{}` of {what} is of no known kind", name.get_ref());
-        mistakes.add(name.span(), message, "add `kind = \"ipv4\"` or `kind = \"ipv6\"`");
-    }
-    if let Some(kind) = kind {
-        bind.iter().chain(&connect).flatten().for_each(|rule| check_family(kind, rule, mistakes));
-    }
-    let rules = |list: Option<Vec<Spanned<Rule>>>| {
-        list.map(|list| list.into_iter().map(Spanned::into_inner).collect())
-    };
-    ProtocolSpec { name, kind, policy: Policy { bind: rules(bind), connect: rules(connect) } }
-}
-
-/// A rule for the other family would never let anything through: surely not what was meant.
-fn check_family(kind: ProtocolKind, rule: &Spanned<Rule>, mistakes: &Mistakes) {
-    let Some(prefix) = rule.get_ref().prefix else { return };
-    let address = address::address_of(prefix);
-    let (fits, kind) = match kind {
-        ProtocolKind::Ipv4 => (address.is_ipv4(), "ipv4"),
-        ProtocolKind::Ipv6 => (address.is_ipv6(), "ipv6"),
-    };
-    if !fits {
-        let message = format!("{prefix} is of another family than the protocol, {kind}");
-        mistakes.add(rule.span(), message, "give it to the other protocol, or write `*` for any address");
-    }
-}
-
-fn protocol_kind(value: &DeValue<'_>) -> Result<ProtocolKind, Problem> {
-    let text = string(value)?;
-    kind_named(&text).ok_or_else(|| {
-        Problem::new(format!("{} is no kind of protocol", quote(&text)), "\"ipv4\" or \"ipv6\"")
-    })
-}
-
-fn kind_named(name: &str) -> Option<ProtocolKind> {
-    match name {
-        "ipv4" => Some(ProtocolKind::Ipv4),
-        "ipv6" => Some(ProtocolKind::Ipv6),
-        _ => None,
     }
 }

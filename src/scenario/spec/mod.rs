@@ -6,6 +6,7 @@
 //! interface.rs   what guests and routers share: interfaces, routes
 //! link.rs        the knobs of a link (loss.rs, queue.rs)
 //! guest.rs       guests
+//! protocol.rs    their protocol objects
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -28,16 +29,18 @@ mod interface;
 mod link;
 mod loss;
 mod preopen;
+mod protocol;
 mod queue;
 mod timeline;
 
 pub(super) use expect::{ExpectSpec, Rule, Subject};
-pub(super) use guest::{GUESTS_MAX, GuestSpec, ProtocolSpec};
+pub(super) use guest::{GUESTS_MAX, GuestSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{interfaces, routing};
 use link::directions;
 pub(super) use link::{Directions, knobs_over};
 pub(super) use preopen::ConnectionSpec;
+pub(super) use protocol::{KindSpec, ProtocolSpec};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 
 pub(super) struct Spec {

@@ -220,10 +220,27 @@ fn routes() {
 }
 
 #[test]
+fn protocols_over_others() {
+    let lab = |tables: &str| mistakes(&format!("[guest.a]\nmodule = 'a'\n{tables}"));
+    insta::assert_snapshot!(lab("[guest.a.protocol.p]\nkind = 'proxy-protocol'"), @r#"labs/lab.toml:3:19: protocol `p` of guest `a` has no `over`; name the guest's protocol that it stands on: `over = "ipv4"`"#);
+    insta::assert_snapshot!(lab("[guest.a.protocol.proxy-protocol]\nover = 'ip4'\n[guest.a.protocol.ipv4]\nover = 'p'"), @r"
+    labs/lab.toml:4:8: over: guest `a` has no protocol `ip4`; did you mean `ipv4`? it has ipv4
+    labs/lab.toml:6:1: unknown key `over` in protocol `ipv4` of guest `a`; known here: kind, private, bind, connect
+    ");
+    insta::assert_snapshot!(lab("[guest.a.protocol.p]\nkind = 'proxy-protocol'\nover = 'q'\nbind = '*:1'\n\
+         [guest.a.protocol.q]\nkind = 'proxy-protocol'\nover = 'p'\nfrom = '10.0.0.1'"), @r#"
+    labs/lab.toml:5:8: over: q stands on itself: q -> p -> q; let one of them stand on a protocol of kind ipv4 or ipv6
+    labs/lab.toml:6:1: unknown key `bind` in protocol `p` of guest `a`; did you mean `kind`? known here: kind, private, from, over
+    labs/lab.toml:9:8: over: p stands on itself: p -> q -> p; let one of them stand on a protocol of kind ipv4 or ipv6
+    labs/lab.toml:10:8: from: `10.0.0.1` has no prefix length; a subnet such as "10.0.0.0/24" or "fd00::/64"
+    "#);
+}
+
+#[test]
 fn protocols_and_listeners() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
-    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = "ipv4"` or `kind = "ipv6"`
-    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4" or "ipv6"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6" or "proxy-protocol"
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6" or "proxy-protocol"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
          bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"

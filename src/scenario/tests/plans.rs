@@ -21,30 +21,30 @@ fn a_lab_with_some_of_everything() {
       0.0.0.0/0 via 10.0.0.1
       ListenerPlan { name: "web", protocol: "ipv4", bind: "0.0.0.0:80", kind: Stream, backlog: 128 }
       ListenerPlan { name: "listen1", protocol: "inside", bind: "[fd00::2]:53", kind: Datagram, backlog: 4 }
-      protocol ipv4 Ipv4 bind [None 80..=80] connect []
-      protocol inside Ipv6 bind anything connect anything
+      protocol ipv4 ipv4 bind [None 80..=80] connect []
+      protocol inside ipv6 bind anything connect anything
     guest client "labs/client.wasm" ["{index}"] [] stdin Empty
       memory 67108864 cpu 1000000000 fuel None descriptors 1024 linger 10s start 0ns
       eth0 02-00-00-00-00-02 mtu 1500 192.168.7.2/24 fe80::ff:fe00:2/64
       eth1 02-00-00-00-00-04 mtu 1500 10.0.0.3/24 fd00::3/64 fe80::ff:fe00:4/64
       0.0.0.0/0 via 192.168.7.1
       ::/0 via fd00::1
-      protocol ipv4 Ipv4 bind anything connect anything
-      protocol ipv6 Ipv6 bind anything connect anything
+      protocol ipv4 ipv4 bind anything connect anything
+      protocol ipv6 ipv6 bind anything connect anything
     guest idle-0 "labs/idle.wasm" ["0"] [] stdin Empty
       memory 67108864 cpu 1000000000 fuel None descriptors 1024 linger 10s start 0ns
       eth0 02-00-00-00-00-09 mtu 1500 10.0.0.4/24 fd00::4/64 fe80::ff:fe00:9/64
       0.0.0.0/0 via 10.0.0.1
       ::/0 via fd00::1
-      protocol ipv4 Ipv4 bind anything connect anything
-      protocol ipv6 Ipv6 bind anything connect anything
+      protocol ipv4 ipv4 bind anything connect anything
+      protocol ipv6 ipv6 bind anything connect anything
     guest idle-1 "labs/idle.wasm" ["1"] [] stdin Empty
       memory 67108864 cpu 1000000000 fuel None descriptors 1024 linger 10s start 0ns
       eth0 02-00-00-00-00-05 mtu 1500 10.0.0.5/24 fd00::5/64 fe80::ff:fe00:5/64
       0.0.0.0/0 via 10.0.0.1
       ::/0 via fd00::1
-      protocol ipv4 Ipv4 bind anything connect anything
-      protocol ipv6 Ipv6 bind anything connect anything
+      protocol ipv4 ipv4 bind anything connect anything
+      protocol ipv6 ipv6 bind anything connect anything
     SwitchPlan { name: "lan", ports: 5, ageing: 60s }
     SwitchPlan { name: "far", ports: 2, ageing: 300s }
     router r1

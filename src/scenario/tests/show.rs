@@ -74,8 +74,13 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
                 format!("[{}]", rules.iter().map(text).collect::<Vec<_>>().join(", "))
             }
         };
-        let (bind, connect) = (rules(&protocol.policy.bind), rules(&protocol.policy.connect));
-        lines.push(format!("  protocol {} {:?} bind {bind} connect {connect}", protocol.name, protocol.kind));
+        let kind = protocol.grant.kind();
+        let Some(policy) = protocol.grant.policy() else {
+            lines.push(format!("  protocol {} {:?}", protocol.name, protocol.grant));
+            continue;
+        };
+        let (bind, connect) = (rules(&policy.bind), rules(&policy.connect));
+        lines.push(format!("  protocol {} {kind} bind {bind} connect {connect}", protocol.name));
     }
 }
 

@@ -1,0 +1,70 @@
+//! A guest's protocol objects: each with what it stands on, down to the node's stack.
+
+use super::super::mistake::{Mistakes, quote};
+use super::super::plan::{self, ProtocolPlan};
+use super::super::spec::{GuestSpec, KindSpec, ProtocolSpec};
+use super::expand::Node;
+use crate::protocol::Grant;
+
+/// Both families, with no policy, unless the scenario names some: a guest's descriptors shall not depend on which
+/// addresses it happens to have. Those with a mistake are left out.
+pub(super) fn protocols(node: &Node<'_>, spec: &GuestSpec, mistakes: &Mistakes) -> Vec<ProtocolPlan> {
+    if spec.protocols.is_empty() {
+        return plan::default_protocols();
+    }
+    let find = Find { node, list: &spec.protocols, mistakes };
+    let grant = |protocol: &ProtocolSpec| {
+        let grant = find.grant(protocol, &mut Vec::new())?;
+        Some(ProtocolPlan { name: protocol.name.get_ref().clone(), grant, private: protocol.private })
+    };
+    spec.protocols.iter().filter_map(grant).collect()
+}
+
+struct Find<'a> {
+    node: &'a Node<'a>,
+    list: &'a [ProtocolSpec],
+    mistakes: &'a Mistakes,
+}
+
+impl Find<'_> {
+    /// `above`: names of those that stand on it.
+    fn grant<'s>(&'s self, protocol: &'s ProtocolSpec, above: &mut Vec<&'s str>) -> Option<Grant> {
+        let (layer, over) = match protocol.kind.as_ref()? {
+            KindSpec::Ip { family, policy } => return Some(Grant::ip(*family, policy.clone())),
+            KindSpec::Layer { layer, over } => (layer, over),
+        };
+        above.push(protocol.name.get_ref());
+        let name = over.get_ref();
+        let first = above.len() == 1;
+        if above.contains(&name.as_str()) {
+            // Told by each that is part of the round, at its own `over`.
+            if above.first() == Some(&name.as_str()) {
+                let round = format!("{} -> {name}", above.join(" -> "));
+                let message = format!("over: {name} stands on itself: {round}");
+                let help = "let one of them stand on a protocol of kind ipv4 or ipv6";
+                self.mistakes.add(over.span(), message, help);
+            }
+            return None;
+        }
+        let Some(below) = self.list.iter().find(|other| other.name.get_ref() == name) else {
+            if first {
+                let names = self.list.iter().map(|other| other.name.get_ref().as_str());
+                let names: Vec<&str> = names.filter(|other| other != above.last().unwrap_or(&"")).collect();
+                let meant = self.mistakes.did_you_mean(name, names.iter().copied());
+                let help = match names.len() {
+                    0 => format!("add [guest.{}.protocol.ipv4]", self.node.name),
+                    _ => format!(
+                        "{meant}{}it has {}",
+                        if meant.is_empty() { "" } else { " " },
+                        names.join(", ")
+                    ),
+                };
+                let message = format!("over: {} has no protocol {}", self.node.what, quote(name));
+                self.mistakes.add(over.span(), message, help);
+            }
+            return None;
+        };
+        let below = Box::new(self.grant(below, above)?);
+        Some(Grant::Over { layer: layer.clone(), below })
+    }
+}
