@@ -56,6 +56,12 @@ pub enum Error {
     NoBuffers,
     #[error("too many open descriptors")]
     TooManyDescriptors,
+    /// A name that does not resolve, or nothing at a path.
+    #[error("no such name")]
+    NoEntry,
+    /// Nobody who could resolve a name answers.
+    #[error("no name server answers")]
+    NameServer,
     #[error("the peer closed the stream")]
     Pipe,
     #[error("result too large for the buffer")]

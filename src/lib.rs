@@ -3,6 +3,7 @@
 
 pub mod abi;
 pub mod capture;
+pub mod dns;
 pub mod docs;
 pub mod error;
 pub mod event;

@@ -12,6 +12,7 @@ const ORDER: &[&[&str]] = &[
     &["capture"],
     &["filter"],
     &["node"],
+    &["dns"],
     &["protocol"],
     &["scenario"],
     &["abi"],

@@ -33,6 +33,8 @@ pub fn errno(error: Error) -> Errno {
         Error::MessageSize => Errno::Msgsize,
         Error::NoBuffers => Errno::Nobufs,
         Error::TooManyDescriptors => Errno::Mfile,
+        Error::NoEntry => Errno::Noent,
+        Error::NameServer => Errno::Hostunreach,
         Error::Pipe => Errno::Pipe,
         Error::Overflow => Errno::Overflow,
     }

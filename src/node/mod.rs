@@ -34,7 +34,7 @@ use crate::rng::Rng;
 use crate::time::Instant;
 use object::{Context, Protocol, Read};
 use slab::Slab;
-use task::Tasks;
+use task::{Handle, Task, Tasks};
 
 /// What `open` is asked for (`filetype` 6 and 5 of the guest ABI).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +188,16 @@ impl Node {
 
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Begins work of the host's own: a service, where there is no guest.
+    pub fn spawn<T: Task>(&mut self, task: T) -> Handle<T> {
+        self.context().spawn(task)
+    }
+
+    /// Looks at a task; `None` once it is over.
+    pub fn task<T: Task>(&self, handle: Handle<T>) -> Option<&T> {
+        self.tasks.get(handle)
     }
 
     // What guest calls use.

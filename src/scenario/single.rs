@@ -61,6 +61,7 @@ impl Plan {
             switches: vec![SwitchPlan { name: DEFAULT_SWITCH.into(), ports: 1, ageing: DEFAULT_AGEING }],
             routers: Vec::new(),
             taps: Vec::new(),
+            services: Vec::new(),
             links: vec![link],
             timeline: Vec::new(),
             expectations: Vec::new(),

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Timeline, World};
+use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Service, Timeline, World};
 use crate::abi::{FileTimes, Setup};
 use crate::capture::{PortInfo, Session};
+use crate::dns::server::DnsServer;
 use crate::event::Queue;
 use crate::guest::{Engine, Exit, Limits};
 use crate::network::link::Direction;
@@ -15,7 +16,7 @@ use crate::network::switch::Switch;
 use crate::node::{Cpu, Node};
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
-use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, StdinPlan};
+use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, ServiceKind, ServicePlan, StdinPlan};
 use crate::time::Instant;
 
 /// What a driver chooses.
@@ -58,6 +59,7 @@ impl World {
             now: Instant::START,
             session: session(plan, &settings),
             nodes: plan.guests.iter().map(|guest| node(guest, seed, &settings)).collect(),
+            services: Vec::with_capacity(plan.services.len()),
             guests: Vec::with_capacity(plan.guests.len()),
             foreground: 0,
             at_work: 0,
@@ -89,6 +91,7 @@ impl World {
             outcomes: Vec::new(),
             settings,
         };
+        plan.services.iter().for_each(|service| world.place_service(service, seed));
         world.plug(plan, seed);
         let impaired =
             plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
@@ -132,6 +135,10 @@ impl World {
                     DeviceRef::Switch(switch) => self.switch_ports[switch][port.index] = at,
                     DeviceRef::Router(router) => self.router_ports[router][port.index] = at,
                     DeviceRef::Tap(tap) => self.tap_ports[tap] = at,
+                    DeviceRef::Service(service) => {
+                        let node = self.guests_planned() + service;
+                        self.nodes[node].ports[port.index] = at;
+                    }
                 }
                 let link = Some((first + 1 - end, direction));
                 self.ports.push(Port { device: port.device, index: port.index, link, link_timer: None });
@@ -147,9 +154,14 @@ impl World {
         let missing = |ports: &[usize]| -> Vec<usize> {
             (0..ports.len()).filter(|&index| ports[index] == usize::MAX).collect()
         };
-        for guest in 0..self.nodes.len() {
-            for index in missing(&self.nodes[guest].ports) {
-                open.push((DeviceRef::Guest(guest), index, format!("guest{guest}.{index}")));
+        for node in 0..self.nodes.len() {
+            for index in missing(&self.nodes[node].ports) {
+                open.push(match node.checked_sub(self.guests_planned()) {
+                    None => (DeviceRef::Guest(node), index, format!("guest{node}.{index}")),
+                    Some(service) => {
+                        (DeviceRef::Service(service), index, format!("service{service}.{index}"))
+                    }
+                });
             }
         }
         for router in 0..self.routers.len() {
@@ -157,10 +169,12 @@ impl World {
                 open.push((DeviceRef::Router(router), index, format!("router{router}.{index}")));
             }
         }
+        let first_service = self.guests_planned();
         for (device, index, name) in open {
             let at = self.ports.len();
             match device {
-                DeviceRef::Guest(guest) => self.nodes[guest].ports[index] = at,
+                DeviceRef::Guest(node) => self.nodes[node].ports[index] = at,
+                DeviceRef::Service(service) => self.nodes[first_service + service].ports[index] = at,
                 DeviceRef::Router(router) => self.router_ports[router][index] = at,
                 DeviceRef::Switch(_) | DeviceRef::Tap(_) => continue,
             }
@@ -205,6 +219,24 @@ impl World {
             }
         }
         self.guests.push(slot);
+    }
+
+    /// A node without a guest, behind the guests' own: its task goes to work in the first round.
+    fn place_service(&mut self, plan: &ServicePlan, seed: Seed) {
+        let rng = |what: &str| seed.fork(&format!("{what}:{}", plan.name));
+        let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("service"));
+        self.services.push(match &plan.kind {
+            ServiceKind::Dns(zones) => Service::Dns(node.spawn(DnsServer::new(zones.clone()))),
+        });
+        self.nodes.push(NodeSlot {
+            node: Arc::new(Mutex::new(node)),
+            dirty: false,
+            timer: None,
+            powered: true,
+            boots: 0,
+            ports: vec![usize::MAX; plan.interfaces.len()],
+        });
+        self.mark_dirty(self.nodes.len() - 1);
     }
 
     pub(super) fn setup(&self, plan: &GuestPlan) -> Setup {
@@ -279,12 +311,17 @@ fn session(plan: &Plan, settings: &Settings) -> Session {
                 DeviceRef::Switch(switch) => format!("switch {}", plan.switches[switch].name),
                 DeviceRef::Router(router) => format!("router {}", plan.routers[router].name),
                 DeviceRef::Tap(tap) => format!("TAP {}", plan.taps[tap].device),
+                DeviceRef::Service(service) => match &plan.services[service].kind {
+                    ServiceKind::Dns(_) => format!("DNS server {}", plan.services[service].name),
+                },
             },
         })
     });
-    let names = plan.guests.iter().flat_map(|guest| {
-        guest.interfaces.iter().flat_map(|interface| {
-            interface.addresses.iter().map(|cidr| (cidr.address().into(), guest.name.clone()))
+    let guests = plan.guests.iter().map(|guest| (&guest.name, &guest.interfaces));
+    let services = plan.services.iter().map(|service| (&service.name, &service.interfaces));
+    let names = guests.chain(services).flat_map(|(name, interfaces)| {
+        interfaces.iter().flat_map(move |interface| {
+            interface.addresses.iter().map(move |cidr| (cidr.address().into(), name.clone()))
         })
     });
     Session {

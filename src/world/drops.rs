@@ -1,10 +1,12 @@
 //! What devices dropped on their own account, links apart.
 
-use super::World;
+use std::collections::BTreeMap;
+
+use super::{Service, World};
 use crate::abi::lock;
 
 impl World {
-    /// Why guests' stacks, routers and switches dropped frames, and how many; reasons that never occurred are left out.
+    /// Why stacks, services, routers and switches dropped frames, and how many; reasons that never occurred are left out.
     pub fn device_drops(&self) -> Vec<(&'static str, u64)> {
         let mut malformed = 0;
         let mut bad_checksum = 0;
@@ -18,6 +20,16 @@ impl World {
             backlog_full += stack.backlog_full;
             datagrams += stack.datagrams_dropped;
             loopback += stack.loopback_dropped;
+        }
+        let mut by_services: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (slot, service) in self.nodes[self.guests_planned()..].iter().zip(&self.services) {
+            let node = lock(&slot.node);
+            let drops = match service {
+                Service::Dns(server) => node.task(*server).map(|server| server.drops()),
+            };
+            for (reason, count) in drops.into_iter().flatten() {
+                *by_services.entry(reason).or_default() += count;
+            }
         }
         let mut unroutable = 0;
         for router in self.routers.iter().map(|router| router.statistics()) {
@@ -39,6 +51,6 @@ impl World {
             ("datagram past a buffer", datagrams),
             ("loopback packet past the queue", loopback),
         ];
-        drops.into_iter().filter(|(_, count)| *count > 0).collect()
+        drops.into_iter().chain(by_services).filter(|(_, count)| *count > 0).collect()
     }
 }

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use crate::abi::SharedNode;
 use crate::capture::{Session, Sink};
+use crate::dns::server::DnsServer;
 use crate::event::Queue;
 use crate::guest::{Exit, Guest};
 use crate::network::link::{Direction, Outcome};
@@ -33,6 +34,7 @@ use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
 use crate::node::Output;
+use crate::node::task::Handle;
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
 use timeline::{Boot, Timeline};
@@ -95,6 +97,11 @@ struct NodeSlot {
     ports: Vec<usize>,
 }
 
+/// A task in the place of a guest.
+enum Service {
+    Dns(Handle<DnsServer>),
+}
+
 struct GuestSlot {
     name: String,
     linger: Duration,
@@ -140,7 +147,10 @@ pub struct Totals {
 pub struct World {
     now: Instant,
     settings: Settings,
+    /// Of guests, then of services.
     nodes: Vec<NodeSlot>,
+    /// What runs on the nodes after the guests', in their order.
+    services: Vec<Service>,
     guests: Vec<GuestSlot>,
     /// Guests that are not in the background, and those of them that are not gone.
     foreground: usize,

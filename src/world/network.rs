@@ -50,6 +50,20 @@ impl World {
         }
     }
 
+    /// Nodes of guests, which come before those of services.
+    pub(super) fn guests_planned(&self) -> usize {
+        self.nodes.len() - self.services.len()
+    }
+
+    /// The node that a device is, if it is one.
+    pub(super) fn node_of(&self, device: DeviceRef) -> Option<usize> {
+        match device {
+            DeviceRef::Guest(guest) => Some(guest),
+            DeviceRef::Service(service) => Some(self.guests_planned() + service),
+            DeviceRef::Switch(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => None,
+        }
+    }
+
     /// A frame is to reach `port` at `at`.
     fn arrive(&mut self, port: usize, at: Instant, frame: Frame) {
         if at > self.now {
@@ -63,7 +77,11 @@ impl World {
                 self.deliver(port, frame);
                 self.crossing -= 1;
             }
-            DeviceRef::Switch(_) | DeviceRef::Guest(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => {
+            DeviceRef::Switch(_)
+            | DeviceRef::Guest(_)
+            | DeviceRef::Router(_)
+            | DeviceRef::Tap(_)
+            | DeviceRef::Service(_) => {
                 self.immediate.push_back((port, frame));
             }
         }
@@ -122,8 +140,8 @@ impl World {
         let eager = !is_ideal(port) || !is_ideal(peer);
         for port in [port, peer] {
             let Port { device, index, .. } = self.ports[port];
-            if let DeviceRef::Guest(guest) = device {
-                lock(&self.nodes[guest].node).set_eager(index, eager);
+            if let Some(node) = self.node_of(device) {
+                lock(&self.nodes[node].node).set_eager(index, eager);
             }
         }
     }
@@ -147,8 +165,10 @@ impl World {
         }
         let index = self.ports[port].index;
         match self.ports[port].device {
-            DeviceRef::Guest(node) if !self.nodes[node].powered => {}
-            DeviceRef::Guest(node) => {
+            device @ (DeviceRef::Guest(_) | DeviceRef::Service(_)) => {
+                let Some(node) = self.node_of(device).filter(|&node| self.nodes[node].powered) else {
+                    return;
+                };
                 let woken = {
                     let mut node = lock(&self.nodes[node].node);
                     node.ingest(self.now, index, frame);

@@ -27,7 +27,8 @@ impl GuestState {
 
 impl World {
     pub(super) fn make_ready(&mut self, guest: usize) {
-        let slot = &mut self.guests[guest];
+        // A service has its turn when its node is polled.
+        let Some(slot) = self.guests.get_mut(guest) else { return };
         if slot.state != GuestState::Running || slot.guest.is_none() {
             return;
         }
@@ -162,7 +163,7 @@ impl World {
 
     /// Its stack has nothing left to do: if the guest has ended, it is gone.
     pub(super) fn drained(&mut self, guest: usize) {
-        let slot = &mut self.guests[guest];
+        let Some(slot) = self.guests.get_mut(guest) else { return };
         if slot.state == GuestState::Lingering {
             slot.state = GuestState::Gone;
             self.at_work -= usize::from(!slot.background);

@@ -8,6 +8,7 @@ mod common;
 
 mod bulk;
 mod device;
+mod dns;
 mod echo;
 mod errors;
 mod follow;

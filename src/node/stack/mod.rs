@@ -334,6 +334,15 @@ impl Stack {
         best.map(|(_, index)| index).ok_or(Error::NetworkUnreachable)
     }
 
+    /// The local address that a flow to `remote` would have.
+    ///
+    /// # Errors
+    /// No route, or no address of the family.
+    pub fn source_towards(&mut self, now: Instant, remote: IpAddr) -> Result<IpAddr> {
+        let index = self.route(now, remote)?;
+        self.source_address(index, remote)
+    }
+
     fn loopback_interface(&mut self, now: Instant) -> usize {
         *self.loopback.get_or_insert_with(|| {
             let own: Vec<IpCidr> =

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::expectation::Expectation;
+use crate::dns::zone::Zones;
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
@@ -37,6 +38,7 @@ pub struct Plan {
     pub switches: Vec<SwitchPlan>,
     pub routers: Vec<RouterPlan>,
     pub taps: Vec<TapPlan>,
+    pub services: Vec<ServicePlan>,
     pub links: Vec<LinkPlan>,
     /// What happens while it runs, in file order.
     pub timeline: Vec<EntryPlan>,
@@ -82,13 +84,14 @@ pub enum DeviceRef {
     Switch(usize),
     Router(usize),
     Tap(usize),
+    Service(usize),
 }
 
 /// One end of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortRef {
     pub device: DeviceRef,
-    /// Guests and routers: index of the interface. Switches: the switch's own ports, counted from 0 in
+    /// Guests, routers and services: index of the interface. Switches: the switch's own ports, counted from 0 in
     /// the order of [`Plan::links`]. TAPs: 0.
     pub index: usize,
     /// As captures and reports name it: `client` (its `eth0`), `client.eth1`, `r1.lan`, `lan.0`, `tap0`.
@@ -129,6 +132,21 @@ pub struct TapPlan {
     pub device: String,
     /// Name of the network namespace (`ip netns`) that it is opened in; `None`: the current one.
     pub netns: Option<String>,
+}
+
+/// A node that runs a program of guestnet's own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServicePlan {
+    pub name: String,
+    pub interfaces: Vec<InterfaceConfig>,
+    pub routes: Vec<Route>,
+    pub kind: ServiceKind,
+}
+
+/// What a service does, and with what.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServiceKind {
+    Dns(Zones),
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -34,7 +34,7 @@ pub(super) fn addressing(
     // Replicas after the first repeat what the first one's mistakes were told for.
     let repeats = |interface: &Interface<'_>| match interface.device {
         DeviceRef::Guest(index) => guests[index].replica.is_some_and(|replica| replica > 0),
-        DeviceRef::Switch(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => false,
+        DeviceRef::Switch(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) | DeviceRef::Service(_) => false,
     };
     let macs = macs(topology, &repeats, mistakes);
     let mut book = Book { taken: BTreeSet::new(), mistakes };

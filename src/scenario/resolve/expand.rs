@@ -2,15 +2,19 @@
 
 use std::ops::Range;
 
+use toml::Spanned;
+
 use super::super::mistake::Mistakes;
 use super::super::read::check_name;
-use super::super::spec::{GUESTS_MAX, GuestSpec, InterfaceSpec, ProtocolSpec, RouterSpec, RoutingSpec};
+use super::super::spec::{
+    GUESTS_MAX, GuestSpec, InterfaceSpec, ProtocolSpec, RouterSpec, RoutingSpec, ServiceKindSpec, ServiceSpec,
+};
 
 /// What a lab's plan may take in memory, roughly: a small file can ask for a hundred thousand copies
 /// of a large guest.
 const PLAN_BYTES_MAX: u64 = 1 << 30;
 
-/// A guest or a router, with what they have in common.
+/// A guest, a router or a service, with what they have in common.
 pub(super) struct Node<'a> {
     pub name: String,
     /// Where it is named.
@@ -26,12 +30,13 @@ pub(super) struct Node<'a> {
     pub replica: Option<u64>,
 }
 
-/// All guests, and the routers. `None` if there would be too many.
+/// All guests, the routers and the services. `None` if there would be too many.
 pub(super) fn expand<'a>(
     guests: &'a [GuestSpec],
     routers: &'a [RouterSpec],
+    services: &'a [ServiceSpec],
     mistakes: &Mistakes,
-) -> Option<(Vec<Node<'a>>, Vec<Node<'a>>)> {
+) -> Option<[Vec<Node<'a>>; 3]> {
     check_size(guests, mistakes)?;
     let mut first_interface = 0;
     let mut node =
@@ -63,13 +68,23 @@ pub(super) fn expand<'a>(
             nodes.push(node(name, at, what(), &guest.interfaces, &guest.routing, index, Some(replica)));
         }
     }
-    let routers = routers.iter().enumerate().map(|(index, router)| {
-        let name = router.name.get_ref().clone();
-        let what = format!("router `{name}`");
-        node(name, router.name.span(), what, &router.interfaces, &router.routing, index, None)
+    let mut one = |named: &Spanned<String>, kind: &str, interfaces, routing, index| {
+        let name = named.get_ref().clone();
+        let what = format!("{kind} `{name}`");
+        node(name, named.span(), what, interfaces, routing, index, None)
+    };
+    let routers = routers.iter().enumerate();
+    let routers =
+        routers.map(|(index, it)| one(&it.name, "router", &it.interfaces, &it.routing, index)).collect();
+    let services = services.iter().enumerate();
+    let services = services.map(|(index, it)| {
+        let kind = match it.kind {
+            ServiceKindSpec::Dns(_) => "dns",
+        };
+        one(&it.name, kind, &it.interfaces, &it.routing, index)
     });
-    let routers = routers.collect();
-    Some((nodes, routers))
+    let services = services.collect();
+    Some([nodes, routers, services])
 }
 
 fn check_size(guests: &[GuestSpec], mistakes: &Mistakes) -> Option<()> {

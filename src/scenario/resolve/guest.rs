@@ -35,19 +35,7 @@ pub(super) struct Parts<'a> {
 
 pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
     let Parts { node, spec, mistakes, folder, .. } = parts;
-    let routes = if node.routing.given {
-        routes(node, &parts.interfaces, mistakes)
-    } else {
-        parts.default_routes.clone()
-    };
-    if let Some(first_too_many) = node.routing.routes.get(IFACE_MAX_ROUTE_COUNT) {
-        let message = format!("{} has more than {IFACE_MAX_ROUTE_COUNT} routes", node.what);
-        mistakes.add(
-            first_too_many.span(),
-            message,
-            "let a router do the routing, and keep a default route to it",
-        );
-    }
+    let routes = host_routes(node, &parts.interfaces, parts.default_routes.clone(), mistakes);
     let protocols = protocol::protocols(node, spec, mistakes);
     let listeners = listeners(&parts, &protocols);
     let connections = connections(&parts, &protocols);
@@ -87,6 +75,24 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         start: spec.start.unwrap_or_default(),
         background: spec.background,
     }
+}
+
+/// The routes of a guest or a service: those it names, or else `default_routes`.
+pub(super) fn host_routes(
+    node: &Node<'_>,
+    interfaces: &[InterfaceConfig],
+    default_routes: Vec<Route>,
+    mistakes: &Mistakes,
+) -> Vec<Route> {
+    if let Some(first_too_many) = node.routing.routes.get(IFACE_MAX_ROUTE_COUNT) {
+        let message = format!("{} has more than {IFACE_MAX_ROUTE_COUNT} routes", node.what);
+        mistakes.add(
+            first_too_many.span(),
+            message,
+            "let a router do the routing, and keep a default route to it",
+        );
+    }
+    if node.routing.given { routes(node, interfaces, mistakes) } else { default_routes }
 }
 
 /// The routes that a guest or router names, each checked.

@@ -6,6 +6,7 @@
 //! addressing.rs  MAC and IP addresses written and given out
 //! guest.rs       routes, protocols, listeners
 //! connection.rs  connections that are made before a guest runs
+//! service.rs     services: the zones of DNS servers
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -20,8 +21,8 @@ use toml::Spanned;
 use super::address::{address_of, is_link_local_v6};
 use super::mistake::Mistakes;
 use super::plan::{
-    DEFAULT_AGEING, DEFAULT_EPOCH, DEFAULT_SWITCH, GuestPlan, Plan, RouterPlan, StdinPlan, SwitchPlan,
-    TapPlan, digest,
+    DEFAULT_AGEING, DEFAULT_EPOCH, DEFAULT_SWITCH, GuestPlan, Plan, RouterPlan, ServicePlan, StdinPlan,
+    SwitchPlan, TapPlan, digest,
 };
 use super::spec::{Spec, SwitchSpec, default_route};
 use crate::network::{InterfaceConfig, Route};
@@ -36,12 +37,13 @@ mod expect;
 mod groups;
 mod guest;
 mod protocol;
+mod service;
 mod timeline;
 mod topology;
 
 /// The plan of a scenario read from `path`. `None`, or something incomplete, after a mistake.
 pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistakes) -> Option<Plan> {
-    if spec.guests.is_empty() && spec.taps.is_empty() && mistakes.count() == 0 {
+    if spec.guests.is_empty() && spec.taps.is_empty() && spec.services.is_empty() && mistakes.count() == 0 {
         mistakes.add(0..0, "the scenario has no guest", "add [guest.NAME] with `module = \"....wasm\"`");
     }
     if spec.switches.is_empty() && spec.routers.is_empty() && spec.taps.is_empty() && spec.links.is_empty() {
@@ -50,9 +52,17 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
     }
     check_stdin(&spec, mistakes);
     let taps = taps(&spec, mistakes);
-    let (guest_nodes, router_nodes) = expand(&spec.guests, &spec.routers, mistakes)?;
-    let topology =
-        Topology::new(&guest_nodes, &router_nodes, &spec.switches, &spec.taps, &spec.links, mistakes);
+    let [guest_nodes, router_nodes, service_nodes] =
+        expand(&spec.guests, &spec.routers, &spec.services, mistakes)?;
+    let topology = Topology::new(
+        &guest_nodes,
+        &router_nodes,
+        &service_nodes,
+        &spec.switches,
+        &spec.taps,
+        &spec.links,
+        mistakes,
+    );
     let addresses = addressing(&topology, &guest_nodes, mistakes);
     let gateways = Gateways::new(&topology, &router_nodes, &addresses);
 
@@ -76,6 +86,14 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         RouterPlan { name: node.name.clone(), interfaces, routes }
     });
     let routers = routers.collect();
+    let services = service_nodes.iter().map(|node| {
+        let interfaces = interfaces(node, &topology, &addresses);
+        let defaults = gateways.default_routes(node, &topology, &addresses);
+        let routes = guest::host_routes(node, &interfaces, defaults, mistakes);
+        let kind = service::kind(&spec.services[node.spec], &guests, mistakes);
+        ServicePlan { name: node.name.clone(), interfaces, routes, kind }
+    });
+    let services = services.collect();
     let (links, switch_ports) = topology.links();
     let switches = spec.switches.iter().zip(switch_ports).map(|(switch, ports)| SwitchPlan {
         name: switch.name.get_ref().clone(),
@@ -95,6 +113,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         switches: switches.collect(),
         routers,
         taps,
+        services,
         links,
         timeline: Vec::new(),
         expectations,

@@ -46,11 +46,12 @@ impl<'a> Names<'a> {
         let switches = plan.switches.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Switch(i)));
         let routers = plan.routers.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Router(i)));
         let taps = plan.taps.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Tap(i)));
+        let services = plan.services.iter().enumerate().map(|(i, it)| (&*it.name, DeviceRef::Service(i)));
         let ports = plan.links.iter().enumerate().flat_map(|(link, it)| {
             it.ends.iter().enumerate().map(move |(end, port)| (&*port.name, PortPlan { link, end }))
         });
         Names {
-            devices: guests.chain(switches).chain(routers).chain(taps).collect(),
+            devices: guests.chain(switches).chain(routers).chain(taps).chain(services).collect(),
             links: plan.links.iter().enumerate().map(|(link, it)| (&*it.name, link)).collect(),
             ports: ports.collect(),
         }

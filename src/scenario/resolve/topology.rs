@@ -34,7 +34,7 @@ pub(super) enum Domain {
     Cable(usize),
 }
 
-/// An interface of a guest or a router, in device order: guests, then routers.
+/// An interface of a guest, a router or a service, in that order of devices.
 pub(super) struct Interface<'a> {
     pub device: DeviceRef,
     /// Among the device's own.
@@ -54,6 +54,7 @@ pub(super) struct Topology<'a> {
     cables: Vec<Cable>,
     guests: &'a [Node<'a>],
     routers: &'a [Node<'a>],
+    services: &'a [Node<'a>],
     taps: &'a [TapSpec],
     taps_plugged: Vec<bool>,
     names: BTreeMap<&'a str, DeviceRef>,
@@ -66,17 +67,19 @@ impl<'a> Topology<'a> {
     pub fn new(
         guests: &'a [Node<'a>],
         routers: &'a [Node<'a>],
+        services: &'a [Node<'a>],
         switches: &'a [SwitchSpec],
         taps: &'a [TapSpec],
         links: &'a [LinkSpec],
         mistakes: &'a Mistakes,
     ) -> Self {
         let mut topology = Self {
-            interfaces: interfaces(guests, routers),
+            interfaces: interfaces(guests, routers, services),
             switches,
             cables: Vec::new(),
             guests,
             routers,
+            services,
             taps,
             taps_plugged: vec![false; taps.len()],
             names: BTreeMap::new(),
@@ -122,13 +125,18 @@ impl<'a> Topology<'a> {
             .iter()
             .enumerate()
             .map(|(i, t)| (DeviceRef::Tap(i), &**t.name.get_ref(), t.name.span()));
-        for (device, name, at) in guests.chain(switches).chain(routers).chain(taps) {
+        let services = self
+            .services
+            .iter()
+            .enumerate()
+            .map(|(i, node)| (DeviceRef::Service(i), &*node.name, node.at.clone()));
+        for (device, name, at) in guests.chain(switches).chain(routers).chain(taps).chain(services) {
             if let Some(&other) = self.names.get(name) {
                 let message = match (kind(other), kind(device)) {
                     (one, same) if one == same => format!("`{name}` names two {one}s"),
                     (one, other) => format!("`{name}` names a {one} and a {other}"),
                 };
-                let help = "guests, switches, routers and TAPs share one space of names: links and captures tell them \
+                let help = "guests, switches, routers, services and TAPs share one space of names: links and captures tell them \
                             apart by nothing else";
                 self.mistakes.add(at, message, help);
             } else {
@@ -147,8 +155,8 @@ impl<'a> Topology<'a> {
             let switch = match &spec.network {
                 Some(network) => self.switch_named(network),
                 None => {
-                    // A guest that says nothing is on the only switch there is, unless a link names it.
-                    let eth0 = matches!(device, DeviceRef::Guest(_)) && spec.name.get_ref() == "eth0";
+                    // A guest or service that says nothing is on the only switch there is, unless a link names it.
+                    let eth0 = is_host(device) && spec.name.get_ref() == "eth0";
                     let free = !linked.contains(&*port) && !linked.contains(&*format!("{port}.eth0"));
                     (eth0 && free && !spec.broken && self.switches.len() == 1).then_some(0)
                 }
@@ -276,6 +284,9 @@ impl<'a> Topology<'a> {
             (Some(&DeviceRef::Guest(index)), _) => {
                 self.interface_named(&self.guests[index], interface, written)
             }
+            (Some(&DeviceRef::Service(index)), _) => {
+                self.interface_named(&self.services[index], interface, written)
+            }
             (Some(&DeviceRef::Router(index)), _) => {
                 self.interface_named(&self.routers[index], interface, written)
             }
@@ -384,20 +395,25 @@ impl<'a> Topology<'a> {
     }
 }
 
-fn interfaces<'a>(guests: &'a [Node<'a>], routers: &'a [Node<'a>]) -> Vec<Interface<'a>> {
+fn interfaces<'a>(
+    guests: &'a [Node<'a>],
+    routers: &'a [Node<'a>],
+    services: &'a [Node<'a>],
+) -> Vec<Interface<'a>> {
     let guests = guests.iter().enumerate().map(|(index, node)| (DeviceRef::Guest(index), node));
     let routers = routers.iter().enumerate().map(|(index, node)| (DeviceRef::Router(index), node));
+    let services = services.iter().enumerate().map(|(index, node)| (DeviceRef::Service(index), node));
     let of = |(device, node): (DeviceRef, &'a Node<'a>)| {
         node.interfaces.iter().enumerate().map(move |(index, spec)| {
             // By the interface's name alone, so that a second interface does not rename the first (and
             // with it the random stream of its link).
-            let plain = matches!(device, DeviceRef::Guest(_)) && spec.name.get_ref() == "eth0";
+            let plain = is_host(device) && spec.name.get_ref() == "eth0";
             let port =
                 if plain { node.name.clone() } else { format!("{}.{}", node.name, spec.name.get_ref()) };
             Interface { device, index, port, spec, domain: None, plugged: false }
         })
     };
-    guests.chain(routers).flat_map(of).collect()
+    guests.chain(routers).chain(services).flat_map(of).collect()
 }
 
 fn kind(device: DeviceRef) -> &'static str {
@@ -406,5 +422,14 @@ fn kind(device: DeviceRef) -> &'static str {
         DeviceRef::Switch(_) => "switch",
         DeviceRef::Router(_) => "router",
         DeviceRef::Tap(_) => "TAP",
+        DeviceRef::Service(_) => "service",
+    }
+}
+
+/// Whether a device has an `eth0` that goes without saying.
+fn is_host(device: DeviceRef) -> bool {
+    match device {
+        DeviceRef::Guest(_) | DeviceRef::Service(_) => true,
+        DeviceRef::Switch(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => false,
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         env: environment(&mut reader),
         stdin: stdin(&mut reader),
         directories: directories(&mut reader),
-        interfaces: guest_interfaces(&mut reader, &name, &what),
+        interfaces: own_interfaces(&mut reader, &name, &what, "guest"),
         routing: routing(&mut reader),
         listeners: listeners(&mut reader, &what),
         connections: connections(&mut reader, &what),
@@ -221,15 +221,20 @@ fn directories(reader: &mut Reader<'_>) -> Vec<Spanned<DirectoryPlan>> {
     directories
 }
 
-/// `eth0` by the keys of the guest's own table, and the tables `interface.NAME`. A guest without
+/// `eth0` by the keys of the guest's (or service's) own table `[kind.NAME]`, and the tables `interface.NAME`. One without
 /// either has an `eth0` all the same.
-fn guest_interfaces(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> Vec<InterfaceSpec> {
+pub(super) fn own_interfaces(
+    reader: &mut Reader<'_>,
+    name: &Spanned<String>,
+    what: &str,
+    kind: &str,
+) -> Vec<InterfaceSpec> {
     let short = SHORT_FORM.iter().any(|key| reader.has(key));
     let eth0 = interface(reader, Spanned::new(name.span(), "eth0".to_owned()));
     let tables = interfaces(reader, what);
     if short && let Some(twice) = tables.iter().find(|spec| spec.name.get_ref() == "eth0") {
         let help =
-            format!("the keys {} in [guest.{}] itself describe eth0", SHORT_FORM.join(", "), name.get_ref());
+            format!("the keys {} in [{kind}.{}] itself describe eth0", SHORT_FORM.join(", "), name.get_ref());
         reader.mistakes.add(twice.name.span(), format!("{what} describes its eth0 twice"), help);
     }
     let eth0 = (short || tables.is_empty()).then_some(eth0);

@@ -7,6 +7,7 @@
 //! link.rs        the knobs of a link (loss.rs, queue.rs)
 //! guest.rs       guests
 //! protocol.rs    their protocol objects
+//! service.rs     nodes with a program of guestnet's own
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -31,6 +32,7 @@ mod loss;
 mod preopen;
 mod protocol;
 mod queue;
+mod service;
 mod timeline;
 
 pub(super) use expect::{ExpectSpec, Rule, Subject};
@@ -41,6 +43,7 @@ use link::directions;
 pub(super) use link::{Directions, knobs_over};
 pub(super) use preopen::ConnectionSpec;
 pub(super) use protocol::{KindSpec, ProtocolSpec};
+pub(super) use service::{DnsSpec, ServiceKindSpec, ServiceSpec};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 
 pub(super) struct Spec {
@@ -53,6 +56,7 @@ pub(super) struct Spec {
     pub switches: Vec<SwitchSpec>,
     pub routers: Vec<RouterSpec>,
     pub taps: Vec<TapSpec>,
+    pub services: Vec<ServiceSpec>,
     pub links: Vec<LinkSpec>,
     pub timeline: Vec<EntrySpec>,
     pub expectations: Vec<ExpectSpec>,
@@ -93,7 +97,8 @@ impl Spec {
     pub fn directions_mut(&mut self) -> impl Iterator<Item = &mut Directions> {
         let guests = self.guests.iter_mut().flat_map(|guest| &mut guest.interfaces);
         let routers = self.routers.iter_mut().flat_map(|router| &mut router.interfaces);
-        let interfaces = guests.chain(routers).map(|interface| &mut interface.directions);
+        let services = self.services.iter_mut().flat_map(|service| &mut service.interfaces);
+        let interfaces = guests.chain(routers).chain(services).map(|interface| &mut interface.directions);
         let taps = self.taps.iter_mut().map(|tap| &mut tap.directions);
         let links = self.links.iter_mut().map(|link| &mut link.directions);
         interfaces.chain(taps).chain(links)
@@ -116,6 +121,7 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         guests: reader.named("guest").into_iter().map(|named| guest::guest(named, mistakes)).collect(),
         routers: reader.named("router").into_iter().map(|named| router(named, mistakes)).collect(),
         taps: reader.named("tap").into_iter().map(|named| tap(named, mistakes)).collect(),
+        services: reader.named("dns").into_iter().map(|named| service::dns(named, mistakes)).collect(),
         links: reader.named("link").into_iter().map(|named| link(named, mistakes)).collect(),
         timeline: timeline::entries(&mut reader),
         expectations: reader

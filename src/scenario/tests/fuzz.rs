@@ -15,7 +15,9 @@ fn check(answer: Result<Plan, String>) {
         Err(mistakes) => return assert!(mistakes.starts_with("labs/lab.toml:"), "{mistakes:?}"),
     };
     let guests = plan.guests.iter().map(|guest| &guest.interfaces);
-    let interfaces: Vec<_> = guests.chain(plan.routers.iter().map(|router| &router.interfaces)).collect();
+    let services = plan.services.iter().map(|service| &service.interfaces);
+    let interfaces: Vec<_> =
+        guests.chain(plan.routers.iter().map(|router| &router.interfaces)).chain(services).collect();
     let macs: BTreeSet<_> = interfaces.iter().copied().flatten().map(|interface| interface.mac.0).collect();
     assert_eq!(macs.len(), interfaces.iter().copied().flatten().count(), "MAC addresses are unique");
     assert!(
@@ -31,7 +33,9 @@ fn check(answer: Result<Plan, String>) {
     let routers =
         plan.routers.iter().enumerate().map(|(at, router)| (DeviceRef::Router(at), router.interfaces.len()));
     let taps = (0..plan.taps.len()).map(|at| (DeviceRef::Tap(at), 1));
-    let all = guests.chain(switches).chain(routers).chain(taps);
+    let services = plan.services.iter().enumerate();
+    let services = services.map(|(at, service)| (DeviceRef::Service(at), service.interfaces.len()));
+    let all = guests.chain(switches).chain(routers).chain(taps).chain(services);
     let all: Vec<_> = all.flat_map(|(device, count)| (0..count).map(move |index| (device, index))).collect();
     assert_eq!(ports, all, "every port there is has one cable");
 }
@@ -82,6 +86,12 @@ fn word() -> impl Strategy<Value = String> {
         "memory = '1GiB'\n",
         "epoch = 0001-01-01T00:00:00Z\n",
         "kind = 'ipv6'\n",
+        "[dns.d]\n",
+        "[dns.d.zone.'example.test']\n",
+        "www = { a = '10.0.0.2', guest = 'a' }\n",
+        "'*' = { cname = 'www' }\n",
+        "guests = 'lab.test'\n",
+        "ttl = '5s'\n",
     ];
     proptest::sample::select(WORDS).prop_map(str::to_owned)
 }

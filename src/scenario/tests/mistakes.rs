@@ -27,7 +27,7 @@ fn unknown_and_missing_keys() {
     labs/lab.toml:1:8: guest `a` has no `module`; name its WebAssembly file: `module = "....wasm"`
     labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, linger, start, background
     "#);
-    insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, tap, link, at, expect");
+    insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, tap, dns, link, at, expect");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { dealy = '1ms' }\ncolour = 1"), @r"
     labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated, forward, backward
     labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, linger, start, background
@@ -39,7 +39,7 @@ fn unknown_and_missing_keys() {
     insta::assert_snapshot!(mistakes("guest = 1\nswitch = []\n[guest2]"), @r"
     labs/lab.toml:1:9: guest: an integer where a table belongs; write `[guest.NAME]` with its keys below
     labs/lab.toml:2:10: switch: a list where a table belongs; write `[switch.NAME]` with its keys below
-    labs/lab.toml:3:2: unknown key `guest2` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, tap, link, at, expect
+    labs/lab.toml:3:2: unknown key `guest2` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, tap, dns, link, at, expect
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nroutes = [{ to = '10.1.0.0/16' }, 1]\n\
          directories = { '/' = {} }"), @r#"
@@ -108,7 +108,7 @@ fn names() {
     labs/lab.toml:1:8: guest: `a b` cannot be a name; names are 1 to 32 of the letters A-Z and a-z, digits, `-` and `_`
     labs/lab.toml:3:9: switch: `this-name-is-longer-than-32-characters` cannot be a name; names are 1 to 32 of the letters A-Z and a-z, digits, `-` and `_`
     ");
-    insta::assert_snapshot!(mistakes("[guest.lan]\nmodule = 'a'\n[switch.lan]"), @"labs/lab.toml:3:9: `lan` names a guest and a switch; guests, switches, routers and TAPs share one space of names: links and captures tell them apart by nothing else");
+    insta::assert_snapshot!(mistakes("[guest.lan]\nmodule = 'a'\n[switch.lan]"), @"labs/lab.toml:3:9: `lan` names a guest and a switch; guests, switches, routers, services and TAPs share one space of names: links and captures tell them apart by nothing else");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nnetwork = 'lam'\n[switch.lan]\n[switch.wan]"), @"labs/lab.toml:3:11: network: there is no switch `lam`; did you mean `lan`?");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nnetwork = 'r'\n[router.r.interface.i]\nnetwork = 'dmz'"), @r"
     labs/lab.toml:3:11: network: `r` is a router, not a switch; to join two ports without a switch, add [link.NAME] with `ends`
@@ -310,7 +310,7 @@ fn many_guests() {
          mac = '02:00:00:00:00:01'\n[guest.a-1]\nmodule = 'b'"), @r"
     labs/lab.toml:4:13: replicas of a guest cannot all have the same address; replicas get theirs automatically, out of the switch's `subnets`
     labs/lab.toml:5:7: replicas of a guest cannot all have the same MAC address; replicas get theirs automatically, out of the switch's `subnets`
-    labs/lab.toml:6:8: `a-1` names two guests; guests, switches, routers and TAPs share one space of names: links and captures tell them apart by nothing else
+    labs/lab.toml:6:8: `a-1` names two guests; guests, switches, routers, services and TAPs share one space of names: links and captures tell them apart by nothing else
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 60_000\n[guest.b]\nmodule = 'a'\ncount = 60_000"), @"labs/lab.toml:6:9: more than 100000 guests; a machine runs out of memory mappings before");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 100_001\n[guest.name-of-thirty-two-characters-xx]\n\

@@ -5,6 +5,7 @@ mod links;
 mod mistakes;
 mod plans;
 mod reference;
+mod services;
 mod show;
 mod timeline;
 

@@ -3,7 +3,7 @@
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::protocol::policy::Rule;
-use crate::scenario::plan::{GuestPlan, LinkPlan, Plan};
+use crate::scenario::plan::{GuestPlan, LinkPlan, Plan, ServicePlan};
 
 pub(super) fn show(plan: &Plan) -> String {
     // Taken apart whole: a field that comes later must be shown as well.
@@ -17,6 +17,7 @@ pub(super) fn show(plan: &Plan) -> String {
         switches,
         routers,
         taps,
+        services,
         links,
         timeline,
         expectations,
@@ -32,6 +33,11 @@ pub(super) fn show(plan: &Plan) -> String {
         show_network(&router.interfaces, &router.routes, &mut lines);
     }
     lines.extend(taps.iter().map(|tap| format!("{tap:?}")));
+    for ServicePlan { name, interfaces, routes, kind } in services {
+        lines.push(format!("service {name}"));
+        show_network(interfaces, routes, &mut lines);
+        lines.push(format!("  {kind:?}"));
+    }
     for LinkPlan { name, ends: [a, b], directions: [there, back] } in links {
         lines.push(format!("link {name}"));
         lines.push(format!("  {:?} {} {} -> {}", a.device, a.index, a.name, parameters(there)));
