@@ -33,6 +33,11 @@ impl Context {
     /// Why one cannot be had, in words.
     pub async fn establish(&mut self) -> wasmtime::Result<()> {
         let node = Arc::clone(&self.node);
+        for (control, what) in std::mem::take(&mut self.listening) {
+            block(&node, 0, control, Interest::WRITE, false, |node| node.opened(control))
+                .await
+                .map_err(|error| wasmtime::format_err!("listener {what}: {error}"))?;
+        }
         for Awaited { fd, protocol, plan } in std::mem::take(&mut self.awaited) {
             let (connection, stream) = persist(&node, protocol, &plan).await.map_err(|error| {
                 wasmtime::format_err!("connection {} to {}: {error}", plan.name, plan.address)
@@ -136,7 +141,9 @@ fn may_pass(error: Error) -> bool {
         | Error::NetworkUnreachable
         | Error::AddressInUse
         | Error::AddressNotAvailable
-        | Error::NoBuffers => true,
+        | Error::NoBuffers
+        | Error::NoEntry
+        | Error::NameServer => true,
         Error::WouldBlock
         | Error::InProgress
         | Error::Already

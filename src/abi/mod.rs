@@ -47,6 +47,8 @@ pub type SharedNode = Arc<Mutex<Node>>;
 pub struct Context {
     node: SharedNode,
     table: Table,
+    /// Listeners that have to be where they were opened before the guest runs, and how each is called.
+    listening: Vec<(ObjectId, String)>,
     /// Connections that are to be made before the guest runs.
     awaited: Vec<Awaited>,
     wasi: WasiP1Ctx,

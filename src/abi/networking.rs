@@ -14,7 +14,7 @@ use crate::node::{Interest, Node, SocketKind, SocketOption};
 
 wiggle::from_witx!({
     witx: ["witx/networking.witx"],
-    async: { networking::{accept, connect, stream_accept} },
+    async: { networking::{accept, connect, open, stream_accept} },
     errors: { errno => trappable Failure },
 });
 
@@ -96,7 +96,7 @@ impl Context {
 impl networking::Networking for Context {
     fn set_hostcall_fuel(&mut self, _: usize) {}
 
-    fn open(
+    async fn open(
         &mut self,
         memory: &mut GuestMemory<'_>,
         protocol: types::Protocolfd,
@@ -107,7 +107,7 @@ impl networking::Networking for Context {
         flags: types::Fdflags,
     ) -> Result<types::Controlfd, Failure> {
         let protocol = self.network(fd(protocol), NetworkKind::Protocol)?;
-        let bind = text(memory, bind)?;
+        let bind = text(memory, bind)?.into_owned();
         let kind = match kind {
             types::Filetype::SocketStream => SocketKind::Stream,
             types::Filetype::SocketDgram => SocketKind::Datagram,
@@ -124,6 +124,12 @@ impl networking::Networking for Context {
         }
         self.room()?;
         let id = self.node().open(protocol.id, &bind, kind)?;
+        // As binding a name in a file system does, it waits whatever the flags say.
+        let opened = |node: &mut Node| node.opened(id);
+        if let Err(error) = block(&self.node, self.fuel_used, id, Interest::WRITE, false, opened).await {
+            self.node().close(id);
+            return Err(error.into());
+        }
         let network = Network {
             id,
             kind: NetworkKind::Control,

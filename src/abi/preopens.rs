@@ -72,7 +72,7 @@ impl Context {
         for stream in [Stdio::In, Stdio::Out, Stdio::Err] {
             insert(&mut table, Descriptor::Stdio { stream, nonblock: false })?;
         }
-        let (mut names, mut awaited) = (Vec::new(), Vec::new());
+        let (mut names, mut listening, mut awaited) = (Vec::new(), Vec::new(), Vec::new());
         {
             let mut node = lock(&node);
             node.set_traced(setup.trace);
@@ -92,6 +92,7 @@ impl Context {
                         Ok(id)
                     })
                     .map_err(|error| wasmtime::format_err!("listener {name} on {bind}: {error}"))?;
+                listening.push((id, format!("{name} on {bind}")));
                 let network = network(NetworkKind::Control, id, kind == SocketKind::Datagram, &name);
                 names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
             }
@@ -130,6 +131,7 @@ impl Context {
         Ok(Context {
             node: Arc::clone(&node),
             table,
+            listening,
             awaited,
             wasi,
             epoch,

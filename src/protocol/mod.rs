@@ -8,6 +8,7 @@ pub mod ip;
 pub mod layer;
 pub mod policy;
 pub mod proxy_protocol;
+pub mod unix;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use policy::Policy;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
     Ip { family: Family, policy: Policy },
+    Unix(unix::Settings),
     Over { layer: LayerKind, below: Box<Grant> },
 }
 
@@ -39,6 +41,7 @@ impl Grant {
         match self {
             Grant::Ip { family: Family::V4, .. } => "ipv4",
             Grant::Ip { family: Family::V6, .. } => "ipv6",
+            Grant::Unix(_) => "unix",
             Grant::Over { layer, .. } => layer.name(),
         }
     }
@@ -46,7 +49,7 @@ impl Grant {
     /// What it stands on at the bottom.
     pub fn base(&self) -> &Grant {
         match self {
-            Grant::Ip { .. } => self,
+            Grant::Ip { .. } | Grant::Unix(_) => self,
             Grant::Over { below, .. } => below.base(),
         }
     }
@@ -55,7 +58,7 @@ impl Grant {
     pub fn family(&self) -> Option<Family> {
         match self {
             Grant::Ip { family, .. } => Some(*family),
-            Grant::Over { .. } => None,
+            Grant::Unix(_) | Grant::Over { .. } => None,
         }
     }
 
@@ -63,13 +66,14 @@ impl Grant {
     pub fn policy(&self) -> Option<&Policy> {
         match self {
             Grant::Ip { policy, .. } => Some(policy),
-            Grant::Over { .. } => None,
+            Grant::Unix(_) | Grant::Over { .. } => None,
         }
     }
 
     pub fn into_protocol(self) -> Box<dyn Protocol> {
         match self {
             Grant::Ip { family, policy } => Box::new(ip::Ip::new(family, policy)),
+            Grant::Unix(settings) => Box::new(unix::Unix::new(settings)),
             Grant::Over { layer, below } => Box::new(Layered::new(layer.into_layer(), below.into_protocol())),
         }
     }

@@ -30,6 +30,7 @@ impl Plan {
             stdin: StdinPlan::Inherit,
             directories: Vec::new(),
             interfaces: vec![InterfaceConfig { name: "eth0".into(), mac, addresses, mtu: DEFAULT_MTU }],
+            unix: None,
             routes: Vec::new(),
             listeners: Vec::new(),
             connections: Vec::new(),

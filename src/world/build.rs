@@ -13,7 +13,8 @@ use crate::guest::{Engine, Exit, Limits};
 use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
-use crate::node::{Cpu, Node};
+use crate::node::{Cpu, Namespace, Node};
+use crate::protocol::unix::Directory;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
 use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, ServiceKind, ServicePlan, StdinPlan};
@@ -219,6 +220,8 @@ impl World {
             }
         }
         self.guests.push(slot);
+        // Its listeners may have something to say before it runs.
+        self.mark_dirty(number);
     }
 
     /// A node without a guest, behind the guests' own: its task goes to work in the first round.
@@ -227,6 +230,10 @@ impl World {
         let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("service"));
         self.services.push(match &plan.kind {
             ServiceKind::Dns(zones) => Service::Dns(node.spawn(DnsServer::new(zones.clone()))),
+            ServiceKind::Directory => {
+                node.spawn(Directory::default());
+                Service::Directory
+            }
         });
         self.nodes.push(NodeSlot {
             node: Arc::new(Mutex::new(node)),
@@ -277,7 +284,7 @@ fn node(plan: &GuestPlan, seed: Seed, settings: &Settings) -> NodeSlot {
         timer: None,
         powered: true,
         boots: 0,
-        ports: vec![usize::MAX; plan.interfaces.len()],
+        ports: vec![usize::MAX; plan.interfaces.len() + usize::from(plan.unix.is_some())],
     }
 }
 
@@ -288,6 +295,9 @@ pub(super) fn fresh_node(plan: &GuestPlan, seed: Seed, boots: u32, settings: &Se
         again => seed.fork(&format!("{what}:{}:{again}", plan.name)),
     };
     let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("guest"));
+    if let Some(interface) = &plan.unix {
+        node.join(Namespace::new(interface, rng("unix"), boots));
+    }
     node.cpu = Cpu::new(settings.charge_fuel.then_some(plan.cpu_hz));
     node
 }
@@ -313,6 +323,7 @@ fn session(plan: &Plan, settings: &Settings) -> Session {
                 DeviceRef::Tap(tap) => format!("TAP {}", plan.taps[tap].device),
                 DeviceRef::Service(service) => match &plan.services[service].kind {
                     ServiceKind::Dns(_) => format!("DNS server {}", plan.services[service].name),
+                    ServiceKind::Directory => "directory of Unix-domain sockets".to_owned(),
                 },
             },
         })

@@ -14,18 +14,20 @@ impl World {
         let mut datagrams = 0;
         let mut loopback = 0;
         for node in &self.nodes {
-            let stack = lock(&node.node).stack().statistics();
-            malformed += stack.malformed;
-            bad_checksum += stack.bad_checksum;
-            backlog_full += stack.backlog_full;
-            datagrams += stack.datagrams_dropped;
-            loopback += stack.loopback_dropped;
+            for stack in lock(&node.node).stacks().map(|stack| stack.statistics()) {
+                malformed += stack.malformed;
+                bad_checksum += stack.bad_checksum;
+                backlog_full += stack.backlog_full;
+                datagrams += stack.datagrams_dropped;
+                loopback += stack.loopback_dropped;
+            }
         }
         let mut by_services: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (slot, service) in self.nodes[self.guests_planned()..].iter().zip(&self.services) {
             let node = lock(&slot.node);
             let drops = match service {
                 Service::Dns(server) => node.task(*server).map(|server| server.drops()),
+                Service::Directory => None,
             };
             for (reason, count) in drops.into_iter().flatten() {
                 *by_services.entry(reason).or_default() += count;

@@ -100,6 +100,7 @@ struct NodeSlot {
 /// A task in the place of a guest.
 enum Service {
     Dns(Handle<DnsServer>),
+    Directory,
 }
 
 struct GuestSlot {

@@ -147,6 +147,8 @@ pub struct ServicePlan {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServiceKind {
     Dns(Zones),
+    /// Of paths: which Unix-domain socket is bound where.
+    Directory,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -160,6 +162,8 @@ pub struct GuestPlan {
     pub stdin: StdinPlan,
     pub directories: Vec<DirectoryPlan>,
     pub interfaces: Vec<InterfaceConfig>,
+    /// `unix0`, on the network of Unix-domain sockets, if it has any: behind the others.
+    pub unix: Option<InterfaceConfig>,
     pub routes: Vec<Route>,
     /// Controls handed over listening already, from descriptor 3 on.
     pub listeners: Vec<ListenerPlan>,

@@ -1,15 +1,16 @@
 //! Connections that are made before a guest runs, checked against its protocol objects.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use toml::Spanned;
 
+use super::super::address::Endpoint;
 use super::super::mistake::Mistakes;
 use super::super::plan::{ConnectionPlan, ProtocolPlan};
 use super::super::spec::ConnectionSpec;
 use super::guest::{Parts, check_own_address, check_policy, protocol_of};
+use crate::protocol::Grant;
 
 pub(super) fn connections(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ConnectionPlan> {
     let Parts { node, spec, mistakes, .. } = parts;
@@ -40,7 +41,7 @@ pub(super) fn connections(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<
             check_policy(protocol, bind, mistakes);
         }
         check_reach(protocol, address, mistakes);
-        let any = || if address.get_ref().is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.to_owned();
+        let any = || address.get_ref().anything().to_owned();
         plans.push(ConnectionPlan {
             name: name.clone(),
             protocol: protocol.name.clone(),
@@ -53,15 +54,15 @@ pub(super) fn connections(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<
     plans
 }
 
-/// A peer has a port; and its own side is of the same family.
+/// A peer has a port; and its own side is of the same kind.
 fn check_peer(connection: &ConnectionSpec, mistakes: &Mistakes) {
     let address = connection.address.get_ref();
-    if address.port() == 0 {
+    if address.is_open() {
         let help = "name the port that the peer listens on";
         mistakes.add(connection.address.span(), format!("address: {address} has port 0"), help);
     }
     if let Some(bind) = &connection.bind
-        && bind.get_ref().is_ipv4() != address.is_ipv4()
+        && bind.get_ref().kind() != address.kind()
     {
         let message = format!("bind: {} is of another family than {address}", bind.get_ref());
         mistakes.add(bind.span(), message, "leave `bind` out for any address of the right one");
@@ -69,11 +70,14 @@ fn check_peer(connection: &ConnectionSpec, mistakes: &Mistakes) {
 }
 
 /// What stands over another protocol has its peers reached by that one, perhaps by another way.
-fn check_reach(protocol: &ProtocolPlan, address: &Spanned<SocketAddr>, mistakes: &Mistakes) {
-    let peer = *address.get_ref();
-    let Some(policy) = protocol.grant.policy() else { return };
-    if !policy.may_connect(peer.ip(), peer.port()) {
-        let name = &protocol.name;
+fn check_reach(protocol: &ProtocolPlan, address: &Spanned<Endpoint>, mistakes: &Mistakes) {
+    let allowed = match (&protocol.grant, address.get_ref()) {
+        (Grant::Ip { policy, .. }, Endpoint::Ip(peer)) => policy.may_connect(peer.ip(), peer.port()),
+        (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_connect(path),
+        (Grant::Ip { .. } | Grant::Unix(_) | Grant::Over { .. }, _) => true,
+    };
+    if !allowed {
+        let (name, peer) = (&protocol.name, address.get_ref());
         let message = format!("address: the policy of protocol `{name}` does not allow {peer}");
         mistakes.add(address.span(), message, format!("add it to the `connect` of protocol `{name}`"));
     }

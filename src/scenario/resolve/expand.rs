@@ -30,6 +30,13 @@ pub(super) struct Node<'a> {
     pub replica: Option<u64>,
 }
 
+impl Node<'_> {
+    /// Whether its interface of that name is on the network of Unix-domain sockets.
+    pub fn is_unix(&self, interface: &str) -> bool {
+        self.interfaces.iter().any(|spec| spec.unix && spec.name.get_ref() == interface)
+    }
+}
+
 /// All guests, the routers and the services. `None` if there would be too many.
 pub(super) fn expand<'a>(
     guests: &'a [GuestSpec],
@@ -80,6 +87,7 @@ pub(super) fn expand<'a>(
     let services = services.map(|(index, it)| {
         let kind = match it.kind {
             ServiceKindSpec::Dns(_) => "dns",
+            ServiceKindSpec::Directory => "directory",
         };
         one(&it.name, kind, &it.interfaces, &it.routing, index)
     });

@@ -2,13 +2,13 @@
 //! against its addresses.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
 
 use smoltcp::config::IFACE_MAX_ROUTE_COUNT;
 use toml::Spanned;
 
-use super::super::address::address_of;
+use super::super::address::{Endpoint, address_of};
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
 use super::super::spec::GuestSpec;
@@ -18,8 +18,6 @@ use super::protocol;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
-use crate::protocol::ip::Family;
-use crate::protocol::policy::Policy;
 
 /// What a guest's plan is made of.
 pub(super) struct Parts<'a> {
@@ -33,7 +31,8 @@ pub(super) struct Parts<'a> {
     pub mistakes: &'a Mistakes,
 }
 
-pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
+pub(super) fn guest(mut parts: Parts<'_>) -> GuestPlan {
+    let unix = parts.interfaces.pop_if(|interface| parts.node.is_unix(&interface.name));
     let Parts { node, spec, mistakes, folder, .. } = parts;
     let routes = host_routes(node, &parts.interfaces, parts.default_routes.clone(), mistakes);
     let protocols = protocol::protocols(node, spec, mistakes);
@@ -63,6 +62,7 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
             })
             .collect(),
         interfaces: parts.interfaces,
+        unix,
         routes,
         listeners,
         connections,
@@ -155,10 +155,16 @@ fn listeners(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ListenerPlan>
             let help = "listeners and protocols share one space of names: the guest tells them apart by nothing else";
             mistakes.add(listener.name.span(), message, help);
         }
-        let bind = *listener.bind.get_ref();
-        if bind.port() != 0 && !bound.insert((bind, listener.kind == SocketKind::Stream)) {
+        let bind = listener.bind.get_ref();
+        // A path is bound once, whatever for.
+        let stream = listener.kind == SocketKind::Stream || matches!(bind, Endpoint::Unix(_));
+        if !bind.is_open() && !bound.insert((bind, stream)) {
             let message = format!("{} listens on {bind} twice", parts.node.what);
             mistakes.add(listener.bind.span(), message, "one listener takes an address, port and kind");
+        }
+        if let (Endpoint::Unix(_), Some(count)) = (bind, spec.count.as_ref().filter(|n| *n.get_ref() > 1)) {
+            let message = format!("all {} of {} listen on {bind}", count.get_ref(), parts.node.what);
+            mistakes.add(listener.bind.span(), message, "a path is bound once in the lab");
         }
         check_own_address(parts, &listener.bind);
         let (wanted, at) = (&listener.protocol, &listener.bind);
@@ -176,8 +182,11 @@ fn listeners(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ListenerPlan>
     listeners
 }
 
-pub(super) fn check_own_address(parts: &Parts<'_>, bind: &Spanned<SocketAddr>) {
-    let address = bind.get_ref().ip();
+pub(super) fn check_own_address(parts: &Parts<'_>, bind: &Spanned<Endpoint>) {
+    let address = match bind.get_ref() {
+        Endpoint::Ip(address) => address.ip(),
+        Endpoint::Unix(_) => return,
+    };
     let mut own = parts.interfaces.iter().flat_map(|interface| &interface.addresses);
     let broken = parts.node.interfaces.iter().any(|spec| spec.broken);
     if address.is_unspecified() || broken || own.any(|&cidr| address_of(cidr) == address) {
@@ -199,14 +208,13 @@ pub(super) fn protocol_of<'a>(
     parts: &Parts<'_>,
     protocols: &'a [ProtocolPlan],
     wanted: &Option<Spanned<String>>,
-    address: &Spanned<SocketAddr>,
+    address: &Spanned<Endpoint>,
     [key, purpose]: [&str; 2],
 ) -> Option<&'a ProtocolPlan> {
     let Parts { node, spec, mistakes, .. } = parts;
-    let (address, at) = (*address.get_ref(), address.span());
-    let family = Family::of(address.ip());
-    let takes = |protocol: &ProtocolPlan| protocol.grant.base().family() == Some(family);
-    let kind = Grant::ip(family, Policy::default()).kind();
+    let (address, at) = (address.get_ref(), address.span());
+    let takes = |protocol: &ProtocolPlan| address.fits(&protocol.grant);
+    let kind = address.kind();
     let Some(wanted) = wanted else {
         let first = protocols.iter().find(|protocol| protocol.grant.kind() == kind && takes(protocol));
         if first.is_none() && protocols.len() >= spec.protocols.len() {
@@ -242,10 +250,15 @@ pub(super) fn protocol_of<'a>(
 }
 
 /// Port 0 is chosen later, out of what the policy allows.
-pub(super) fn check_policy(protocol: &ProtocolPlan, bind: &Spanned<SocketAddr>, mistakes: &Mistakes) {
-    let (bind, at) = (*bind.get_ref(), bind.span());
-    let Some(policy) = protocol.grant.base().policy() else { return };
-    if bind.port() != 0 && !policy.may_bind(bind.ip(), bind.port()) {
+pub(super) fn check_policy(protocol: &ProtocolPlan, bind: &Spanned<Endpoint>, mistakes: &Mistakes) {
+    let (bind, at) = (bind.get_ref(), bind.span());
+    let allowed = match (protocol.grant.base(), bind) {
+        (Grant::Ip { policy, .. }, Endpoint::Ip(to)) => to.port() == 0 || policy.may_bind(to.ip(), to.port()),
+        (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_bind(path),
+        // Not of its kind, which is told elsewhere.
+        (Grant::Ip { .. } | Grant::Unix(_) | Grant::Over { .. }, _) => true,
+    };
+    if !allowed {
         let name = &protocol.name;
         let message = format!("bind: the policy of protocol `{name}` does not allow {bind}");
         mistakes.add(at, message, format!("add it to the `bind` of protocol `{name}`"));

@@ -24,7 +24,7 @@ use super::plan::{
     DEFAULT_AGEING, DEFAULT_EPOCH, DEFAULT_SWITCH, GuestPlan, Plan, RouterPlan, ServicePlan, StdinPlan,
     SwitchPlan, TapPlan, digest,
 };
-use super::spec::{Spec, SwitchSpec, default_route};
+use super::spec::{Spec, SwitchSpec, default_route, unix_network};
 use crate::network::{InterfaceConfig, Route};
 use addressing::{Addresses, addressing};
 use expand::{Node, expand};
@@ -48,8 +48,9 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
     }
     if spec.switches.is_empty() && spec.routers.is_empty() && spec.taps.is_empty() && spec.links.is_empty() {
         let name = Spanned::new(0..0, DEFAULT_SWITCH.to_owned());
-        spec.switches.push(SwitchSpec { name, ageing: None, subnets: None });
+        spec.switches.push(SwitchSpec { name, ageing: None, subnets: None, unix: false });
     }
+    unix_network(&mut spec);
     check_stdin(&spec, mistakes);
     let taps = taps(&spec, mistakes);
     let [guest_nodes, router_nodes, service_nodes] =

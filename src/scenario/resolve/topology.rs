@@ -158,7 +158,7 @@ impl<'a> Topology<'a> {
                     // A guest or service that says nothing is on the only switch there is, unless a link names it.
                     let eth0 = is_host(device) && spec.name.get_ref() == "eth0";
                     let free = !linked.contains(&*port) && !linked.contains(&*format!("{port}.eth0"));
-                    (eth0 && free && !spec.broken && self.switches.len() == 1).then_some(0)
+                    (eth0 && free && !spec.broken && self.own_switches() == 1).then_some(0)
                 }
             };
             if spec.network.is_some() {
@@ -179,6 +179,11 @@ impl<'a> Topology<'a> {
                 self.lay(name, [End::Tap(at), End::Switch(switch)], &tap.directions);
             }
         }
+    }
+
+    /// Those that the scenario has, which come first.
+    fn own_switches(&self) -> usize {
+        self.switches.iter().filter(|switch| !switch.unix).count()
     }
 
     fn lay(&mut self, name: String, ends: [End; 2], directions: &Directions) {
@@ -330,7 +335,7 @@ impl<'a> Topology<'a> {
             if interface.plugged || interface.spec.broken {
                 continue;
             }
-            let switches = self.switches.len();
+            let switches = self.own_switches();
             let help = match switches {
                 0 => {
                     "add a [switch.NAME] and `network = \"NAME\"`, or a [link.NAME] with it among its `ends`"

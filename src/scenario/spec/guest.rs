@@ -1,6 +1,5 @@
 //! The tables `[guest.NAME]`.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::address;
+use super::super::address::{self, Endpoint};
 use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::plan::{DirectoryPlan, StdinPlan};
 use super::super::read::{Named, Reader, article, boolean, c_string, check_name, integer, string};
@@ -16,6 +15,7 @@ use super::super::units;
 use super::interface::{SHORT_FORM, interface, interfaces, routing};
 use super::preopen::{ConnectionSpec, connections};
 use super::protocol::{ProtocolSpec, protocols};
+use super::unix::{UNIX_INTERFACE, unix_interface};
 use super::{InterfaceSpec, RoutingSpec, missing};
 use crate::node::SocketKind;
 
@@ -54,7 +54,7 @@ pub(in super::super) struct GuestSpec {
 pub(in super::super) struct ListenerSpec {
     pub name: Spanned<String>,
     pub protocol: Option<Spanned<String>>,
-    pub bind: Spanned<SocketAddr>,
+    pub bind: Spanned<Endpoint>,
     pub kind: SocketKind,
     pub backlog: Option<usize>,
 }
@@ -67,7 +67,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         missing(mistakes, name.span(), &what, "module", help);
     }
     // In the order of the reference page, which is the order that "known here" tells them in.
-    let spec = GuestSpec {
+    let mut spec = GuestSpec {
         module: reader.get("module", path),
         count: reader.get("count", integer(1..=GUESTS_MAX)),
         args: arguments(&mut reader),
@@ -89,7 +89,19 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         name,
     };
     reader.finish();
+    add_unix(&mut spec, mistakes);
     spec
+}
+
+/// The interface that protocols of kind `unix` need, behind the guest's own.
+fn add_unix(spec: &mut GuestSpec, mistakes: &Mistakes) {
+    let Some(interface) = unix_interface(&spec.protocols, mistakes) else { return };
+    let taken = |own: &&InterfaceSpec| own.name.get_ref() == UNIX_INTERFACE;
+    if let Some(own) = spec.interfaces.iter().find(taken) {
+        let message = format!("interface `{UNIX_INTERFACE}` is that of the protocols of kind unix");
+        mistakes.add(own.name.span(), message, "give it another name");
+    }
+    spec.interfaces.push(interface);
 }
 
 /// A whole number from 1 to `most`.

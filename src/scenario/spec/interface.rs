@@ -36,8 +36,11 @@ pub(in super::super) struct InterfaceSpec {
     pub mtu: Option<Spanned<usize>>,
     /// Something about it was a mistake already: what follows from it is not told again.
     pub broken: bool,
+    /// It is on the network of Unix-domain sockets.
+    pub unix: bool,
 }
 
+#[derive(Default)]
 pub(in super::super) struct RoutingSpec {
     /// Default routes among them.
     pub routes: Vec<Spanned<Route>>,
@@ -82,7 +85,7 @@ pub(super) fn interface(reader: &mut Reader<'_>, name: Spanned<String>) -> Inter
         Spanned::new(mtu.span(), bytes)
     });
     let broken = reader.mistakes.count() != mistakes_before;
-    InterfaceSpec { name, network, directions, link, addresses, mac, mtu, broken }
+    InterfaceSpec { name, network, directions, link, addresses, mac, mtu, broken, unix: false }
 }
 
 /// The keys `gateway` and `routes`.

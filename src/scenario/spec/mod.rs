@@ -8,6 +8,7 @@
 //! guest.rs       guests
 //! protocol.rs    their protocol objects
 //! service.rs     nodes with a program of guestnet's own
+//! unix.rs        those of kind `unix`, and the network that they make
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -34,6 +35,7 @@ mod protocol;
 mod queue;
 mod service;
 mod timeline;
+mod unix;
 
 pub(super) use expect::{ExpectSpec, Rule, Subject};
 pub(super) use guest::{GUESTS_MAX, GuestSpec};
@@ -45,6 +47,7 @@ pub(super) use preopen::ConnectionSpec;
 pub(super) use protocol::{KindSpec, ProtocolSpec};
 pub(super) use service::{DnsSpec, ServiceKindSpec, ServiceSpec};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
+pub(super) use unix::unix_network;
 
 pub(super) struct Spec {
     pub name: Option<String>,
@@ -67,6 +70,8 @@ pub(super) struct SwitchSpec {
     pub ageing: Option<Duration>,
     /// `None`: not given.
     pub subnets: Option<Vec<Spanned<IpCidr>>>,
+    /// It is the network of Unix-domain sockets, which no scenario names.
+    pub unix: bool,
 }
 
 pub(super) struct RouterSpec {
@@ -139,7 +144,7 @@ fn switch(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> SwitchSpec {
     let ageing = reader.get("ageing", units::duration).map(Spanned::into_inner);
     let subnets = reader.list("subnets", address::switch_subnet);
     reader.finish();
-    SwitchSpec { name, ageing, subnets }
+    SwitchSpec { name, ageing, subnets, unix: false }
 }
 
 fn router(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> RouterSpec {

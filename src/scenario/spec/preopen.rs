@@ -1,13 +1,12 @@
 //! The tables `[[guest.NAME.connect]]`.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::super::address;
+use super::super::address::{self, Endpoint};
 use super::super::mistake::Mistakes;
 use super::super::read::{Reader, string};
 use super::super::units;
@@ -18,9 +17,9 @@ use crate::node::SocketKind;
 pub(in super::super) struct ConnectionSpec {
     pub name: Spanned<String>,
     pub protocol: Option<Spanned<String>>,
-    pub address: Spanned<SocketAddr>,
+    pub address: Spanned<Endpoint>,
     /// `None`: any address and port of the guest.
-    pub bind: Option<Spanned<SocketAddr>>,
+    pub bind: Option<Spanned<Endpoint>>,
     pub kind: SocketKind,
     pub retry: Option<Duration>,
 }

@@ -6,6 +6,7 @@ use super::super::address;
 use super::super::mistake::{Mistakes, quote};
 use super::super::read::{Named, Reader, boolean, string};
 use super::missing;
+use super::unix::{UnixSpec, unix};
 use crate::protocol::LayerKind;
 use crate::protocol::ip::Family;
 use crate::protocol::policy::{Policy, Rule};
@@ -24,6 +25,7 @@ pub(in super::super) enum KindSpec {
         family: Family,
         policy: Policy,
     },
+    Unix(UnixSpec),
     Layer {
         layer: LayerKind,
         /// Name of the protocol that it stands on.
@@ -36,13 +38,13 @@ impl ProtocolSpec {
     pub fn policy(&self) -> [&Option<Vec<Rule>>; 2] {
         match &self.kind {
             Some(KindSpec::Ip { policy, .. }) => [&policy.bind, &policy.connect],
-            Some(KindSpec::Layer { .. }) | None => [&None, &None],
+            Some(KindSpec::Unix(_) | KindSpec::Layer { .. }) | None => [&None, &None],
         }
     }
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ipv4\", \"ipv6\" or \"proxy-protocol\"";
+const KINDS: &str = "\"ipv4\", \"ipv6\", \"unix\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -78,6 +80,7 @@ fn kind(
     match word.get_ref().as_str() {
         "ipv4" => Some(ip(Family::V4, reader)),
         "ipv6" => Some(ip(Family::V6, reader)),
+        "unix" => Some(unix(reader)),
         "proxy-protocol" => {
             let from = reader.list("from", address::subnet).map(inner);
             layer(LayerKind::ProxyProtocol(proxy_protocol::Settings { from }), name, reader, what)

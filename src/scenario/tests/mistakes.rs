@@ -239,8 +239,8 @@ fn protocols_over_others() {
 #[test]
 fn protocols_and_listeners() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
-    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6" or "proxy-protocol"
-    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6" or "proxy-protocol"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6", "unix" or "proxy-protocol"
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6", "unix" or "proxy-protocol"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
          bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"
@@ -253,7 +253,7 @@ fn protocols_and_listeners() {
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
          listen = [{ bind = '0.0.0.0' }, { bind = '[::]:80', protocol = 'ipv4' }, { bind = '[::]:80', protocol = 'ipv7' }]"), @r#"
-    labs/lab.toml:3:20: bind: `0.0.0.0` is not an address and port; such as "0.0.0.0:80" or "[::]:80"
+    labs/lab.toml:3:20: bind: `0.0.0.0` is not an address and port; such as "0.0.0.0:80", "[::]:80" or "/run/web.sock"
     labs/lab.toml:3:42: bind: [::]:80 is of another family than protocol `ipv4`; name a protocol of kind ipv6, or leave `protocol` out
     labs/lab.toml:3:83: guest `a` listens on [::]:80 twice; one listener takes an address, port and kind
     labs/lab.toml:3:105: protocol: guest `a` has no protocol `ipv7`; did you mean `ipv4`? it has ipv4, ipv6
@@ -285,7 +285,7 @@ fn connections() {
     labs/lab.toml:3:24: address: 10.0.0.3:0 has port 0; name the port that the peer listens on
     labs/lab.toml:3:74: bind: [::]:0 is of another family than 10.0.0.3:80; leave `bind` out for any address of the right one
     labs/lab.toml:3:91: `ipv6` names two descriptors of guest `a`; connections, listeners and protocols share one space of names: the guest tells them apart by nothing else
-    labs/lab.toml:3:113: address: `web:80` is not an address and port; such as "0.0.0.0:80" or "[::]:80"
+    labs/lab.toml:3:113: address: `web:80` is not an address and port; such as "0.0.0.0:80", "[::]:80" or "/run/web.sock"
     labs/lab.toml:3:131: retry: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\

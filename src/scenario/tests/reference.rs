@@ -48,7 +48,7 @@ fn every_key_stands_on_the_reference_page() {
                  link.l.backward.loss = { model = 'markov', x = 1 }\nlink.m.loss = { model = 'burst', x = 1 }\n\
                  link.m.forward.loss = { model = 'every', x = 1 }\nlink.l.queue = { discipline = 'red', x = 1 }\n\
                  link.m.queue = { discipline = 'codel', x = 1 }\n\
-                 router.r.interface.i.x = 1\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.connect = [{ x = 1 }]\nguest.g.protocol.ipv4.x = 1\nguest.g.protocol.p = { kind = 'proxy-protocol', over = 'ipv4', x = 1 }\n\
+                 router.r.interface.i.x = 1\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.connect = [{ x = 1 }]\nguest.g.protocol.ipv4.x = 1\nguest.g.protocol.p = { kind = 'proxy-protocol', over = 'ipv4', x = 1 }\nguest.g.protocol.unix.x = 1\n\
                  guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1\n\
                  dns.n.x = 1\ndns.n.zone.z.a = { x = 1, srv = { x = 1 } }\n\
                  at = [{ x = 1, after.x = 1, set.x = 1, rebind.x = 1, inject.x = 1, clock.x = 1 }]\n\
