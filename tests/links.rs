@@ -23,6 +23,10 @@ impl Sink for Kept {
         Ok(())
     }
 
+    fn secrets(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -443,9 +443,12 @@ int32_t networking_import_connect(int32_t, int32_t, int32_t, int32_t);
  * On a non-blocking control the first call answers `inprogress`. Poll the control for writing, then call
  * again with the same address for the connection or the error it came to.
  *
+ * A neighbour who does not say where it is, asked three times within three seconds, is `hostunreach`, for a
+ * flow at its next read or write. Port 0 is nobody's: `addrnotavail`.
+ *
  * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control or listens; `fault`, `ilseq`,
- * `inval`, `afnosupport` for the address; `acces` where the policy forbids it; `noent`, `again` or
- * `hostunreach` for a name; `inprogress`, `already`; `connrefused`, `connreset`, `timedout`,
+ * `inval`, `afnosupport`, `addrnotavail` for the address; `acces` where the policy forbids it; `noent`,
+ * `again` or `hostunreach` for a name; `inprogress`, `already`; `connrefused`, `connreset`, `timedout`,
  * `hostunreach`, `netunreach`, `proto`; `mfile`, `nobufs`.
  *
  * controlfd: The control.

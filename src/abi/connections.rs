@@ -144,7 +144,8 @@ fn may_pass(error: Error) -> bool {
         | Error::NoBuffers
         | Error::NoEntry
         | Error::NameServer => true,
-        Error::WouldBlock
+        Error::Protocol
+        | Error::WouldBlock
         | Error::InProgress
         | Error::Already
         | Error::Access

@@ -98,6 +98,13 @@ impl Context {
     }
 }
 
+/// The guest is gone, however it ended: what it left open is told to whoever looks after its node.
+impl Drop for Context {
+    fn drop(&mut self) {
+        lock(&self.node).left_open = self.table.left_open();
+    }
+}
+
 /// A panic elsewhere must not take this guest along: what is behind the lock is still whole.
 pub fn lock(node: &SharedNode) -> MutexGuard<'_, Node> {
     node.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -13,7 +13,8 @@ use super::rights::Rights;
 use super::table::{Descriptor, Network, NetworkKind, Stdio, Table};
 use super::{Context, SharedNode, lock};
 use crate::node::SocketKind;
-use crate::protocol::Grant;
+use crate::protocol::tls::supplies::Supplies;
+use crate::protocol::{Grant, Making};
 use crate::scenario::plan::ConnectionPlan;
 
 /// A guest's tables, and entries of each: 16 bytes of the host's memory an entry, which no limit of linear memory counts.
@@ -41,6 +42,12 @@ pub struct Setup {
     /// Units of fuel that it is given.
     pub fuel: u64,
     pub trace: bool,
+    /// What its protocol objects are made with.
+    pub supplies: Arc<Supplies>,
+    /// Names the guest among those of its world.
+    pub label: String,
+    /// Programs that were started on its node before.
+    pub programs: u32,
 }
 
 /// What guests are told of when files were changed.
@@ -57,7 +64,8 @@ impl Context {
     /// Connections have their places; [`Context::establish`] makes them.
     ///
     /// # Errors
-    /// A directory that cannot be opened; a listener whose address the guest does not have.
+    /// A directory that cannot be opened; a protocol object that cannot be made; a listener whose address the guest
+    /// does not have.
     pub fn new(node: SharedNode, setup: Setup) -> wasmtime::Result<Context> {
         let mut builder = WasiCtxBuilder::new();
         builder.allow_blocking_current_thread(true);
@@ -79,8 +87,16 @@ impl Context {
             let protocols: Vec<_> = setup
                 .protocols
                 .into_iter()
-                .map(|(name, grant, private)| (name, node.grant(grant.into_protocol()), private))
-                .collect();
+                .map(|(name, grant, private)| {
+                    let label = format!("{}:{name}", setup.label);
+                    let making =
+                        Making { supplies: &setup.supplies, label: &label, programs: setup.programs };
+                    let protocol = grant.into_protocol(making);
+                    let protocol =
+                        protocol.map_err(|error| wasmtime::format_err!("protocol {name}: {error}"))?;
+                    Ok((name, node.grant(protocol), private))
+                })
+                .collect::<wasmtime::Result<_>>()?;
             for (name, protocol, bind, kind, backlog) in setup.listeners {
                 let id = protocols
                     .iter()
@@ -117,6 +133,7 @@ impl Context {
                 names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
             }
         }
+        table.begin();
         builder.envs(&setup.env);
         builder.env("NETWORKING_FDS", names.join(","));
         let limits = StoreLimitsBuilder::new()

@@ -3,7 +3,7 @@
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
 use super::rights::Rights;
-use crate::node::ObjectId;
+use crate::node::{LeftOpen, ObjectId};
 
 /// What a network descriptor is; the ABI keeps the kinds apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +57,36 @@ pub struct Table {
     lowest: usize,
     in_use: usize,
     descriptors_max: usize,
+    /// Files among those that the guest was started with.
+    given_files: usize,
 }
 
 impl Table {
     pub fn new(descriptors_max: usize) -> Self {
-        Self { slots: Vec::new(), lowest: 0, in_use: 0, descriptors_max }
+        Self { slots: Vec::new(), lowest: 0, in_use: 0, descriptors_max, given_files: 0 }
+    }
+
+    /// What is in the table now is what the guest is started with.
+    pub fn begin(&mut self) {
+        self.given_files = self.files().count();
+    }
+
+    fn files(&self) -> impl Iterator<Item = Fd> {
+        self.slots.iter().flatten().filter_map(|descriptor| match descriptor {
+            Descriptor::File(inner) => Some(*inner),
+            Descriptor::Stdio { .. } | Descriptor::Network(_) => None,
+        })
+    }
+
+    /// What the guest opened and has not closed. Of files the directories that it was started with have the lowest numbers
+    /// in wasmtime-wasi's table, from 3 on.
+    pub fn left_open(&self) -> LeftOpen {
+        let own_files = self.files().filter(|inner| index(*inner) >= 3 + self.given_files).count();
+        let own_network = self.slots.iter().flatten().filter(|descriptor| match descriptor {
+            Descriptor::Network(network) => network.name.is_none(),
+            Descriptor::Stdio { .. } | Descriptor::File(_) => false,
+        });
+        LeftOpen { descriptors: own_files + own_network.count(), is_full: self.is_full() }
     }
 
     pub fn is_full(&self) -> bool {

@@ -227,3 +227,31 @@ fn texts_of_any_length_fit() {
     let session = Session { name: long.clone(), digest: long, ports, names, ..session() };
     decode(&capture(&session, &[]));
 }
+
+/// draft-ietf-opsawg-pcapng, 4.7: type, total length, "TLSK", length of the secrets, the secrets padded, total length.
+#[test]
+fn secrets_stand_before_the_packets_that_need_them() {
+    let mut writer = Writer::new(vec![], &session()).unwrap();
+    let head = Writer::new(vec![], &session()).unwrap().finish(Instant::START).unwrap();
+    let lines = "CLIENT_RANDOM aa bb\n";
+    let records = records();
+    writer.record(&records[0]).unwrap();
+    writer.secrets("").unwrap();
+    writer.secrets(lines).unwrap();
+    writer.record(&records[1]).unwrap();
+    let bytes = writer.finish(Instant::START).unwrap();
+    let block: Vec<u8> =
+        [10, 40, 0x544c_534b, 20].into_iter().flat_map(u32::to_le_bytes).chain(lines.bytes()).collect();
+    let at = bytes.windows(block.len()).position(|window| window == block).unwrap();
+    assert_eq!(&bytes[at + block.len()..][..4], 40u32.to_le_bytes());
+    let first = bytes.windows(8).position(|window| window == b"fourteen").unwrap();
+    let second = bytes.windows(8).rposition(|window| window == b"fourteen").unwrap();
+    assert!(first < at && at < second);
+    assert!(bytes.len() > head.len() + 40);
+
+    // A key log has them without a capture, and hands them on to one that there is.
+    let mut log = KeyLog::new(vec![], Some(Box::new(Writer::new(vec![], &session()).unwrap())));
+    log.record(&records[0]).unwrap();
+    log.secrets(lines).unwrap();
+    assert_eq!(log.into_inner(), lines.as_bytes());
+}

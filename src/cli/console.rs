@@ -112,7 +112,7 @@ impl Console {
         for report in reports {
             match report {
                 Report::Output { guest, output } => self.output(guest, &output)?,
-                Report::Exited { guest, exit } => {
+                Report::Exited { guest, exit, .. } => {
                     self.flush_lines(guest)?;
                     self.exits[guest] = Some(exit);
                 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use guestnet::live::{self, Interrupt, Outside, Stdin, tap::Tap};
+use guestnet::live::{self, Interrupt, Outside, Sockets, Stdin, tap::Tap};
 use guestnet::scenario::assets::Assets;
 use guestnet::scenario::plan::{Plan, StdinPlan};
 use guestnet::sim;
@@ -59,6 +59,17 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             "run without --sim, or take the TAP out of the scenario",
         ));
     }
+    if arguments.sim
+        && let Some(folder) = plan.host_folders.first()
+    {
+        return Err(Failure::usage(
+            format!(
+                "{}: host: virtual time has no sockets of the host, as programs there do not wait for it",
+                folder.place
+            ),
+            "run without --sim, or take `host` out of the scenario",
+        ));
+    }
     let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
     let mut assets = Assets::read(&plan);
     if arguments.sim {
@@ -75,9 +86,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     let mut console = Console::new(&plan, &style)?;
     let mut world = World::new(&plan, &assets, settings, &engine, &mut |guest| console.compiling(guest));
-    if let Some(sink) = arguments.capture.open(&world)? {
-        world.set_sink(sink);
+    for (path, pem) in world.exports() {
+        std::fs::write(path, pem).map_err(Failure::io(format!("root {}", path.display())))?;
     }
+    arguments.capture.begin(&mut world)?;
     let duration = arguments.duration.or(plan.duration);
     let ended = if arguments.sim {
         Ok(sim::run(&mut world, duration, |world, reports| {
@@ -105,8 +117,9 @@ fn settings(arguments: &Arguments, plan: &Plan) -> Result<Settings, Failure> {
         None => live::seed().map_err(Failure::io("a fresh seed"))?,
     };
     let settings =
-        if arguments.sim { Settings::sim(plan, seed) } else { Settings::live(live::epoch(), seed) };
-    Ok(Settings { trace: arguments.trace.is_some(), ..settings })
+        if arguments.sim { Settings::sim(plan, seed) } else { Settings::live(plan, live::epoch(), seed) };
+    let log_secrets = arguments.capture.wants_secrets(settings.log_secrets);
+    Ok(Settings { trace: arguments.trace.is_some(), log_secrets, ..settings })
 }
 
 /// In virtual time input comes whole before anything runs: when it comes must not matter. A terminal has none.
@@ -130,6 +143,8 @@ fn outside(plan: &Plan) -> Result<Outside, Failure> {
     for tap in &plan.taps {
         outside.taps.push(Tap::open(&tap.device, tap.netns.as_deref())?);
     }
+    let folders = plan.host_folders.iter().map(|folder| folder.path.as_path());
+    outside.sockets = Sockets::new(folders).map_err(Failure::io("folders of sockets"))?;
     if let Some(guest) = plan.guests.iter().position(|guest| guest.stdin == StdinPlan::Inherit) {
         let stdin = Stdin::new(io::stdin()).map_err(Failure::io("standard input"))?;
         outside.stdin = Some((guest, stdin));
@@ -141,7 +156,7 @@ fn summary(arguments: &Arguments, plan: &Plan, world: &World, console: &Console,
     let totals = world.totals();
     let capture = arguments.capture.place().map(|place| format!("; capture: {}", place.display()));
     let drops = world.device_drops();
-    let drops: Vec<_> = drops.iter().map(|(why, count)| format!("{count} {why}")).collect();
+    let drops: Vec<_> = drops.iter().map(|(why, count)| format!("{count} {}", why.as_str())).collect();
     let drops = if drops.is_empty() { String::new() } else { format!("; by devices: {}", drops.join(", ")) };
     format!(
         "{}: {}; {:.6} s{}, seed {seed}; {} frames, {} bytes, {} dropped by links{drops}{}",

@@ -23,6 +23,8 @@
 //! A lab is compiled once and run as often as wanted. This folder is the library's front; it knows nothing of
 //! terminals, files of captures, or wall-clock time.
 
+mod counters;
+mod golden;
 mod packets;
 mod record;
 mod report;

@@ -1,7 +1,7 @@
 //! The driver of wall-clock time: TAPs, the terminal's input, signals, and the threads that wait for them.
 //!
 //! ```text
-//! TAP, stdin, signal --poll(2)--> run() --inject, feed, poll(now)--> World --> TAP, capture thread
+//! TAP, socket, stdin, signal --poll(2)--> run() --inject, feed, poll(now)--> World --> TAP, socket, capture thread
 //! ```
 //!
 //! The clock is read once a turn, here and nowhere else. The world runs on this thread alone; a thread reads
@@ -10,6 +10,7 @@
 pub mod capture;
 mod clock;
 mod interrupt;
+mod sockets;
 mod stdin;
 pub mod tap;
 
@@ -23,6 +24,7 @@ use nix::sys::time::TimeSpec;
 
 pub use clock::{Clock, Stopwatch, Ticker, cores, epoch, seed};
 pub use interrupt::Interrupt;
+pub use sockets::Sockets;
 pub use stdin::Stdin;
 use tap::{Tap, TapError};
 use thiserror::Error;
@@ -43,6 +45,8 @@ const BUSY: Duration = Duration::from_micros(10);
 pub struct Outside {
     /// In the plan's order.
     pub taps: Vec<Tap>,
+    /// Unix-domain sockets in the plan's folders.
+    pub sockets: Sockets,
     /// The terminal's input and the guest that it belongs to.
     pub stdin: Option<(usize, Stdin)>,
     /// Somebody reads the capture as it grows: it is flushed before each sleep.
@@ -94,6 +98,7 @@ fn turns(
     let end = duration.map(|duration| Instant::START + duration);
     let mut buffer = vec![0; tap::FRAME_BYTES_MAX];
     let mut look_at = Instant::START;
+    let mut lingers_until = None;
     loop {
         let now = clock.now();
         if now >= look_at {
@@ -116,13 +121,18 @@ fn turns(
             }
             continue;
         }
-        if world.is_over() {
+        // What guests wrote to a socket of the host is theirs to be taken, for as long as stacks linger.
+        let lingers = world.is_over()
+            && !world.is_drained_to_host()
+            && *lingers_until.get_or_insert(now + world.linger_max()) > now;
+        if world.is_over() && !lingers {
             return Ok(Ending::Over);
         }
         if over {
             return Ok(Ending::Duration);
         }
-        let next = [world.poll_at(), end].into_iter().flatten().min();
+        let linger_end = lingers_until.filter(|_| lingers);
+        let next = [world.poll_at(), end, linger_end].into_iter().flatten().min();
         let wait = match next {
             Some(at) => {
                 let wait = at - clock.now();
@@ -149,7 +159,9 @@ fn gone(device: &str) -> impl FnOnce(io::Error) -> TapError {
 impl Outside {
     /// True if something may still come in.
     fn has_sources(&self) -> bool {
-        !self.taps.is_empty() || self.stdin.as_ref().is_some_and(|(_, stdin)| !stdin.ended())
+        !self.taps.is_empty()
+            || !self.sockets.is_empty()
+            || self.stdin.as_ref().is_some_and(|(_, stdin)| !stdin.ended())
     }
 
     /// What came in by TAPs and the terminal.
@@ -162,6 +174,7 @@ impl Outside {
                 }
             }
         }
+        self.sockets.receive(world, now);
         if let Some((guest, stdin)) = &mut self.stdin {
             stdin.feed(world, *guest);
         }
@@ -174,6 +187,7 @@ impl Outside {
             let tap = &mut self.taps[outbound.tap];
             tap.send(&outbound.frame.bytes).map_err(gone(tap.name()))?;
         }
+        self.sockets.carry_out(world, world.now());
         Ok(())
     }
 
@@ -185,6 +199,9 @@ impl Outside {
         sources.extend(self.stdin.iter().filter(|(_, stdin)| !stdin.ended()).map(|(_, stdin)| stdin.as_fd()));
         let mut polled: Vec<_> =
             sources.iter().map(|source| PollFd::new(*source, PollFlags::POLLIN)).collect();
+        // One that is asked for nothing would still tell of its peer's end, again and again.
+        let sockets = self.sockets.sources().filter(|(_, flags)| !flags.is_empty());
+        polled.extend(sockets.map(|(socket, flags)| PollFd::new(socket, flags)));
         // To the nanosecond: poll(2) alone counts in milliseconds, and links may be shorter.
         match ppoll(&mut polled, wait.map(TimeSpec::from), None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}

@@ -45,6 +45,15 @@ pub enum SocketKind {
     Datagram,
 }
 
+/// What a program left open as it ended: its system closes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOpen {
+    /// Descriptors that it had opened itself, and not closed.
+    pub descriptors: usize,
+    /// It could have opened no more.
+    pub is_full: bool,
+}
+
 pub struct Node {
     /// The instant of the turn under way.
     pub now: Instant,
@@ -64,6 +73,8 @@ pub struct Node {
     /// When the guest is to run again whatever happens.
     deadline: Option<Instant>,
     woken: bool,
+    /// Of the program that ended last.
+    pub left_open: LeftOpen,
 }
 
 impl Node {
@@ -82,6 +93,7 @@ impl Node {
             rng: guest_rng,
             deadline: None,
             woken: false,
+            left_open: LeftOpen::default(),
         }
     }
 
@@ -195,6 +207,11 @@ impl Node {
         self.tasks.is_drained() && self.stacks().all(Stack::is_drained)
     }
 
+    /// The same of its tasks alone, whatever connections they have.
+    pub fn has_drained_tasks(&self) -> bool {
+        self.tasks.is_drained()
+    }
+
     /// Resets what is left after lingering.
     pub fn abort_all(&mut self) {
         self.context().abort_tasks();
@@ -231,6 +248,15 @@ impl Node {
     /// Begins work of the host's own: a service, where there is no guest.
     pub fn spawn<T: Task>(&mut self, task: T) -> Handle<T> {
         self.context().spawn(task)
+    }
+
+    /// Puts a task to work from outside; `None` once it is over.
+    pub fn with_task<T: Task, R>(
+        &mut self,
+        handle: Handle<T>,
+        work: impl FnOnce(&mut T, &mut Context) -> R,
+    ) -> Option<R> {
+        self.context().with_task(handle, work)
     }
 
     /// Looks at a task; `None` once it is over.

@@ -5,6 +5,9 @@ use std::ops::RangeInclusive;
 
 use smoltcp::wire::IpCidr;
 
+use super::target::{Host, Target};
+use crate::error::{Error, Result};
+
 /// Addresses and ports that one rule lets through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
@@ -32,6 +35,22 @@ pub struct Policy {
 impl Policy {
     pub fn may_bind(&self, address: IpAddr, port: u16) -> bool {
         allows(&self.bind, address, port)
+    }
+
+    /// Whether `target`, which somebody else connects to for the guest, may be reached. A name may where any
+    /// address may.
+    ///
+    /// # Errors
+    /// `Access` if not.
+    pub fn check_target(&self, target: &Target) -> Result<()> {
+        let may = match (&target.host, &self.connect) {
+            (_, None) => true,
+            (Host::Address(address), Some(_)) => self.may_connect(*address, target.port),
+            (Host::Name(_), Some(rules)) => {
+                rules.iter().any(|rule| rule.prefix.is_none() && rule.ports.contains(&target.port))
+            }
+        };
+        if may { Ok(()) } else { Err(Error::Access) }
     }
 
     pub fn may_connect(&self, address: IpAddr, port: u16) -> bool {

@@ -11,6 +11,7 @@ use super::mistake::{Problem, quote};
 use super::read::string;
 use crate::protocol::Grant;
 use crate::protocol::policy::Rule;
+use crate::protocol::target::{Host, Target};
 use crate::protocol::unix::{PATH_BYTES_MAX, UnixPath};
 
 /// `02:00:00:00:00:01`: an individual address.
@@ -92,6 +93,8 @@ pub(super) fn switch_subnet(value: &DeValue<'_>) -> Result<IpCidr, Problem> {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Endpoint {
     Ip(SocketAddr),
+    /// A host by its name, and a port.
+    Name(Target),
     Unix(UnixPath),
 }
 
@@ -99,31 +102,26 @@ impl Endpoint {
     /// The kind of protocol object that takes it.
     pub fn kind(&self) -> &'static str {
         match self {
-            Endpoint::Ip(address) if address.is_ipv4() => "ipv4",
-            Endpoint::Ip(_) => "ipv6",
+            Endpoint::Ip(address) if address.is_ipv6() => "ipv6",
+            Endpoint::Ip(_) | Endpoint::Name(_) => "ipv4",
             Endpoint::Unix(_) => "unix",
         }
     }
 
     /// Whether what a protocol object stands on takes it.
     pub fn fits(&self, grant: &Grant) -> bool {
-        self.kind() == grant.base().kind()
+        match self {
+            Endpoint::Name(_) => grant.base().family().is_some(),
+            Endpoint::Ip(_) | Endpoint::Unix(_) => self.kind() == grant.base().kind(),
+        }
     }
 
     /// The port is left to be chosen.
     pub fn is_open(&self) -> bool {
         match self {
             Endpoint::Ip(address) => address.port() == 0,
+            Endpoint::Name(target) => target.port == 0,
             Endpoint::Unix(_) => false,
-        }
-    }
-
-    /// What is bound where it does not matter, to connect to this.
-    pub fn anything(&self) -> &'static str {
-        match self {
-            Endpoint::Ip(address) if address.is_ipv4() => "0.0.0.0:0",
-            Endpoint::Ip(_) => "[::]:0",
-            Endpoint::Unix(_) => "",
         }
     }
 }
@@ -132,6 +130,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Endpoint::Ip(address) => address.fmt(f),
+            Endpoint::Name(target) => target.fmt(f),
             Endpoint::Unix(path) => path.fmt(f),
         }
     }
@@ -159,6 +158,15 @@ pub(super) fn endpoint(value: &DeValue<'_>) -> Result<Endpoint, Problem> {
     }
 }
 
+/// The same, or a host's name and a port.
+pub(super) fn peer(value: &DeValue<'_>) -> Result<Endpoint, Problem> {
+    let named = string(value).ok().and_then(|text| Target::parse(&text).ok());
+    match named {
+        Some(target) if matches!(target.host, Host::Name(_)) => Ok(Endpoint::Name(target)),
+        Some(_) | None => endpoint(value),
+    }
+}
+
 /// `/run/echo.sock`
 pub(super) fn unix_path(text: &str) -> Result<UnixPath, Problem> {
     UnixPath::parse(text).map_err(|_| {
@@ -167,6 +175,21 @@ pub(super) fn unix_path(text: &str) -> Result<UnixPath, Problem> {
         );
         Problem::new(format!("{} is no path of a socket", quote(text)), help)
     })
+}
+
+/// A host, by address or name, and a port: `10.0.0.9:1080`, `proxy.example:1080`.
+pub(super) fn target(value: &DeValue<'_>) -> Result<String, Problem> {
+    let text = string(value)?;
+    match Target::parse(&text) {
+        Ok(target) => Ok(target.to_string()),
+        Err(_) => {
+            let message = format!("{} is not a host and port", quote(&text));
+            Err(Problem::new(
+                message,
+                "such as \"10.0.0.9:1080\", \"[fd00::9]:1080\" or \"proxy.example:1080\"",
+            ))
+        }
+    }
 }
 
 /// One rule of a policy: `ADDRESSES:PORTS` with addresses `*`, an address or a prefix (IPv6 in

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Service, Timeline, World};
+use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Secrets, Service, Timeline, World};
 use crate::abi::{FileTimes, Setup};
 use crate::capture::{PortInfo, Session};
 use crate::dns::server::DnsServer;
@@ -13,7 +13,9 @@ use crate::guest::{Engine, Exit, Limits};
 use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
-use crate::node::{Cpu, Namespace, Node};
+use crate::node::{Cpu, LeftOpen, Namespace, Node};
+use crate::protocol::tls::provider::Entropy;
+use crate::protocol::tls::supplies::Supplies;
 use crate::protocol::unix::Directory;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
@@ -31,17 +33,37 @@ pub struct Settings {
     pub file_times: FileTimes,
     /// Record guest calls.
     pub trace: bool,
+    /// Where secrets come from. A live world's come from the operating system, whatever its seed: a seed is printed.
+    pub entropy: Entropy,
+    /// Have protocol objects tell the secrets of their connections, for the capture.
+    pub log_secrets: bool,
 }
 
 impl Settings {
     /// Virtual time, from the plan's own epoch.
     pub fn sim(plan: &Plan, seed: u64) -> Self {
-        Self { seed, epoch: plan.epoch, charge_fuel: true, file_times: FileTimes::Epoch, trace: false }
+        Self {
+            seed,
+            epoch: plan.epoch,
+            charge_fuel: true,
+            file_times: FileTimes::Epoch,
+            trace: false,
+            entropy: Entropy::Seed(Seed(seed)),
+            log_secrets: plan.log_secrets.unwrap_or(true),
+        }
     }
 
     /// Time that passes by itself, from `epoch`.
-    pub fn live(epoch: Duration, seed: u64) -> Self {
-        Self { seed, epoch, charge_fuel: false, file_times: FileTimes::Own, trace: false }
+    pub fn live(plan: &Plan, epoch: Duration, seed: u64) -> Self {
+        Self {
+            seed,
+            epoch,
+            charge_fuel: false,
+            file_times: FileTimes::Own,
+            trace: false,
+            entropy: Entropy::System,
+            log_secrets: plan.log_secrets.unwrap_or(false),
+        }
     }
 }
 
@@ -73,6 +95,7 @@ impl World {
                 .collect(),
             router_ports: plan.routers.iter().map(|r| vec![usize::MAX; r.interfaces.len()]).collect(),
             router_timers: vec![None; plan.routers.len()],
+            routers_off: vec![false; plan.routers.len()],
             tap_ports: vec![usize::MAX; plan.taps.len()],
             ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
@@ -82,6 +105,8 @@ impl World {
             dirty: Vec::new(),
             packets: 0,
             sink: None,
+            recording: Default::default(),
+            checksums: false,
             sink_error: None,
             outbound: Vec::new(),
             reports: Vec::new(),
@@ -90,6 +115,8 @@ impl World {
             scratch: Vec::new(),
             egress: Vec::new(),
             outcomes: Vec::new(),
+            supplies: Arc::new(supplies(plan, assets, &settings)),
+            secrets: Secrets::default(),
             settings,
         };
         plan.services.iter().for_each(|service| world.place_service(service, seed));
@@ -97,7 +124,8 @@ impl World {
         let impaired =
             plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
         world.set_checksums(impaired || !plan.taps.is_empty());
-        let timeline = Timeline::new(plan, assets, seed).map(|timeline| world.timeline = timeline);
+        let timeline =
+            Timeline::new(plan, assets, seed, &world.session).map(|timeline| world.timeline = timeline);
         world.begin_timeline();
         for guest in &plan.guests {
             progress(&guest.name);
@@ -216,7 +244,7 @@ impl World {
             }
             Err(exit) => {
                 slot.state = GuestState::Gone;
-                self.reports.push(Report::Exited { guest: number, exit });
+                self.reports.push(Report::Exited { guest: number, exit, left_open: LeftOpen::default() });
             }
         }
         self.guests.push(slot);
@@ -230,10 +258,7 @@ impl World {
         let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("service"));
         self.services.push(match &plan.kind {
             ServiceKind::Dns(zones) => Service::Dns(node.spawn(DnsServer::new(zones.clone()))),
-            ServiceKind::Directory => {
-                node.spawn(Directory::default());
-                Service::Directory
-            }
+            ServiceKind::Directory => Service::Directory(node.spawn(Directory::default())),
         });
         self.nodes.push(NodeSlot {
             node: Arc::new(Mutex::new(node)),
@@ -241,16 +266,18 @@ impl World {
             timer: None,
             powered: true,
             boots: 0,
+            programs: 0,
             ports: vec![usize::MAX; plan.interfaces.len()],
         });
         self.mark_dirty(self.nodes.len() - 1);
     }
 
-    pub(super) fn setup(&self, plan: &GuestPlan) -> Setup {
+    pub(super) fn setup(&self, plan: &GuestPlan, programs: u32) -> Setup {
         let program = plan.module.file_name().map(|name| name.to_string_lossy().into_owned());
+        let filled = |text: &String| self.supplies.with_roots(text);
         Setup {
-            args: program.into_iter().chain(plan.args.iter().cloned()).collect(),
-            env: plan.env.clone(),
+            args: program.into_iter().chain(plan.args.iter().map(filled)).collect(),
+            env: plan.env.iter().map(|(name, value)| (name.clone(), filled(value))).collect(),
             listeners: plan
                 .listeners
                 .iter()
@@ -269,8 +296,24 @@ impl World {
             file_times: self.settings.file_times,
             fuel: limits(plan).fuel(),
             trace: self.settings.trace,
+            supplies: Arc::clone(&self.supplies),
+            label: plan.name.clone(),
+            programs,
         }
     }
+}
+
+/// What protocol objects are made with.
+fn supplies(plan: &Plan, assets: &Assets, settings: &Settings) -> Supplies {
+    let mut supplies = Supplies::new(settings.entropy, settings.epoch, settings.log_secrets);
+    plan.authorities.iter().for_each(|authority| supplies.add_authority(authority));
+    for path in plan.certificate_files() {
+        supplies.add_file(path, assets.get(path).map(<[u8]>::to_vec));
+    }
+    if let Some(roots) = assets.system_roots() {
+        supplies.set_system_roots(roots);
+    }
+    supplies
 }
 
 pub(super) fn limits(plan: &GuestPlan) -> Limits {
@@ -284,6 +327,7 @@ fn node(plan: &GuestPlan, seed: Seed, settings: &Settings) -> NodeSlot {
         timer: None,
         powered: true,
         boots: 0,
+        programs: 0,
         ports: vec![usize::MAX; plan.interfaces.len() + usize::from(plan.unix.is_some())],
     }
 }

@@ -14,13 +14,16 @@ mod build;
 mod drops;
 mod netstat;
 mod network;
+mod recording;
 mod schedule;
+mod secrets;
 mod timeline;
 
 pub use build::Settings;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,10 +36,14 @@ use crate::network::link::{Direction, Outcome};
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
-use crate::node::Output;
 use crate::node::task::Handle;
+use crate::node::{LeftOpen, Output};
+use crate::protocol::tls::supplies::Supplies;
+use crate::protocol::unix::Directory;
+use crate::protocol::unix::host::{HostCall, HostNews};
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
+use secrets::Secrets;
 use timeline::{Boot, Timeline};
 
 /// Something that happens at its time.
@@ -93,6 +100,8 @@ struct NodeSlot {
     powered: bool,
     /// How often it was started anew.
     boots: u32,
+    /// Programs that were started on it.
+    programs: u32,
     /// World ports of its interfaces.
     ports: Vec<usize>,
 }
@@ -100,7 +109,7 @@ struct NodeSlot {
 /// A task in the place of a guest.
 enum Service {
     Dns(Handle<DnsServer>),
-    Directory,
+    Directory(Handle<Directory>),
 }
 
 struct GuestSlot {
@@ -133,7 +142,7 @@ pub struct Outbound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     Output { guest: usize, output: Output },
-    Exited { guest: usize, exit: Exit },
+    Exited { guest: usize, exit: Exit, left_open: LeftOpen },
 }
 
 /// Totals of a run.
@@ -161,6 +170,8 @@ pub struct World {
     routers: Vec<Router>,
     router_ports: Vec<Vec<usize>>,
     router_timers: Vec<Option<Instant>>,
+    /// The timeline switched them off: they hear nothing and say nothing.
+    routers_off: Vec<bool>,
     tap_ports: Vec<usize>,
     ports: Vec<Port>,
     session: Session,
@@ -172,6 +183,9 @@ pub struct World {
     dirty: Vec<usize>,
     packets: u64,
     sink: Option<Box<dyn Sink>>,
+    recording: recording::Recording,
+    /// Whether stacks fill in TCP checksums.
+    checksums: bool,
     sink_error: Option<std::io::Error>,
     outbound: Vec<Outbound>,
     reports: Vec<Report>,
@@ -180,6 +194,8 @@ pub struct World {
     scratch: Vec<(usize, Frame)>,
     egress: Egress,
     outcomes: Vec<Outcome>,
+    supplies: Arc<Supplies>,
+    secrets: Secrets,
 }
 
 /// Rounds that what is sent at the end may go on for.
@@ -195,7 +211,7 @@ impl World {
         }
         for _ in 0..self.immediate.len() {
             if let Some((port, frame)) = self.immediate.pop_front() {
-                self.deliver(port, frame);
+                self.deliver(port, frame, false);
             }
         }
         self.poll_nodes();
@@ -218,7 +234,7 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Deliver { port, frame } => self.deliver(port, frame),
+            Event::Deliver { port, frame } => self.deliver(port, frame, true),
             Event::NodeTimer { node, at } => {
                 if self.nodes[node].timer == Some(at) {
                     self.nodes[node].timer = None;
@@ -226,7 +242,7 @@ impl World {
                 }
             }
             Event::RouterTimer { router, at } => {
-                if self.router_timers[router] == Some(at) {
+                if self.router_timers[router] == Some(at) && !self.routers_off[router] {
                     self.router_timers[router] = None;
                     let mut egress = std::mem::take(&mut self.egress);
                     self.routers[router].poll(self.now, &mut egress);
@@ -264,6 +280,41 @@ impl World {
         self.transmit(port, Frame { id: packet, ..Frame::from_outside(bytes) });
     }
 
+    /// What is to be done with sockets of the host since the last call.
+    pub fn take_host_calls(&mut self) -> Vec<HostCall> {
+        let Some((node, directory)) = self.directory() else { return Vec::new() };
+        let calls = crate::abi::lock(&self.nodes[node].node)
+            .with_task(directory, |directory, cx| directory.take_host_calls(cx));
+        calls.unwrap_or_default()
+    }
+
+    /// What became of it.
+    pub fn hear_host(&mut self, now: Instant, news: HostNews) {
+        self.now = self.now.max(now);
+        let Some((node, directory)) = self.directory() else { return };
+        {
+            let mut slot = crate::abi::lock(&self.nodes[node].node);
+            slot.now = self.now;
+            slot.with_task(directory, |directory, cx| directory.hear(cx, news));
+        }
+        self.mark_dirty(node);
+    }
+
+    /// True if nothing is left that guests wrote to sockets of the host, and the host has not taken.
+    pub fn is_drained_to_host(&self) -> bool {
+        let directory = self.directory().map(|(node, _)| &self.nodes[node].node);
+        directory.is_none_or(|node| crate::abi::lock(node).has_drained_tasks())
+    }
+
+    /// The node of the directory of paths.
+    fn directory(&self) -> Option<(usize, Handle<Directory>)> {
+        let first = self.nodes.len() - self.services.len();
+        self.services.iter().enumerate().find_map(|(index, service)| match service {
+            Service::Directory(directory) => Some((first + index, *directory)),
+            Service::Dns(_) => None,
+        })
+    }
+
     /// Bytes for a guest's standard input; `None` ends it.
     pub fn feed_stdin(&mut self, guest: usize, bytes: Option<&[u8]>) {
         {
@@ -289,6 +340,11 @@ impl World {
             self.sink_error.get_or_insert(error);
             self.sink = None;
         }
+    }
+
+    /// The roots of the lab's own authorities in PEM, each with the file that it is to be written to.
+    pub fn exports(&self) -> impl Iterator<Item = (&Path, String)> {
+        self.supplies.root_pems().filter_map(|(plan, pem)| Some((plan.export.as_deref()?, pem)))
     }
 
     pub fn totals(&self) -> Totals {
@@ -319,13 +375,17 @@ impl World {
 
     /// Where every frame is recorded from now on.
     pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
-        self.set_checksums(true);
+        // A router may cut a packet into fragments, and nobody could fill in the checksum of those.
+        if !sink.fills_in_checksums() || !self.routers.is_empty() {
+            self.set_checksums(true);
+        }
         self.sink = Some(sink);
     }
 
-    /// TCP checksums are work for nothing where nobody sees them: no capture, no TAP to a host that verifies, and no
+    /// TCP checksums are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
     /// link that may alter what it carries.
     fn set_checksums(&mut self, filled_in: bool) {
+        self.checksums = filled_in;
         for slot in &self.nodes {
             crate::abi::lock(&slot.node).set_checksums(filled_in);
         }

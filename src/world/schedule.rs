@@ -155,9 +155,10 @@ impl World {
         }
     }
 
-    /// Tells the end of a guest.
+    /// Tells the end of a guest, whose store is dropped already.
     pub(super) fn gone(&mut self, guest: usize, exit: Exit) {
-        self.reports.push(Report::Exited { guest, exit });
+        let left_open = lock(&self.nodes[guest].node).left_open;
+        self.reports.push(Report::Exited { guest, exit, left_open });
         self.saw_exit(guest);
     }
 

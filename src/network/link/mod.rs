@@ -68,6 +68,18 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    pub const ALL: [DropReason; 9] = [
+        DropReason::Loss,
+        DropReason::Listed,
+        DropReason::QueueFull,
+        DropReason::CoDel,
+        DropReason::Red,
+        DropReason::TooLong,
+        DropReason::Down,
+        DropReason::Partition,
+        DropReason::Unplugged,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             DropReason::Loss => "lost on the link",

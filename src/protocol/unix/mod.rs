@@ -16,6 +16,9 @@
 //! The directory is a service on a node of its own; a question to it is a TCP connection (`ask.rs`), so that it needs
 //! no timers but TCP's. `wire.rs` has the messages. The guests' own bytes begin behind the hello.
 //!
+//! Paths may be the host's, where the scenario says so: the directory's node has the driver connect or listen there
+//! (`host.rs`), and is the other end of the guests' connections itself (`bridge.rs`).
+//!
 //! What is decided here, where it cannot be as Linux has it:
 //! - A path is bound for as long as its control is open, and free at once after: nothing is left to be unlinked.
 //! - A node without power cannot say that its paths are free. They stay bound until it is switched on again, and whoever
@@ -23,10 +26,12 @@
 //! - A control of datagrams hears of nobody unless it listens: a flow is accepted like a connection.
 
 mod ask;
+mod bridge;
 mod control;
 mod datagram;
 mod dial;
 mod directory;
+pub mod host;
 mod lease;
 mod path;
 mod porter;
@@ -54,6 +59,8 @@ pub const MTU: usize = 65_521;
 /// Where the directory is, and listens.
 pub const DIRECTORY: Ipv6Addr = Ipv6Addr::new(0xfd75, 0x6e69, 0x7800, 0, 0, 0, 0, 1);
 const DIRECTORY_PORT: u16 = 10;
+/// Where its node takes connections to sockets of the host.
+const GATE_PORT: u16 = 11;
 
 /// For questions and answers.
 const SMALL: TcpOptions = TcpOptions {

@@ -11,6 +11,7 @@ use super::super::plan::{ConnectionPlan, ProtocolPlan};
 use super::super::spec::ConnectionSpec;
 use super::guest::{Parts, check_own_address, check_policy, protocol_of};
 use crate::protocol::Grant;
+use crate::protocol::ip::Family;
 
 pub(super) fn connections(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ConnectionPlan> {
     let Parts { node, spec, mistakes, .. } = parts;
@@ -41,17 +42,28 @@ pub(super) fn connections(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<
             check_policy(protocol, bind, mistakes);
         }
         check_reach(protocol, address, mistakes);
-        let any = || address.get_ref().anything().to_owned();
         plans.push(ConnectionPlan {
             name: name.clone(),
             protocol: protocol.name.clone(),
-            bind: connection.bind.as_ref().map_or_else(any, |bind| bind.get_ref().to_string()),
+            bind: match &connection.bind {
+                Some(bind) => bind.get_ref().to_string(),
+                None => anything(&protocol.grant).to_owned(),
+            },
             address: address.get_ref().to_string(),
             kind: connection.kind,
             retry: connection.retry.unwrap_or(Duration::ZERO),
         });
     }
     plans
+}
+
+/// What is bound where it does not matter.
+fn anything(grant: &Grant) -> &'static str {
+    match grant.base().family() {
+        Some(Family::V4) => "0.0.0.0:0",
+        Some(Family::V6) => "[::]:0",
+        None => "",
+    }
 }
 
 /// A peer has a port; and its own side is of the same kind.
@@ -62,6 +74,7 @@ fn check_peer(connection: &ConnectionSpec, mistakes: &Mistakes) {
         mistakes.add(connection.address.span(), format!("address: {address} has port 0"), help);
     }
     if let Some(bind) = &connection.bind
+        && !matches!(address, Endpoint::Name(_))
         && bind.get_ref().kind() != address.kind()
     {
         let message = format!("bind: {} is of another family than {address}", bind.get_ref());

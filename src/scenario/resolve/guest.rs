@@ -11,10 +11,11 @@ use toml::Spanned;
 use super::super::address::{Endpoint, address_of};
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
-use super::super::spec::GuestSpec;
+use super::super::spec::{AuthoritySpec, GuestSpec};
 use super::connection::connections;
 use super::expand::Node;
 use super::protocol;
+use super::tls::Scope;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
@@ -26,6 +27,8 @@ pub(super) struct Parts<'a> {
     pub interfaces: Vec<InterfaceConfig>,
     /// For a guest that names no routes.
     pub default_routes: Vec<Route>,
+    /// The lab's own.
+    pub authorities: &'a [AuthoritySpec],
     /// Folder that paths are relative to.
     pub folder: &'a Path,
     pub mistakes: &'a Mistakes,
@@ -35,7 +38,14 @@ pub(super) fn guest(mut parts: Parts<'_>) -> GuestPlan {
     let unix = parts.interfaces.pop_if(|interface| parts.node.is_unix(&interface.name));
     let Parts { node, spec, mistakes, folder, .. } = parts;
     let routes = host_routes(node, &parts.interfaces, parts.default_routes.clone(), mistakes);
-    let protocols = protocol::protocols(node, spec, mistakes);
+    let scope = Scope {
+        authorities: parts.authorities,
+        guest: &node.name,
+        interfaces: &parts.interfaces,
+        folder,
+        mistakes,
+    };
+    let protocols = protocol::protocols(node, spec, scope, mistakes);
     let listeners = listeners(&parts, &protocols);
     let connections = connections(&parts, &protocols);
     let index = node.replica.map(|replica| replica.to_string());
@@ -185,7 +195,7 @@ fn listeners(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ListenerPlan>
 pub(super) fn check_own_address(parts: &Parts<'_>, bind: &Spanned<Endpoint>) {
     let address = match bind.get_ref() {
         Endpoint::Ip(address) => address.ip(),
-        Endpoint::Unix(_) => return,
+        Endpoint::Name(_) | Endpoint::Unix(_) => return,
     };
     let mut own = parts.interfaces.iter().flat_map(|interface| &interface.addresses);
     let broken = parts.node.interfaces.iter().any(|spec| spec.broken);

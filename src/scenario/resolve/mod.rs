@@ -7,6 +7,7 @@
 //! guest.rs       routes, protocols, listeners
 //! connection.rs  connections that are made before a guest runs
 //! service.rs     services: the zones of DNS servers
+//! tls.rs         authorities, and who names them
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -19,12 +20,12 @@ use std::path::Path;
 use toml::Spanned;
 
 use super::address::{address_of, is_link_local_v6};
-use super::mistake::Mistakes;
+use super::mistake::{Mistakes, place};
 use super::plan::{
-    DEFAULT_AGEING, DEFAULT_EPOCH, DEFAULT_SWITCH, GuestPlan, Plan, RouterPlan, ServicePlan, StdinPlan,
-    SwitchPlan, TapPlan, digest,
+    DEFAULT_AGEING, DEFAULT_EPOCH, DEFAULT_SWITCH, GuestPlan, HostFolderPlan, Plan, RouterPlan, ServicePlan,
+    StdinPlan, SwitchPlan, TapPlan, digest,
 };
-use super::spec::{Spec, SwitchSpec, default_route, unix_network};
+use super::spec::{Spec, SwitchSpec, default_route, host_folders, unix_network};
 use crate::network::{InterfaceConfig, Route};
 use addressing::{Addresses, addressing};
 use expand::{Node, expand};
@@ -39,6 +40,7 @@ mod guest;
 mod protocol;
 mod service;
 mod timeline;
+mod tls;
 mod topology;
 
 /// The plan of a scenario read from `path`. `None`, or something incomplete, after a mistake.
@@ -51,6 +53,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         spec.switches.push(SwitchSpec { name, ageing: None, subnets: None, unix: false });
     }
     unix_network(&mut spec);
+    let host_folders = host_folders(&mut spec);
     check_stdin(&spec, mistakes);
     let taps = taps(&spec, mistakes);
     let [guest_nodes, router_nodes, service_nodes] =
@@ -76,6 +79,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
                 spec: &spec.guests[node.spec],
                 interfaces: interfaces(node, &topology, &addresses),
                 default_routes: gateways.default_routes(node, &topology, &addresses),
+                authorities: &spec.authorities,
                 folder,
                 mistakes,
             })
@@ -110,11 +114,21 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         digest: digest(text.as_bytes()),
         duration: spec.duration,
         epoch: spec.epoch.unwrap_or(DEFAULT_EPOCH),
+        log_secrets: spec.secrets,
+        authorities: tls::authorities(&spec.authorities, folder),
         guests,
         switches: switches.collect(),
         routers,
         taps,
         services,
+        host_folders: host_folders
+            .into_iter()
+            .map(|written| {
+                let (line, column) = place(text, written.span().start);
+                let place = format!("{}:{line}:{column}", path.display());
+                HostFolderPlan { path: folder.join(written.get_ref()), place }
+            })
+            .collect(),
         links,
         timeline: Vec::new(),
         expectations,

@@ -133,7 +133,9 @@ impl<'a> Topology<'a> {
         for (device, name, at) in guests.chain(switches).chain(routers).chain(taps).chain(services) {
             if let Some(&other) = self.names.get(name) {
                 let message = match (kind(other), kind(device)) {
-                    (one, same) if one == same => format!("`{name}` names two {one}s"),
+                    (one, same) if one == same => {
+                        format!("`{name}` names two {one}{}", if one.ends_with("ch") { "es" } else { "s" })
+                    }
                     (one, other) => format!("`{name}` names a {one} and a {other}"),
                 };
                 let help = "guests, switches, routers, services and TAPs share one space of names: links and captures tell them \

@@ -44,7 +44,7 @@ fn connection(
         missing(mistakes, at.clone(), &what, "address", help);
     }
     let named = reader.get("name", name);
-    let address = reader.get("address", address::endpoint);
+    let address = reader.get("address", address::peer);
     let protocol = reader.get("protocol", string);
     let kind = reader.get("kind", socket_kind).map(Spanned::into_inner).unwrap_or(SocketKind::Stream);
     let bind = reader.get("bind", address::endpoint);

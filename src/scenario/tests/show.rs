@@ -13,6 +13,8 @@ pub(super) fn show(plan: &Plan) -> String {
         digest,
         duration,
         epoch,
+        log_secrets,
+        authorities,
         guests,
         switches,
         routers,
@@ -21,11 +23,15 @@ pub(super) fn show(plan: &Plan) -> String {
         links,
         timeline,
         expectations,
+        host_folders,
     } = plan;
     let mut lines = vec![
         format!("{name:?} seed {seed:?} duration {duration:?} epoch {epoch:?}"),
         format!("digest {}...", &digest[..16]),
     ];
+    if log_secrets.is_some() || !authorities.is_empty() {
+        lines.push(format!("secrets {log_secrets:?} {authorities:?}"));
+    }
     guests.iter().for_each(|guest| show_guest(guest, &mut lines));
     lines.extend(switches.iter().map(|switch| format!("{switch:?}")));
     for router in routers {
@@ -33,6 +39,7 @@ pub(super) fn show(plan: &Plan) -> String {
         show_network(&router.interfaces, &router.routes, &mut lines);
     }
     lines.extend(taps.iter().map(|tap| format!("{tap:?}")));
+    lines.extend(host_folders.iter().map(|folder| format!("{folder:?}")));
     for ServicePlan { name, interfaces, routes, kind } in services {
         lines.push(format!("service {name}"));
         show_network(interfaces, routes, &mut lines);
