@@ -115,7 +115,7 @@ macro_rules! link {
 /// Defines both modules.
 pub fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     link! { linker, "networking", networking:
-        open(protocol: i32, bind: i32, bind_len: i32, kind: i32, base: i64, inheriting: i64, flags: i32) [fd: 4];
+        #[asynchronous] open(protocol: i32, bind: i32, bind_len: i32, kind: i32, base: i64, inheriting: i64, flags: i32) [fd: 4];
         listen(fd: i32, backlog: i32);
         #[asynchronous] accept(fd: i32) [connection: 4];
         #[asynchronous] connect(fd: i32, address: i32, address_len: i32) [connection: 4];

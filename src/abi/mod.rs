@@ -10,7 +10,8 @@
 //! sockets.rs      reading and writing streams, and preview 1's `sock_*`
 //! poll.rs         `poll_oneoff` over clocks, files and network objects
 //! trace.rs        calls as strace prints them (names.rs: words for flags)
-//! preopens.rs table.rs rights.rs errno.rs
+//! preopens.rs     what a guest finds open; connections.rs makes what takes time before it runs
+//! table.rs rights.rs errno.rs
 //! ```
 //!
 //! An import locks the node for one operation; where that would block it registers an interest, lets
@@ -23,6 +24,7 @@ use wasmtime::StoreLimits;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
+mod connections;
 pub mod errno;
 mod files;
 mod link;
@@ -44,6 +46,7 @@ pub use preopens::Setup;
 
 use crate::error::{Error, Result};
 use crate::node::{Interest, Node, ObjectId};
+use connections::Awaited;
 use table::{Descriptor, Network, NetworkKind, Table};
 
 /// A node, shared by the world and its guest's calls.
@@ -53,6 +56,10 @@ pub type SharedNode = Arc<Mutex<Node>>;
 pub struct Context {
     node: SharedNode,
     table: Table,
+    /// Listeners that have to be where they were opened before the guest runs, and how each is called.
+    listening: Vec<(ObjectId, String)>,
+    /// Connections that are to be made before the guest runs.
+    awaited: Vec<Awaited>,
     wasi: WasiP1Ctx,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     epoch: Duration,

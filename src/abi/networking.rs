@@ -14,7 +14,7 @@ use crate::node::{Interest, Node, SocketKind, SocketOption};
 
 wiggle::from_witx!({
     witx: ["witx/networking.witx"],
-    async: { networking::{accept, connect, stream_accept} },
+    async: { networking::{accept, connect, open, stream_accept} },
     errors: { errno => trappable Failure },
 });
 
@@ -96,7 +96,7 @@ impl Context {
 impl networking::Networking for Context {
     fn set_hostcall_fuel(&mut self, _: usize) {}
 
-    fn open(
+    async fn open(
         &mut self,
         memory: &mut GuestMemory<'_>,
         protocol: types::Protocolfd,
@@ -107,7 +107,7 @@ impl networking::Networking for Context {
         flags: types::Fdflags,
     ) -> Result<types::Controlfd, Failure> {
         let protocol = self.network(fd(protocol), NetworkKind::Protocol)?;
-        let bind = text(memory, bind)?;
+        let bind = text(memory, bind)?.into_owned();
         let kind = match kind {
             types::Filetype::SocketStream => SocketKind::Stream,
             types::Filetype::SocketDgram => SocketKind::Datagram,
@@ -122,6 +122,12 @@ impl networking::Networking for Context {
         protocol.passes_on(base, inheriting)?;
         self.room()?;
         let id = self.node().open(protocol.id, &bind, kind)?;
+        // As binding a name in a file system does, it waits whatever the flags say.
+        let opened = |node: &mut Node| node.opened(id);
+        if let Err(error) = block(&self.node, self.fuel_used, id, Interest::WRITE, false, opened).await {
+            self.node().close(id);
+            return Err(error.into());
+        }
         let network = Network {
             id,
             kind: NetworkKind::Control,
@@ -187,12 +193,20 @@ impl networking::Networking for Context {
         inheriting: types::Rights,
         flags: types::Fdflags,
     ) -> Result<types::Streamfd, Failure> {
-        let connection = self.network(fd(connection), NetworkKind::Connection)?;
         let (base, inheriting) = (rights(base), rights(inheriting));
+        let nonblock = flags.contains(types::Fdflags::NONBLOCK);
+        if let Ok(preopened) = self.table.any_network(fd(connection))
+            && preopened.inheriting.contains(base)
+            && preopened.inheriting.contains(inheriting)
+            && let Some(stream) =
+                self.part(fd(connection), |place| Network { base, inheriting, nonblock, ..place })
+        {
+            return Ok(types::Fd::from(u32::from(stream?)));
+        }
+        let connection = self.network(fd(connection), NetworkKind::Connection)?;
         connection.passes_on(base, inheriting)?;
         self.room()?;
         let id = self.node().stream_create(connection.id)?;
-        let nonblock = flags.contains(types::Fdflags::NONBLOCK);
         let kind = NetworkKind::Stream;
         let stream = Network { id, kind, base, inheriting, nonblock, name: None, ..connection };
         Ok(types::Fd::from(u32::from(self.insert(stream)?)))
@@ -203,6 +217,9 @@ impl networking::Networking for Context {
         _: &mut GuestMemory<'_>,
         connection: types::Connectionfd,
     ) -> Result<types::Streamfd, Failure> {
+        if let Some(stream) = self.part(fd(connection), |place| Network { base: place.inheriting, ..place }) {
+            return Ok(types::Fd::from(u32::from(stream?)));
+        }
         let connection = self.network(fd(connection), NetworkKind::Connection)?;
         self.room()?;
         let accept = |node: &mut Node| node.stream_accept(connection.id);

@@ -10,6 +10,7 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use wiggle::{GuestMemory, GuestPtr};
 
+use super::connections::Awaited;
 use super::files::{FileView, Listings};
 use super::rights::Rights;
 use super::table::{Descriptor, File, Network, NetworkKind, Stdio, Table};
@@ -17,6 +18,7 @@ use super::{Context, SharedNode, lock};
 use crate::node::SocketKind;
 use crate::protocol::tls::supplies::Supplies;
 use crate::protocol::{Grant, Making};
+use crate::scenario::plan::ConnectionPlan;
 
 /// A guest's tables, and entries of each: 16 bytes of the host's memory an entry, which no limit of linear memory counts.
 const TABLES_MAX: usize = 4;
@@ -29,6 +31,8 @@ pub struct Setup {
     pub env: Vec<(String, String)>,
     /// Controls that listen already: name, the protocol's name, address, kind, backlog.
     pub listeners: Vec<(String, String, String, SocketKind, usize)>,
+    /// Connections that are made before the guest runs.
+    pub connections: Vec<ConnectionPlan>,
     /// Guest path, host path, whether it may be written to.
     pub directories: Vec<(String, PathBuf, bool)>,
     /// Name, protocol object, and whether it is for listeners alone.
@@ -50,7 +54,8 @@ pub struct Setup {
 }
 
 impl Context {
-    /// Preopens in the ABI's order: controls, then directories, then protocol objects, from 3 on.
+    /// Preopens in the ABI's order: controls, connections, then directories, then protocol objects, from 3 on.
+    /// Connections have their places; [`Context::establish`] makes them.
     ///
     /// # Errors
     /// A directory that cannot be opened; a protocol object that cannot be made; a listener whose address the guest
@@ -69,7 +74,7 @@ impl Context {
         for stream in [Stdio::In, Stdio::Out, Stdio::Err] {
             insert(&mut table, Descriptor::Stdio { stream, nonblock: false })?;
         }
-        let mut names = Vec::new();
+        let (mut names, mut listening, mut awaited) = (Vec::new(), Vec::new(), Vec::new());
         {
             let mut node = lock(&node);
             node.set_traced(setup.trace);
@@ -97,8 +102,21 @@ impl Context {
                         Ok(id)
                     })
                     .map_err(|error| wasmtime::format_err!("listener {name} on {bind}: {error}"))?;
+                listening.push((id, format!("{name} on {bind}")));
                 let network = network(NetworkKind::Control, id, kind == SocketKind::Datagram, &name);
                 names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
+            }
+            for plan in setup.connections {
+                let protocol = protocols
+                    .iter()
+                    .find(|(other, ..)| *other == plan.protocol)
+                    .map(|(_, protocol, _)| *protocol)
+                    .ok_or_else(|| wasmtime::format_err!("connection {}: no protocol object", plan.name))?;
+                let datagram = plan.kind == SocketKind::Datagram;
+                let place = network(NetworkKind::Stream, protocol, datagram, &plan.name);
+                let fd = insert(&mut table, place)?;
+                names.push(format!("{}={}", plan.name, u32::from(fd)));
+                awaited.push(Awaited { fd, protocol, plan });
             }
             for (inner, (path, ..)) in (3..).map(Fd::from).zip(&setup.directories) {
                 // wasmtime-wasi counts its own preopens from 3.
@@ -124,6 +142,8 @@ impl Context {
         Ok(Context {
             node: Arc::clone(&node),
             table,
+            listening,
+            awaited,
             wasi,
             epoch,
             file_view,

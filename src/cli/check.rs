@@ -79,10 +79,10 @@ fn summary(plan: &Plan) -> String {
         count(plan.taps.len(), "TAP"),
         count(plan.links.len(), "link"),
     );
-    let guests = plan.guests.iter().map(|guest| (&guest.name, &guest.interfaces));
-    let routers = plan.routers.iter().map(|router| (&router.name, &router.interfaces));
-    for (name, interfaces) in guests.chain(routers) {
-        for interface in interfaces {
+    let guests = plan.guests.iter().map(|guest| (&guest.name, &guest.interfaces, &guest.unix));
+    let routers = plan.routers.iter().map(|router| (&router.name, &router.interfaces, &None));
+    for (name, interfaces, unix) in guests.chain(routers) {
+        for interface in interfaces.iter().chain(unix) {
             let addresses: Vec<_> = interface.addresses.iter().map(ToString::to_string).collect();
             let addresses = addresses.join(" ");
             let mac = interface.mac.0.map(|octet| format!("{octet:02x}")).join(":");

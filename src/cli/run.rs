@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use guestnet::live::{self, Interrupt, Outside, Stdin, tap::Tap};
+use guestnet::live::{self, Interrupt, Outside, Sockets, Stdin, tap::Tap};
 use guestnet::scenario::assets::Assets;
 use guestnet::scenario::plan::{Action, FramesPlan, Plan, StdinPlan};
 use guestnet::sim::{self, Ending};
@@ -122,6 +122,17 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         return Err(Failure::usage(
             format!("TAP `{}`: virtual time has no TAPs, as Linux behind one does not wait for it", tap.name),
             "run without --sim, or take the TAP out of the scenario",
+        ));
+    }
+    if arguments.sim
+        && let Some(folder) = plan.host_folders.first()
+    {
+        return Err(Failure::usage(
+            format!(
+                "{}: host: virtual time has no sockets of the host, as programs there do not wait for it",
+                folder.place
+            ),
+            "run without --sim, or take `host` out of the scenario",
         ));
     }
     let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
@@ -242,6 +253,8 @@ fn outside(plan: &Plan) -> Result<Outside, Failure> {
     for tap in &plan.taps {
         outside.taps.push(Tap::open(&tap.device, tap.netns.as_deref())?);
     }
+    let folders = plan.host_folders.iter().map(|folder| folder.path.as_path());
+    outside.sockets = Sockets::new(folders).map_err(Failure::io("folders of sockets"))?;
     if let Some(guest) = plan.guests.iter().position(|guest| guest.stdin == StdinPlan::Inherit) {
         let stdin = Stdin::new(io::stdin()).map_err(Failure::io("standard input"))?;
         outside.stdin = Some((guest, stdin));

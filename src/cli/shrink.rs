@@ -80,6 +80,7 @@ fn failure(error: ShrinkError, path: &Path) -> Failure {
         ShrinkError::Scenario(_) => "",
         ShrinkError::Passes(_) => "name one that fails, as `guestnet test --seeds 1..1000` tells: --seed N",
         ShrinkError::Tap(_) => "take the TAP out of the scenario",
+        ShrinkError::Host(_) => "take `host` out of the scenario",
         ShrinkError::Golden(..) => {
             "expect what matters of the capture instead: packets, in [[expect]] tables"
         }

@@ -226,10 +226,10 @@ fn load(paths: &[PathBuf]) -> Result<(Vec<Lab>, Vec<Scenario>, usize), Failure> 
     Ok((labs, scenarios, broken))
 }
 
-/// All runs, of which this is the shard's part. A lab with a TAP has none.
+/// All runs, of which this is the shard's part. A lab with a TAP, or with sockets of the host, has none.
 fn jobs(arguments: &Arguments, labs: &[Lab]) -> Vec<Job> {
     let mut jobs = Vec::new();
-    for (number, lab) in labs.iter().enumerate().filter(|(_, lab)| lab.plan().taps.is_empty()) {
+    for (number, lab) in labs.iter().enumerate().filter(|(_, lab)| !lab.plan().is_live_only()) {
         let own = lab.plan().seed.unwrap_or(0);
         let seeds = arguments.seeds.clone().unwrap_or(Seeds::one(own));
         jobs.extend(seeds.iter().map(|seed| Job { lab: number, seed, verify: false }));

@@ -95,6 +95,7 @@ impl Guest {
         let program = program.clone();
         let run = async move {
             let result = async {
+                store.data_mut().establish().await?;
                 let instance = program.instantiate(&mut store).await?;
                 let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
                 start.call_async(&mut store, ()).await

@@ -1,7 +1,7 @@
 //! The driver of wall-clock time: TAPs, the terminal's input, signals, and the threads that wait for them.
 //!
 //! ```text
-//! TAP, stdin, signal --poll(2)--> run() --inject, feed, poll(now)--> World --> TAP, capture thread
+//! TAP, socket, stdin, signal --poll(2)--> run() --inject, feed, poll(now)--> World --> TAP, socket, capture thread
 //! ```
 //!
 //! The clock is read once a turn, here and nowhere else. The world runs on this thread alone; a thread reads
@@ -11,6 +11,7 @@ pub mod capture;
 mod clock;
 mod file;
 mod interrupt;
+mod sockets;
 mod stdin;
 pub mod tap;
 
@@ -25,6 +26,7 @@ use nix::sys::time::TimeSpec;
 pub use clock::{Clock, Stopwatch, Ticker, cores, epoch, seed};
 pub use file::is_same_file;
 pub use interrupt::Interrupt;
+pub use sockets::Sockets;
 pub use stdin::Stdin;
 use tap::{Tap, TapError};
 use thiserror::Error;
@@ -48,6 +50,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 pub struct Outside {
     /// In the plan's order.
     pub taps: Vec<Tap>,
+    /// Unix-domain sockets in the plan's folders.
+    pub sockets: Sockets,
     /// The terminal's input and the guest that it belongs to.
     pub stdin: Option<(usize, Stdin)>,
     /// Somebody reads the capture as it grows: it is flushed before each sleep.
@@ -101,6 +105,7 @@ fn turns(
     let mut look_at = Instant::START;
     let mut flushed_at = Instant::START;
     let (mut patience, mut turns) = (Patience::default(), 0);
+    let mut lingers_until = None;
     loop {
         let now = clock.now();
         if now >= look_at {
@@ -136,13 +141,18 @@ fn turns(
             continue;
         }
         patience.restore();
-        if world.is_over() {
+        // What guests wrote to a socket of the host is theirs to be taken, for as long as stacks linger.
+        let lingers = world.is_over()
+            && !world.is_drained_to_host()
+            && *lingers_until.get_or_insert(now + world.linger_max()) > now;
+        if world.is_over() && !lingers {
             return Ok(Ending::Over);
         }
         if over {
             return Ok(Ending::Duration);
         }
-        let next = [world.poll_at(), end].into_iter().flatten().min();
+        let linger_end = lingers_until.filter(|_| lingers);
+        let next = [world.poll_at(), end, linger_end].into_iter().flatten().min();
         if next.is_none() && !outside.has_sources() {
             return Ok(Ending::Stalled);
         }
@@ -167,7 +177,9 @@ fn gone(device: &str) -> impl FnOnce(io::Error) -> TapError {
 impl Outside {
     /// True if something may still come in.
     fn has_sources(&self) -> bool {
-        !self.taps.is_empty() || self.stdin.as_ref().is_some_and(|(_, stdin)| !stdin.ended())
+        !self.taps.is_empty()
+            || !self.sockets.is_empty()
+            || self.stdin.as_ref().is_some_and(|(_, stdin)| !stdin.ended())
     }
 
     /// What came in by TAPs and the terminal; true if frames did.
@@ -184,6 +196,7 @@ impl Outside {
                 }
             }
         }
+        self.sockets.receive(world, now);
         if let Some((guest, stdin)) = &mut self.stdin {
             stdin.feed(world, *guest);
         }
@@ -196,6 +209,7 @@ impl Outside {
             let tap = &mut self.taps[outbound.tap];
             tap.send(&outbound.frame.bytes).map_err(gone(tap.name()))?;
         }
+        self.sockets.carry_out(world, world.now());
         Ok(())
     }
 
@@ -207,6 +221,9 @@ impl Outside {
         sources.extend(self.stdin.iter().filter(|(_, stdin)| !stdin.ended()).map(|(_, stdin)| stdin.as_fd()));
         let mut polled: Vec<_> =
             sources.iter().map(|source| PollFd::new(*source, PollFlags::POLLIN)).collect();
+        // One that is asked for nothing would still tell of its peer's end, again and again.
+        let sockets = self.sockets.sources().filter(|(_, flags)| !flags.is_empty());
+        polled.extend(sockets.map(|(socket, flags)| PollFd::new(socket, flags)));
         // To the nanosecond: poll(2) alone counts in milliseconds, and links may be shorter.
         match ppoll(&mut polled, wait.map(TimeSpec::from), None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}

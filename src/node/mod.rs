@@ -10,6 +10,7 @@
 
 mod cpu;
 mod journal;
+mod namespace;
 pub mod object;
 pub mod slab;
 pub mod stack;
@@ -19,6 +20,7 @@ pub mod wake;
 
 pub use cpu::Cpu;
 pub use journal::Journal;
+pub use namespace::Namespace;
 pub use object::{Object, ObjectId, SocketOption};
 pub use stack::Stack;
 pub use stdio::{Output, OutputStream, Stdio};
@@ -61,6 +63,9 @@ pub struct Node {
     /// How far its wall clock is ahead of the lab's, in nanoseconds.
     skew_ns: i64,
     stack: Stack,
+    /// Interfaces of `stack`; that of the namespace comes behind them.
+    interfaces: usize,
+    namespace: Option<Box<Namespace>>,
     objects: Slab<Object>,
     tasks: Tasks,
     journal: Journal,
@@ -81,6 +86,8 @@ impl Node {
             cpu: Cpu::new(None),
             skew_ns: 0,
             stack: Stack::new(interfaces, routes, stack_rng, Instant::START),
+            interfaces: interfaces.len(),
+            namespace: None,
             objects: Slab::default(),
             tasks: Tasks::default(),
             journal: Journal::default(),
@@ -95,29 +102,51 @@ impl Node {
 
     pub fn ingest(&mut self, now: Instant, interface: usize, frame: Frame) {
         self.now = now;
-        self.stack.ingest(now, interface, frame);
+        match &mut self.namespace {
+            Some(namespace) if interface == self.interfaces => namespace.stack.ingest(now, 0, frame),
+            Some(_) | None => self.stack.ingest(now, interface, frame),
+        }
+    }
+
+    /// Has a place in the lab's namespace of Unix-domain sockets from now on.
+    pub fn join(&mut self, namespace: Namespace) {
+        self.namespace = Some(Box::new(namespace));
     }
 
     /// Does what is due; true if there is more to do at this instant.
     pub fn poll(&mut self, now: Instant) -> bool {
         self.now = now;
         self.stack.poll(now);
+        if let Some(namespace) = &mut self.namespace {
+            namespace.stack.poll(now);
+        }
         self.context().run_tasks();
         self.tell_remarks();
         self.has_work()
     }
 
     pub fn poll_at(&self) -> Option<Instant> {
-        [self.stack.poll_at(), self.tasks.poll_at()].into_iter().flatten().min()
+        let namespace = self.namespace.as_ref().and_then(|namespace| namespace.stack.poll_at());
+        [self.stack.poll_at(), namespace, self.tasks.poll_at()].into_iter().flatten().min()
     }
 
     pub fn has_work(&self) -> bool {
-        self.stack.has_work() || self.stack.has_woken_tasks() || self.tasks.has_work()
+        self.stacks().any(|stack| stack.has_work() || stack.has_woken_tasks()) || self.tasks.has_work()
+    }
+
+    /// Its own, and that of the namespace.
+    pub fn stacks(&self) -> impl Iterator<Item = &Stack> {
+        std::iter::once(&self.stack).chain(self.namespace.iter().map(|namespace| &namespace.stack))
+    }
+
+    fn stacks_mut(&mut self) -> impl Iterator<Item = &mut Stack> {
+        let namespace = self.namespace.iter_mut().map(|namespace| &mut namespace.stack);
+        std::iter::once(&mut self.stack).chain(namespace)
     }
 
     fn context(&mut self) -> Context<'_> {
-        let Node { now, stack, rng, tasks, journal, .. } = self;
-        Context { now: *now, stack, rng, tasks, journal }
+        let Node { now, stack, namespace, rng, tasks, journal, .. } = self;
+        Context { now: *now, stack, namespace, rng, tasks, journal }
     }
 
     /// What protocol objects had to say goes where the guest's calls go.
@@ -139,14 +168,22 @@ impl Node {
 
     pub fn take_egress(&mut self, into: &mut Vec<(usize, Frame)>) {
         self.stack.take_egress(into);
+        if let Some(namespace) = &mut self.namespace {
+            let first = into.len();
+            namespace.stack.take_egress(into);
+            into[first..].iter_mut().for_each(|(interface, _)| *interface += self.interfaces);
+        }
     }
 
     pub fn set_eager(&mut self, interface: usize, eager: bool) {
-        self.stack.set_eager(interface, eager);
+        match &mut self.namespace {
+            Some(namespace) if interface == self.interfaces => namespace.stack.set_eager(0, eager),
+            Some(_) | None => self.stack.set_eager(interface, eager),
+        }
     }
 
     pub fn set_checksums(&mut self, filled_in: bool) {
-        self.stack.set_checksums(filled_in);
+        self.stacks_mut().for_each(|stack| stack.set_checksums(filled_in));
     }
 
     /// Bytes that the buffers of its sockets may take.
@@ -156,7 +193,8 @@ impl Node {
 
     /// True if the guest has something to wake up for.
     pub fn take_woken(&mut self) -> bool {
-        std::mem::take(&mut self.woken) | self.stack.wakes().take_guest() | self.stdio.take_woken()
+        let waked = self.stacks_mut().fold(false, |waked, stack| waked | stack.wakes().take_guest());
+        std::mem::take(&mut self.woken) | waked | self.stdio.take_woken()
     }
 
     pub fn take_deadline(&mut self) -> Option<Instant> {
@@ -172,13 +210,18 @@ impl Node {
 
     /// True if nothing is left that was written and not acknowledged.
     pub fn is_drained(&self) -> bool {
-        self.tasks.is_drained() && self.stack.is_drained()
+        self.tasks.is_drained() && self.stacks().all(Stack::is_drained)
+    }
+
+    /// The same of its tasks alone, whatever connections they have.
+    pub fn has_drained_tasks(&self) -> bool {
+        self.tasks.is_drained()
     }
 
     /// Resets what is left after lingering.
     pub fn abort_all(&mut self) {
         self.context().abort_tasks();
-        self.stack.tcp_abort_all();
+        self.stacks_mut().for_each(Stack::tcp_abort_all);
     }
 
     /// Has an interface configure itself; before the first turn.
@@ -228,6 +271,15 @@ impl Node {
         self.context().spawn(task)
     }
 
+    /// Puts a task to work from outside; `None` once it is over.
+    pub fn with_task<T: Task, R>(
+        &mut self,
+        handle: Handle<T>,
+        work: impl FnOnce(&mut T, &mut Context) -> R,
+    ) -> Option<R> {
+        self.context().with_task(handle, work)
+    }
+
     /// Looks at a task; `None` once it is over.
     pub fn task<T: Task>(&self, handle: Handle<T>) -> Option<&T> {
         self.tasks.get(handle)
@@ -275,9 +327,9 @@ impl Node {
         id: ObjectId,
         operation: impl FnOnce(&mut Object, &mut Context) -> Result<T>,
     ) -> Result<T> {
-        let Node { now, stack, rng, tasks, journal, objects, .. } = self;
+        let Node { now, stack, namespace, rng, tasks, journal, objects, .. } = self;
         let object = objects.get_mut(id).ok_or(Error::BadDescriptor)?;
-        let answer = operation(object, &mut Context { now: *now, stack, rng, tasks, journal });
+        let answer = operation(object, &mut Context { now: *now, stack, namespace, rng, tasks, journal });
         if self.journal.traced {
             self.tell_remarks();
         }
@@ -287,6 +339,11 @@ impl Node {
     pub fn open(&mut self, protocol: ObjectId, bind: &str, kind: SocketKind) -> Result<ObjectId> {
         let control = self.with(protocol, |object, cx| object.protocol()?.open(cx, bind, kind))?;
         Ok(self.objects.insert(Object::Control(control)))
+    }
+
+    /// Whether a control is where it was opened: `WouldBlock` while somebody else has to be asked for that.
+    pub fn opened(&mut self, control: ObjectId) -> Result<()> {
+        self.with(control, |object, cx| object.control()?.opened(cx))
     }
 
     pub fn listen(&mut self, control: ObjectId, backlog: usize) -> Result<()> {

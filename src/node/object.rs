@@ -6,6 +6,7 @@
 
 use super::SocketKind;
 use super::journal::Journal;
+use super::namespace::Namespace;
 use super::slab::Id;
 use super::stack::Stack;
 use super::task::Tasks;
@@ -18,6 +19,8 @@ use crate::time::Instant;
 pub struct Context<'a> {
     pub now: Instant,
     pub stack: &'a mut Stack,
+    /// For Unix-domain sockets; `None` for a node that has none.
+    pub namespace: &'a mut Option<Box<Namespace>>,
     pub rng: &'a mut Rng,
     pub tasks: &'a mut Tasks,
     pub journal: &'a mut Journal,
@@ -67,6 +70,12 @@ pub trait Protocol: Send {
 }
 
 pub trait Control: Endpoint {
+    /// Whether it is bound where it was opened: `WouldBlock`, and ready for writing after, where another node has to be
+    /// asked. An error is that of `open`.
+    fn opened(&mut self, _: &mut Context) -> Result<()> {
+        Ok(())
+    }
+
     fn listen(&mut self, cx: &mut Context, backlog: usize) -> Result<()>;
     fn accept(&mut self, cx: &mut Context) -> Result<Box<dyn Connection>>;
     /// The first call to an address starts the connection and answers `InProgress`; called again with the same

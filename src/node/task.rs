@@ -189,6 +189,9 @@ impl Context<'_> {
     /// Polls what is ready now, once each.
     pub(super) fn run_tasks(&mut self) {
         self.tasks.collect(self.now, self.stack.wakes().tasks());
+        if let Some(namespace) = self.namespace {
+            self.tasks.collect(self.now, namespace.stack.wakes().tasks());
+        }
         for _ in 0..self.tasks.ready.len() {
             let Some(id) = self.tasks.ready.pop_front() else { break };
             if let Some(entry) = self.tasks.entries.get_mut(id) {

@@ -10,6 +10,7 @@ pub mod policy;
 pub mod proxy;
 pub mod target;
 pub mod tls;
+pub mod unix;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use tls::supplies::Supplies;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
     Ip { family: Family, policy: Policy },
+    Unix(unix::Settings),
     Over { layer: LayerKind, below: Box<Grant> },
 }
 
@@ -56,6 +58,7 @@ impl Grant {
         match self {
             Grant::Ip { family: Family::V4, .. } => "ipv4",
             Grant::Ip { family: Family::V6, .. } => "ipv6",
+            Grant::Unix(_) => "unix",
             Grant::Over { layer, .. } => layer.name(),
         }
     }
@@ -63,7 +66,7 @@ impl Grant {
     /// What it stands on at the bottom.
     pub fn base(&self) -> &Grant {
         match self {
-            Grant::Ip { .. } => self,
+            Grant::Ip { .. } | Grant::Unix(_) => self,
             Grant::Over { below, .. } => below.base(),
         }
     }
@@ -71,7 +74,7 @@ impl Grant {
     /// What it stands on, if that is not the node's stack.
     fn below(&self) -> Option<&Grant> {
         match self {
-            Grant::Ip { .. } => None,
+            Grant::Ip { .. } | Grant::Unix(_) => None,
             Grant::Over { below, .. } => Some(below),
         }
     }
@@ -79,7 +82,7 @@ impl Grant {
     /// What stands over the node's stack, from the top down.
     pub fn layers(&self) -> impl Iterator<Item = &LayerKind> {
         std::iter::successors(Some(self), |grant| grant.below()).filter_map(|grant| match grant {
-            Grant::Ip { .. } => None,
+            Grant::Ip { .. } | Grant::Unix(_) => None,
             Grant::Over { layer, .. } => Some(layer),
         })
     }
@@ -88,7 +91,7 @@ impl Grant {
     pub fn family(&self) -> Option<Family> {
         match self {
             Grant::Ip { family, .. } => Some(*family),
-            Grant::Over { .. } => None,
+            Grant::Unix(_) | Grant::Over { .. } => None,
         }
     }
 
@@ -96,7 +99,7 @@ impl Grant {
     pub fn policy(&self) -> Option<&Policy> {
         match self {
             Grant::Ip { policy, .. } => Some(policy),
-            Grant::Over { .. } => None,
+            Grant::Unix(_) | Grant::Over { .. } => None,
         }
     }
 
@@ -105,6 +108,7 @@ impl Grant {
     pub fn into_protocol(self, making: Making<'_>) -> Result<Box<dyn Protocol>, String> {
         Ok(match self {
             Grant::Ip { family, policy } => Box::new(ip::Ip::new(family, policy)),
+            Grant::Unix(settings) => Box::new(unix::Unix::new(settings)),
             Grant::Over { layer, below } => {
                 let policy = below.base().policy().cloned().unwrap_or_default();
                 let label = format!("{}/", making.label);

@@ -1,5 +1,6 @@
 //! Addresses as scenarios write them, and which of them an interface may have.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -8,8 +9,10 @@ use toml::de::DeValue;
 
 use super::mistake::{Problem, quote};
 use super::read::string;
+use crate::protocol::Grant;
 use crate::protocol::policy::Rule;
-use crate::protocol::target::Target;
+use crate::protocol::target::{Host, Target};
+use crate::protocol::unix::{PATH_BYTES_MAX, UnixPath};
 
 /// `02:00:00:00:00:01`: an individual address.
 pub(super) fn mac(value: &DeValue<'_>) -> Result<EthernetAddress, Problem> {
@@ -108,9 +111,59 @@ pub(super) fn switch_subnet(value: &DeValue<'_>) -> Result<IpCidr, Problem> {
     Ok(cidr)
 }
 
-/// `0.0.0.0:80`, `[::]:80`.
-pub(super) fn endpoint(value: &DeValue<'_>) -> Result<SocketAddr, Problem> {
+/// What a control is opened at, or connects to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Endpoint {
+    Ip(SocketAddr),
+    /// A host by its name, and a port.
+    Name(Target),
+    Unix(UnixPath),
+}
+
+impl Endpoint {
+    /// The kind of protocol object that takes it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Endpoint::Ip(address) if address.is_ipv6() => "ipv6",
+            Endpoint::Ip(_) | Endpoint::Name(_) => "ipv4",
+            Endpoint::Unix(_) => "unix",
+        }
+    }
+
+    /// Whether what a protocol object stands on takes it.
+    pub fn fits(&self, grant: &Grant) -> bool {
+        match self {
+            Endpoint::Name(_) => grant.base().family().is_some(),
+            Endpoint::Ip(_) | Endpoint::Unix(_) => self.kind() == grant.base().kind(),
+        }
+    }
+
+    /// The port is left to be chosen.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Endpoint::Ip(address) => address.port() == 0,
+            Endpoint::Name(target) => target.port == 0,
+            Endpoint::Unix(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Endpoint::Ip(address) => address.fmt(f),
+            Endpoint::Name(target) => target.fmt(f),
+            Endpoint::Unix(path) => path.fmt(f),
+        }
+    }
+}
+
+/// `0.0.0.0:80`, `[::]:80`, `/run/echo.sock`.
+pub(super) fn endpoint(value: &DeValue<'_>) -> Result<Endpoint, Problem> {
     let text = string(value)?;
+    if text.starts_with('/') {
+        return unix_path(&text).map(Endpoint::Unix);
+    }
     match text.parse::<SocketAddr>() {
         Ok(SocketAddr::V6(v6)) if v6.scope_id() != 0 => {
             let message = format!("{} has a zone", quote(&text));
@@ -119,12 +172,31 @@ pub(super) fn endpoint(value: &DeValue<'_>) -> Result<SocketAddr, Problem> {
                 "leave out the zone: the guest's own interface is found by the address",
             ))
         }
-        Ok(endpoint) => Ok(endpoint),
+        Ok(address) => Ok(Endpoint::Ip(address)),
         Err(_) => {
             let message = format!("{} is not an address and port", quote(&text));
-            Err(Problem::new(message, "such as \"0.0.0.0:80\" or \"[::]:80\""))
+            Err(Problem::new(message, "such as \"0.0.0.0:80\", \"[::]:80\" or \"/run/web.sock\""))
         }
     }
+}
+
+/// The same, or a host's name and a port.
+pub(super) fn peer(value: &DeValue<'_>) -> Result<Endpoint, Problem> {
+    let named = string(value).ok().and_then(|text| Target::parse(&text).ok());
+    match named {
+        Some(target) if matches!(target.host, Host::Name(_)) => Ok(Endpoint::Name(target)),
+        Some(_) | None => endpoint(value),
+    }
+}
+
+/// `/run/echo.sock`
+pub(super) fn unix_path(text: &str) -> Result<UnixPath, Problem> {
+    UnixPath::parse(text).map_err(|_| {
+        let help = format!(
+            "at most {PATH_BYTES_MAX} bytes that begin with `/`, without empty parts, `.` and `..`, such as \"/run/echo.sock\""
+        );
+        Problem::new(format!("{} is no path of a socket", quote(text)), help)
+    })
 }
 
 /// A host, by address or name, and a port: `10.0.0.9:1080`, `proxy.example:1080`.

@@ -26,6 +26,12 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
         {
             file("stdin", folder, path, stdin.span(), mistakes);
         }
+        for protocol in &guest.protocols {
+            let Some(KindSpec::Unix(unix)) = &protocol.kind else { continue };
+            for (_, named) in &unix.host {
+                is_folder("host", folder, named, mistakes);
+            }
+        }
         for directory in &guest.directories {
             let host = &directory.get_ref().host;
             let path = folder.join(host);
@@ -115,6 +121,17 @@ fn folder_of(key: &str, folder: &Path, named: &Spanned<PathBuf>, mistakes: &Mist
         let message = format!("{key}: {} cannot be written", quote(&named.get_ref().to_string_lossy()));
         mistakes.add(named.span(), message, "a file, in a folder that is there");
     }
+}
+
+fn is_folder(key: &str, folder: &Path, named: &Spanned<PathBuf>, mistakes: &Mistakes) {
+    let path = folder.join(named.get_ref());
+    let wrong = match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_dir() => return,
+        Ok(_) => "is not a folder".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let message = format!("{key}: {}: {wrong}", quote(&named.get_ref().to_string_lossy()));
+    mistakes.add(named.span(), message, looked_for(&path));
 }
 
 pub(super) fn looked_for(path: &Path) -> String {

@@ -206,6 +206,11 @@ impl Mistakes {
     }
 }
 
+/// Line and column of a place in `text`, counted from 1.
+pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
+    Places::new(text).of(floor_char_boundary(text, at))
+}
+
 fn floor_char_boundary(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {

@@ -83,6 +83,8 @@ pub enum ShrinkError {
     Passes(u64),
     #[error("TAP `{0}`: virtual time has no TAPs, as Linux behind one does not wait for it")]
     Tap(String),
+    #[error("{0}: host: virtual time has no sockets of the host, as programs there do not wait for it")]
+    Host(String),
     #[error("the golden capture {0} is what seed {1} differs from, and so would every smaller scenario")]
     Golden(String, u64),
 }
@@ -103,6 +105,9 @@ pub fn shrink(
     let plan = scenario::load_text(text, path)?;
     if let Some(tap) = plan.taps.first() {
         return Err(ShrinkError::Tap(tap.name.clone()));
+    }
+    if let Some(folder) = plan.host_folders.first() {
+        return Err(ShrinkError::Host(folder.place.clone()));
     }
     // What the scenario's own reader takes is TOML.
     let script = Script::parse(text).map_err(|_| ShrinkError::Passes(seed))?;

@@ -14,9 +14,10 @@ use crate::network::dhcp::Server;
 use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
-use crate::node::{Cpu, LeftOpen, Node};
+use crate::node::{Cpu, LeftOpen, Namespace, Node};
 use crate::protocol::tls::provider::Entropy;
 use crate::protocol::tls::supplies::Supplies;
+use crate::protocol::unix::Directory;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
 use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, RouterPlan, ServiceKind, ServicePlan, StdinPlan};
@@ -266,6 +267,8 @@ impl World {
             }
         }
         self.guests.push(slot);
+        // Its listeners may have something to say before it runs.
+        self.mark_dirty(number);
     }
 
     /// A node without a guest, behind the guests' own: its task goes to work in the first round.
@@ -274,6 +277,7 @@ impl World {
         let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("service"));
         self.services.push(match &plan.kind {
             ServiceKind::Dns(zones) => Service::Dns(node.spawn(DnsServer::new(zones.clone()))),
+            ServiceKind::Directory => Service::Directory(node.spawn(Directory::default())),
         });
         self.nodes.push(NodeSlot {
             node: Arc::new(Mutex::new(node)),
@@ -298,6 +302,7 @@ impl World {
                 .iter()
                 .map(|l| (l.name.clone(), l.protocol.clone(), l.bind.clone(), l.kind, l.backlog))
                 .collect(),
+            connections: plan.connections.clone(),
             directories: plan
                 .directories
                 .iter()
@@ -342,7 +347,7 @@ fn node(plan: &GuestPlan, seed: Seed, settings: &Settings) -> NodeSlot {
         powered: true,
         boots: 0,
         programs: 0,
-        ports: vec![usize::MAX; plan.interfaces.len()],
+        ports: vec![usize::MAX; plan.interfaces.len() + usize::from(plan.unix.is_some())],
     }
 }
 
@@ -356,6 +361,9 @@ pub(super) fn fresh_node(plan: &GuestPlan, seed: Seed, boots: u32, settings: &Se
     node.set_buffers(usize::try_from(plan.buffer_bytes_max).unwrap_or(usize::MAX));
     for (interface, &automatic) in plan.automatic.iter().enumerate() {
         node.configure(interface, automatic);
+    }
+    if let Some(interface) = &plan.unix {
+        node.join(Namespace::new(interface, rng("unix"), boots));
     }
     node.cpu = Cpu::new(settings.charge_fuel.then_some(plan.cpu_hz));
     node
@@ -398,6 +406,7 @@ fn session(plan: &Plan, settings: &Settings) -> Session {
                 DeviceRef::Tap(tap) => format!("TAP {}", plan.taps[tap].device),
                 DeviceRef::Service(service) => match &plan.services[service].kind {
                     ServiceKind::Dns(_) => format!("DNS server {}", plan.services[service].name),
+                    ServiceKind::Directory => "directory of Unix-domain sockets".to_owned(),
                 },
             },
         })

@@ -12,24 +12,26 @@ impl World {
         let mut drops: BTreeMap<DeviceDrop, u64> = BTreeMap::new();
         let mut add = |reason, count| *drops.entry(reason).or_default() += count;
         for node in &self.nodes {
-            let stack = lock(&node.node).stack().statistics();
-            add(DeviceDrop::Malformed, stack.malformed);
-            add(DeviceDrop::BadChecksum, stack.bad_checksum);
-            add(DeviceDrop::BacklogFull, stack.backlog_full);
-            add(DeviceDrop::DatagramDropped, stack.datagrams_dropped);
-            add(DeviceDrop::LoopbackFull, stack.loopback_dropped);
-            add(DeviceDrop::Unresolved, stack.unresolved + stack.queue_full);
-            add(DeviceDrop::Unroutable, stack.no_route + stack.too_big);
-            add(DeviceDrop::Forged, stack.forged);
-            add(DeviceDrop::AddressConflict, stack.address_conflicts);
-            add(DeviceDrop::NoBuffers, stack.no_buffers);
-            add(DeviceDrop::Overlapping, stack.fragments_overlapping);
-            add(DeviceDrop::Incomplete, stack.reassembly_expired + stack.reassembly_full);
+            for stack in lock(&node.node).stacks().map(|stack| stack.statistics()) {
+                add(DeviceDrop::Malformed, stack.malformed);
+                add(DeviceDrop::BadChecksum, stack.bad_checksum);
+                add(DeviceDrop::BacklogFull, stack.backlog_full);
+                add(DeviceDrop::DatagramDropped, stack.datagrams_dropped);
+                add(DeviceDrop::LoopbackFull, stack.loopback_dropped);
+                add(DeviceDrop::Unresolved, stack.unresolved + stack.queue_full);
+                add(DeviceDrop::Unroutable, stack.no_route + stack.too_big);
+                add(DeviceDrop::Forged, stack.forged);
+                add(DeviceDrop::AddressConflict, stack.address_conflicts);
+                add(DeviceDrop::NoBuffers, stack.no_buffers);
+                add(DeviceDrop::Overlapping, stack.fragments_overlapping);
+                add(DeviceDrop::Incomplete, stack.reassembly_expired + stack.reassembly_full);
+            }
         }
         for (slot, service) in self.nodes[self.guests_planned()..].iter().zip(&self.services) {
             let node = lock(&slot.node);
             let of_service = match service {
                 Service::Dns(server) => node.task(*server).map(|server| server.drops()),
+                Service::Directory(_) => None,
             };
             of_service.into_iter().flatten().for_each(|(reason, count)| add(reason, count));
         }

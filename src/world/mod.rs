@@ -40,6 +40,8 @@ use crate::network::{Egress, Frame};
 use crate::node::task::Handle;
 use crate::node::{LeftOpen, Output};
 use crate::protocol::tls::supplies::Supplies;
+use crate::protocol::unix::Directory;
+use crate::protocol::unix::host::{HostCall, HostNews};
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
 use secrets::Secrets;
@@ -108,6 +110,7 @@ struct NodeSlot {
 /// A task in the place of a guest.
 enum Service {
     Dns(Handle<DnsServer>),
+    Directory(Handle<Directory>),
 }
 
 struct GuestSlot {
@@ -302,6 +305,41 @@ impl World {
         let port = self.tap_ports[tap];
         let packet = self.next_packet();
         self.transmit(port, Frame { id: packet, ..Frame::from_outside(bytes) });
+    }
+
+    /// What is to be done with sockets of the host since the last call.
+    pub fn take_host_calls(&mut self) -> Vec<HostCall> {
+        let Some((node, directory)) = self.directory() else { return Vec::new() };
+        let calls = crate::abi::lock(&self.nodes[node].node)
+            .with_task(directory, |directory, cx| directory.take_host_calls(cx));
+        calls.unwrap_or_default()
+    }
+
+    /// What became of it.
+    pub fn hear_host(&mut self, now: Instant, news: HostNews) {
+        self.now = self.now.max(now);
+        let Some((node, directory)) = self.directory() else { return };
+        {
+            let mut slot = crate::abi::lock(&self.nodes[node].node);
+            slot.now = self.now;
+            slot.with_task(directory, |directory, cx| directory.hear(cx, news));
+        }
+        self.mark_dirty(node);
+    }
+
+    /// True if nothing is left that guests wrote to sockets of the host, and the host has not taken.
+    pub fn is_drained_to_host(&self) -> bool {
+        let directory = self.directory().map(|(node, _)| &self.nodes[node].node);
+        directory.is_none_or(|node| crate::abi::lock(node).has_drained_tasks())
+    }
+
+    /// The node of the directory of paths.
+    fn directory(&self) -> Option<(usize, Handle<Directory>)> {
+        let first = self.nodes.len() - self.services.len();
+        self.services.iter().enumerate().find_map(|(index, service)| match service {
+            Service::Directory(directory) => Some((first + index, *directory)),
+            Service::Dns(_) => None,
+        })
     }
 
     /// Bytes for a guest's standard input; `None` ends it.

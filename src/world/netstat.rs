@@ -14,7 +14,7 @@ impl World {
         let mut text = String::new();
         let mut listed = 0;
         for (slot, node) in self.guests.iter().zip(&self.nodes) {
-            let sockets = lock(&node.node).stack().netstat();
+            let sockets: Vec<_> = lock(&node.node).stacks().flat_map(|stack| stack.netstat()).collect();
             if sockets.is_empty() && slot.state == GuestState::Gone {
                 continue;
             }

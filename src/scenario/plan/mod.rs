@@ -46,6 +46,9 @@ pub struct Plan {
     pub routers: Vec<RouterPlan>,
     pub taps: Vec<TapPlan>,
     pub services: Vec<ServicePlan>,
+    /// Folders of the machine that guests reach Unix-domain sockets in, for the live driver. Protocol objects count them
+    /// from 1.
+    pub host_folders: Vec<HostFolderPlan>,
     pub links: Vec<LinkPlan>,
     /// What happens while it runs, in file order.
     pub timeline: Vec<EntryPlan>,
@@ -53,6 +56,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether it has what virtual time cannot have: TAPs, or sockets of the host.
+    pub fn is_live_only(&self) -> bool {
+        !self.taps.is_empty() || !self.host_folders.is_empty()
+    }
+
     /// What `tls` protocol objects are set to, wherever in a stack they stand.
     fn tls(&self) -> impl Iterator<Item = &TlsPlan> {
         let grants = self.guests.iter().flat_map(|guest| &guest.protocols).map(|protocol| &protocol.grant);
@@ -181,6 +189,14 @@ pub struct TapPlan {
     pub netns: Option<String>,
 }
 
+/// A folder whose sockets guests may reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFolderPlan {
+    pub path: PathBuf,
+    /// Where the scenario names it: `lab.toml:3:8`.
+    pub place: String,
+}
+
 /// A node that runs a program of guestnet's own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServicePlan {
@@ -194,6 +210,8 @@ pub struct ServicePlan {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServiceKind {
     Dns(Zones),
+    /// Of paths: which Unix-domain socket is bound where.
+    Directory,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -213,9 +231,13 @@ pub struct GuestPlan {
     pub automatic: Vec<Automatic>,
     /// How long its start waits for those.
     pub address_wait: Duration,
+    /// `unix0`, on the network of Unix-domain sockets, if it has any: behind the others.
+    pub unix: Option<InterfaceConfig>,
     pub routes: Vec<Route>,
     /// Controls handed over listening already, from descriptor 3 on.
     pub listeners: Vec<ListenerPlan>,
+    /// Connections made before it runs, behind the listeners.
+    pub connections: Vec<ConnectionPlan>,
     pub protocols: Vec<ProtocolPlan>,
     /// Linear memory limit in bytes.
     pub memory_bytes_max: u64,
@@ -262,6 +284,21 @@ pub struct ListenerPlan {
     pub bind: String,
     pub kind: SocketKind,
     pub backlog: usize,
+}
+
+/// A connection that is there when the guest begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionPlan {
+    pub name: String,
+    /// Name of the guest's protocol object that it is made with.
+    pub protocol: String,
+    /// As `open` takes it.
+    pub bind: String,
+    /// As `connect` takes it.
+    pub address: String,
+    pub kind: SocketKind,
+    /// How long it is tried again where the first try failed.
+    pub retry: Duration,
 }
 
 /// A protocol object granted to a guest.

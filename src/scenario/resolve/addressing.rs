@@ -106,10 +106,24 @@ fn macs(
         }
         mac
     };
-    let interfaces = topology.interfaces.iter().enumerate();
-    interfaces
-        .map(|(at, i)| i.spec.mac.as_ref().map_or_else(|| automatic(at), |mac| *mac.get_ref()))
-        .collect()
+    // Those of Unix-domain sockets are counted by themselves: having some shifts no other either.
+    let (mut own, mut unix) = (0, 0);
+    let mac = |interface: &Interface<'_>| {
+        let number = if interface.spec.unix { &mut unix } else { &mut own };
+        *number += 1;
+        match &interface.spec.mac {
+            Some(mac) => *mac.get_ref(),
+            None if interface.spec.unix => unix_mac(*number),
+            None => automatic(*number - 1),
+        }
+    };
+    topology.interfaces.iter().map(mac).collect()
+}
+
+/// `02:75:6e:00:00:00` plus `n`.
+fn unix_mac(n: usize) -> EthernetAddress {
+    let [_, a, b, c] = u32::try_from(n).unwrap_or(u32::MAX).to_be_bytes();
+    EthernetAddress([2, b'u', b'n', a, b, c])
 }
 
 /// The addresses given away so far.

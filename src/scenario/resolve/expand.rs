@@ -33,6 +33,13 @@ pub(super) struct Node<'a> {
     pub plain: bool,
 }
 
+impl Node<'_> {
+    /// Whether its interface of that name is on the network of Unix-domain sockets.
+    pub fn is_unix(&self, interface: &str) -> bool {
+        self.interfaces.iter().any(|spec| spec.unix && spec.name.get_ref() == interface)
+    }
+}
+
 /// DHCP servers have no routes.
 static NO_ROUTES: RoutingSpec = RoutingSpec { routes: Vec::new(), given: false };
 
@@ -93,6 +100,7 @@ pub(super) fn expand<'a>(
     let services = services.map(|(index, it)| {
         let kind = match it.kind {
             ServiceKindSpec::Dns(_) => "dns",
+            ServiceKindSpec::Directory => "directory",
         };
         one(&it.name, kind, &it.interfaces, &it.routing, index)
     });
@@ -145,6 +153,7 @@ fn weight(guest: &GuestSpec) -> u64 {
         + 2 * guest.env.len()
         + 2 * guest.directories.len()
         + 4 * guest.listeners.len()
+        + 5 * guest.connections.len()
         + 4 * guest.protocols.len()
         + 2 * guest.routing.routes.len()
         + rules.flatten().map(Vec::len).sum::<usize>()

@@ -8,18 +8,17 @@ use std::path::Path;
 use smoltcp::config::IFACE_MAX_ROUTE_COUNT;
 use toml::Spanned;
 
-use super::super::address::address_of;
+use super::super::address::{Endpoint, address_of};
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
-use super::super::spec::{AuthoritySpec, GuestSpec, ListenerSpec};
+use super::super::spec::{AuthoritySpec, GuestSpec};
+use super::connection::connections;
 use super::expand::Node;
 use super::protocol;
 use super::tls::Scope;
 use crate::network::{Automatic, InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
-use crate::protocol::ip::Family;
-use crate::protocol::policy::Policy;
 
 /// What a guest's plan is made of.
 pub(super) struct Parts<'a> {
@@ -36,7 +35,8 @@ pub(super) struct Parts<'a> {
     pub mistakes: &'a Mistakes,
 }
 
-pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
+pub(super) fn guest(mut parts: Parts<'_>) -> GuestPlan {
+    let unix = parts.interfaces.pop_if(|interface| parts.node.is_unix(&interface.name));
     let Parts { node, spec, mistakes, folder, .. } = parts;
     let routes = host_routes(node, &parts.interfaces, parts.default_routes.clone(), mistakes);
     let scope = Scope {
@@ -48,6 +48,7 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
     };
     let protocols = protocol::protocols(node, spec, scope, mistakes);
     let listeners = listeners(&parts, &protocols);
+    let connections = connections(&parts, &protocols);
     let index = node.replica.map(|replica| replica.to_string());
     let expand = |text: &String| match &index {
         Some(index) => text.replace("{index}", index),
@@ -78,8 +79,10 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         interfaces: parts.interfaces,
         automatic: parts.automatic,
         address_wait: spec.address_wait.unwrap_or(plan::DEFAULT_ADDRESS_WAIT),
+        unix,
         routes,
         listeners,
+        connections,
         protocols,
         memory_bytes_max: spec.memory_bytes_max.unwrap_or(plan::DEFAULT_MEMORY_BYTES),
         cpu_hz: spec.cpu_hz.unwrap_or(plan::DEFAULT_CPU_HZ),
@@ -194,13 +197,21 @@ fn listeners(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ListenerPlan>
             let help = "listeners and protocols share one space of names: the guest tells them apart by nothing else";
             mistakes.add(listener.name.span(), message, help);
         }
-        let bind = *listener.bind.get_ref();
-        if bind.port() != 0 && !bound.insert((bind, listener.kind == SocketKind::Stream)) {
+        let bind = listener.bind.get_ref();
+        // A path is bound once, whatever for.
+        let stream = listener.kind == SocketKind::Stream || matches!(bind, Endpoint::Unix(_));
+        if !bind.is_open() && !bound.insert((bind, stream)) {
             let message = format!("{} listens on {bind} twice", parts.node.what);
             mistakes.add(listener.bind.span(), message, "one listener takes an address, port and kind");
         }
-        check_own_address(parts, listener);
-        if let Some(protocol) = protocol_of(parts, listener, protocols) {
+        if let (Endpoint::Unix(_), Some(count)) = (bind, spec.count.as_ref().filter(|n| *n.get_ref() > 1)) {
+            let message = format!("all {} of {} listen on {bind}", count.get_ref(), parts.node.what);
+            mistakes.add(listener.bind.span(), message, "a path is bound once in the lab");
+        }
+        check_own_address(parts, &listener.bind);
+        let (wanted, at) = (&listener.protocol, &listener.bind);
+        if let Some(protocol) = protocol_of(parts, protocols, wanted, at, ["bind", "listen on"]) {
+            check_policy(protocol, at, mistakes);
             listeners.push(ListenerPlan {
                 name: name.clone(),
                 protocol: protocol.name.clone(),
@@ -213,8 +224,11 @@ fn listeners(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<ListenerPlan>
     listeners
 }
 
-fn check_own_address(parts: &Parts<'_>, listener: &ListenerSpec) {
-    let address = listener.bind.get_ref().ip();
+pub(super) fn check_own_address(parts: &Parts<'_>, bind: &Spanned<Endpoint>) {
+    let address = match bind.get_ref() {
+        Endpoint::Ip(address) => address.ip(),
+        Endpoint::Name(_) | Endpoint::Unix(_) => return,
+    };
     let mut own = parts.interfaces.iter().flat_map(|interface| &interface.addresses);
     let broken = parts.node.interfaces.iter().any(|spec| spec.broken);
     if address.is_unspecified() || broken || own.any(|&cidr| address_of(cidr) == address) {
@@ -227,29 +241,28 @@ fn check_own_address(parts: &Parts<'_>, listener: &ListenerSpec) {
         _ => format!("it has {}; `{any}` is any address", list.join(", ")),
     };
     let message = format!("bind: {address} is no address of {}", parts.node.what);
-    parts.mistakes.add(listener.bind.span(), message, help);
+    parts.mistakes.add(bind.span(), message, help);
 }
 
-/// The protocol object that a listener is opened from: the one it names, or the guest's first that takes its
-/// address.
-fn protocol_of<'a>(
+/// The protocol object that a listener or a connection is opened from: the one that is `wanted`, or the guest's first
+/// that takes its address. `words`: the address's key, and what is to be done with it.
+pub(super) fn protocol_of<'a>(
     parts: &Parts<'_>,
-    listener: &ListenerSpec,
     protocols: &'a [ProtocolPlan],
+    wanted: &Option<Spanned<String>>,
+    address: &Spanned<Endpoint>,
+    [key, purpose]: [&str; 2],
 ) -> Option<&'a ProtocolPlan> {
     let Parts { node, spec, mistakes, .. } = parts;
-    let bind = *listener.bind.get_ref();
-    let family = Family::of(bind.ip());
-    let takes = |protocol: &ProtocolPlan| protocol.grant.base().family() == Some(family);
-    let kind = Grant::ip(family, Policy::default()).kind();
-    let Some(wanted) = &listener.protocol else {
+    let (address, at) = (address.get_ref(), address.span());
+    let takes = |protocol: &ProtocolPlan| address.fits(&protocol.grant);
+    let kind = address.kind();
+    let Some(wanted) = wanted else {
         let first = protocols.iter().find(|protocol| protocol.grant.kind() == kind && takes(protocol));
-        if let Some(protocol) = first {
-            check_policy(protocol, listener, mistakes);
-        } else if protocols.len() >= spec.protocols.len() {
-            let message = format!("{} has no {kind} protocol to listen on {bind} with", node.what);
+        if first.is_none() && protocols.len() >= spec.protocols.len() {
+            let message = format!("{} has no {kind} protocol to {purpose} {address} with", node.what);
             let help = format!("add [guest.{}.protocol.{kind}]", spec.name.get_ref());
-            mistakes.add(listener.bind.span(), message, help);
+            mistakes.add(at, message, help);
         }
         return first;
     };
@@ -270,22 +283,26 @@ fn protocol_of<'a>(
         return None;
     };
     if !takes(protocol) {
-        let message = format!("bind: {bind} is of another family than protocol `{name}`");
+        let message = format!("{key}: {address} is of another family than protocol `{name}`");
         let help = format!("name a protocol of kind {kind}, or leave `protocol` out");
-        mistakes.add(listener.bind.span(), message, help);
+        mistakes.add(at, message, help);
         return None;
     }
-    check_policy(protocol, listener, mistakes);
     Some(protocol)
 }
 
 /// Port 0 is chosen later, out of what the policy allows.
-fn check_policy(protocol: &ProtocolPlan, listener: &ListenerSpec, mistakes: &Mistakes) {
-    let bind = *listener.bind.get_ref();
-    let Some(policy) = protocol.grant.base().policy() else { return };
-    if bind.port() != 0 && !policy.may_bind(bind.ip(), bind.port()) {
+pub(super) fn check_policy(protocol: &ProtocolPlan, bind: &Spanned<Endpoint>, mistakes: &Mistakes) {
+    let (bind, at) = (bind.get_ref(), bind.span());
+    let allowed = match (protocol.grant.base(), bind) {
+        (Grant::Ip { policy, .. }, Endpoint::Ip(to)) => to.port() == 0 || policy.may_bind(to.ip(), to.port()),
+        (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_bind(path),
+        // Not of its kind, which is told elsewhere.
+        (Grant::Ip { .. } | Grant::Unix(_) | Grant::Over { .. }, _) => true,
+    };
+    if !allowed {
         let name = &protocol.name;
         let message = format!("bind: the policy of protocol `{name}` does not allow {bind}");
-        mistakes.add(listener.bind.span(), message, format!("add it to the `bind` of protocol `{name}`"));
+        mistakes.add(at, message, format!("add it to the `bind` of protocol `{name}`"));
     }
 }

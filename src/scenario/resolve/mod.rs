@@ -6,6 +6,7 @@
 //! addressing.rs  MAC and IP addresses written and given out
 //! dhcp.rs        DHCP servers, advertisements, automatic addresses
 //! guest.rs       routes, protocols, listeners
+//! connection.rs  connections that are made before a guest runs
 //! service.rs     services: the zones of DNS servers
 //! tls.rs         authorities, and who names them
 //! timeline.rs    what happens while the lab runs
@@ -22,18 +23,19 @@ use smoltcp::wire::Ipv4Cidr;
 use toml::Spanned;
 
 use super::address::{address_of, is_link_local_v6};
-use super::mistake::Mistakes;
+use super::mistake::{Mistakes, place};
 use super::plan::{
-    DEFAULT_AGEING, DEFAULT_EPOCH, DEFAULT_SWITCH, GuestPlan, Plan, RouterPlan, ServicePlan, StdinPlan,
-    SwitchPlan, TapPlan, digest,
+    DEFAULT_AGEING, DEFAULT_EPOCH, DEFAULT_SWITCH, GuestPlan, HostFolderPlan, Plan, RouterPlan, ServicePlan,
+    StdinPlan, SwitchPlan, TapPlan, digest,
 };
-use super::spec::{Spec, SwitchSpec, default_route};
+use super::spec::{Spec, SwitchSpec, default_route, host_folders, unix_network};
 use crate::network::{InterfaceConfig, Route};
 use addressing::{Addresses, addressing};
 use expand::{Node, expand};
 use topology::{Domain, Topology};
 
 pub(super) mod addressing;
+mod connection;
 mod dhcp;
 mod expand;
 mod expect;
@@ -52,8 +54,10 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
     }
     if spec.switches.is_empty() && spec.routers.is_empty() && spec.taps.is_empty() && spec.links.is_empty() {
         let name = Spanned::new(0..0, DEFAULT_SWITCH.to_owned());
-        spec.switches.push(SwitchSpec { name, ageing: None, subnets: None });
+        spec.switches.push(SwitchSpec { name, ageing: None, subnets: None, unix: false });
     }
+    unix_network(&mut spec);
+    let host_folders = host_folders(&mut spec);
     check_stdin(&spec, mistakes);
     let taps = taps(&spec, mistakes);
     let [guest_nodes, router_nodes, service_nodes] =
@@ -131,6 +135,14 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         routers,
         taps,
         services,
+        host_folders: host_folders
+            .into_iter()
+            .map(|written| {
+                let (line, column) = place(text, written.span().start);
+                let place = format!("{}:{line}:{column}", path.display());
+                HostFolderPlan { path: folder.join(written.get_ref()), place }
+            })
+            .collect(),
         links,
         timeline: Vec::new(),
         expectations,

@@ -38,6 +38,7 @@ impl Find<'_> {
     fn grant<'s>(&'s self, protocol: &'s ProtocolSpec, above: &mut Vec<&'s str>) -> Option<Grant> {
         let (layer, over) = match protocol.kind.as_ref()? {
             KindSpec::Ip { family, policy } => return Some(Grant::ip(*family, policy.clone())),
+            KindSpec::Unix(unix) => return Some(Grant::Unix(unix.settings.clone())),
             KindSpec::Layer { layer, over } => (layer.clone(), over),
             KindSpec::Tls { tls, over } => (LayerKind::Tls(self.scope.tls(tls)), over),
         };

@@ -16,6 +16,7 @@ use crate::network::InterfaceConfig;
 pub(super) fn kind(spec: &ServiceSpec, guests: &[GuestPlan], mistakes: &Mistakes) -> ServiceKind {
     match &spec.kind {
         ServiceKindSpec::Dns(dns) => ServiceKind::Dns(zones(dns, guests, mistakes)),
+        ServiceKindSpec::Directory => ServiceKind::Directory,
     }
 }
 

@@ -157,7 +157,9 @@ impl<'a> Topology<'a> {
         for (device, name, at) in guests.chain(switches).chain(routers).chain(taps).chain(services) {
             if let Some(&other) = self.names.get(name) {
                 let message = match (self.kind(other), self.kind(device)) {
-                    (one, same) if one == same => format!("`{name}` names two {one}s"),
+                    (one, same) if one == same => {
+                        format!("`{name}` names two {one}{}", if one.ends_with("ch") { "es" } else { "s" })
+                    }
                     (one, other) => format!("`{name}` names a {one} and a {other}"),
                 };
                 let help = "guests, switches, routers, services and TAPs share one space of names: links and captures tell them \
@@ -182,7 +184,7 @@ impl<'a> Topology<'a> {
                     // A guest or service that says nothing is on the only switch there is, unless a link names it.
                     let eth0 = self.is_plain(device) && spec.name.get_ref() == "eth0";
                     let free = !linked.contains(&*port) && !linked.contains(&*format!("{port}.eth0"));
-                    (eth0 && free && !spec.broken && self.switches.len() == 1).then_some(0)
+                    (eth0 && free && !spec.broken && self.own_switches() == 1).then_some(0)
                 }
             };
             if spec.network.is_some() {
@@ -203,6 +205,11 @@ impl<'a> Topology<'a> {
                 self.lay(name, [End::Tap(at), End::Switch(switch)], &tap.directions);
             }
         }
+    }
+
+    /// Those that the scenario has, which come first.
+    fn own_switches(&self) -> usize {
+        self.switches.iter().filter(|switch| !switch.unix).count()
     }
 
     fn lay(&mut self, name: String, ends: [End; 2], directions: &Directions) {
@@ -354,7 +361,7 @@ impl<'a> Topology<'a> {
             if interface.plugged || interface.spec.broken {
                 continue;
             }
-            let switches = self.switches.len();
+            let switches = self.own_switches();
             let help = match switches {
                 0 => {
                     "add a [switch.NAME] and `network = \"NAME\"`, or a [link.NAME] with it among its `ends`"

@@ -1,6 +1,5 @@
 //! The tables `[guest.NAME]`.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,13 +7,15 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::address;
+use super::super::address::{self, Endpoint};
 use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::plan::{DirectoryPlan, StdinPlan};
 use super::super::read::{Named, Reader, article, boolean, c_string, check_name, integer, string};
 use super::super::units;
 use super::interface::{Owner, SHORT_FORM, interface, interfaces, routing};
+use super::preopen::{ConnectionSpec, connections};
 use super::protocol::{ProtocolSpec, protocols};
+use super::unix::{UNIX_INTERFACE, unix_interface};
 use super::{InterfaceSpec, RoutingSpec, missing};
 use crate::node::SocketKind;
 
@@ -41,6 +42,7 @@ pub(in super::super) struct GuestSpec {
     pub interfaces: Vec<InterfaceSpec>,
     pub routing: RoutingSpec,
     pub listeners: Vec<ListenerSpec>,
+    pub connections: Vec<ConnectionSpec>,
     /// Empty: not given.
     pub protocols: Vec<ProtocolSpec>,
     pub memory_bytes_max: Option<u64>,
@@ -57,7 +59,7 @@ pub(in super::super) struct GuestSpec {
 pub(in super::super) struct ListenerSpec {
     pub name: Spanned<String>,
     pub protocol: Option<Spanned<String>>,
-    pub bind: Spanned<SocketAddr>,
+    pub bind: Spanned<Endpoint>,
     pub kind: SocketKind,
     pub backlog: Option<usize>,
 }
@@ -70,7 +72,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         missing(mistakes, name.span(), &what, "module", help);
     }
     // In the order of the reference page, which is the order that "known here" tells them in.
-    let spec = GuestSpec {
+    let mut spec = GuestSpec {
         module: reader.get("module", path),
         count: reader.get("count", integer(1..=GUESTS_MAX)),
         args: arguments(&mut reader),
@@ -80,6 +82,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         interfaces: own_interfaces(&mut reader, &name, &what, "guest"),
         routing: routing(&mut reader),
         listeners: listeners(&mut reader, &what),
+        connections: connections(&mut reader, &what),
         protocols: protocols(&mut reader, &what),
         memory_bytes_max: reader.get("memory", memory).map(Spanned::into_inner),
         cpu_hz: reader.get("cpu", units::frequency).map(Spanned::into_inner),
@@ -93,7 +96,19 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         name,
     };
     reader.finish();
+    add_unix(&mut spec, mistakes);
     spec
+}
+
+/// The interface that protocols of kind `unix` need, behind the guest's own.
+fn add_unix(spec: &mut GuestSpec, mistakes: &Mistakes) {
+    let Some(interface) = unix_interface(&spec.protocols, mistakes) else { return };
+    let taken = |own: &&InterfaceSpec| own.name.get_ref() == UNIX_INTERFACE;
+    if let Some(own) = spec.interfaces.iter().find(taken) {
+        let message = format!("interface `{UNIX_INTERFACE}` is that of the protocols of kind unix");
+        mistakes.add(own.name.span(), message, "give it another name");
+    }
+    spec.interfaces.push(interface);
 }
 
 /// A whole number from 1 to `most`.
@@ -147,7 +162,7 @@ fn environment(reader: &mut Reader<'_>) -> Vec<(String, String)> {
             let message = format!("env: {} cannot name a variable", quote(key));
             mistakes.add(name.span(), message, "a name is not empty and has neither `=` nor NUL in it");
         } else if key == "NETWORKING_FDS" {
-            let help = "guestnet sets it: it lists the guest's protocol objects and listeners";
+            let help = "guestnet sets it: it lists the guest's protocol objects, listeners and connections";
             mistakes.add(name.span(), "env: `NETWORKING_FDS` cannot be set", help);
         }
         match c_string(value.get_ref()) {
@@ -289,13 +304,13 @@ fn listener(
     Some(ListenerSpec { name, protocol, bind: bind?, kind, backlog })
 }
 
-fn name(value: &DeValue<'_>) -> Result<String, Problem> {
+pub(super) fn name(value: &DeValue<'_>) -> Result<String, Problem> {
     let text = string(value)?;
     check_name(&text)?;
     Ok(text)
 }
 
-fn socket_kind(value: &DeValue<'_>) -> Result<SocketKind, Problem> {
+pub(super) fn socket_kind(value: &DeValue<'_>) -> Result<SocketKind, Problem> {
     match string(value)?.as_str() {
         "stream" => Ok(SocketKind::Stream),
         "datagram" => Ok(SocketKind::Datagram),

@@ -44,8 +44,11 @@ pub(in super::super) struct InterfaceSpec {
     pub mtu: Option<Spanned<usize>>,
     /// Something about it was a mistake already: what follows from it is not told again.
     pub broken: bool,
+    /// It is on the network of Unix-domain sockets.
+    pub unix: bool,
 }
 
+#[derive(Default)]
 pub(in super::super) struct RoutingSpec {
     /// Default routes among them.
     pub routes: Vec<Spanned<Route>>,
@@ -125,6 +128,7 @@ pub(super) fn interface(reader: &mut Reader<'_>, name: Spanned<String>, owner: O
         mac,
         mtu,
         broken,
+        unix: false,
     };
     match owner {
         Owner::Guest => {

@@ -8,6 +8,7 @@
 //! guest.rs       guests
 //! protocol.rs    their protocol objects
 //! service.rs     nodes with a program of guestnet's own
+//! unix.rs        those of kind `unix`, and the network that they make
 //! tls.rs         [ca.NAME], and the keys of TLS
 //! dhcp.rs        DHCP servers, router advertisements
 //! timeline.rs    what happens while the lab runs
@@ -32,23 +33,27 @@ mod guest;
 mod interface;
 mod link;
 mod loss;
+mod preopen;
 mod protocol;
 mod queue;
 mod service;
 mod timeline;
 mod tls;
+mod unix;
 
 pub(super) use dhcp::{AdvertiseSpec, DhcpSpec};
 pub(super) use expect::{CompareSpec, ExpectSpec, Rule, Subject, Where};
-pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec};
+pub(super) use guest::{GUESTS_MAX, GuestSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{Owner, interfaces, routing};
 use link::directions;
 pub(super) use link::{Directions, knobs_over};
+pub(super) use preopen::ConnectionSpec;
 pub(super) use protocol::{KindSpec, ProtocolSpec};
 pub(super) use service::{DnsSpec, ServiceKindSpec, ServiceSpec};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 pub(super) use tls::{AuthoritySpec, CertificateSpec, RootSpec, TlsSpec};
+pub(super) use unix::{host_folders, unix_network};
 
 pub(super) struct Spec {
     pub name: Option<String>,
@@ -74,6 +79,8 @@ pub(super) struct SwitchSpec {
     pub ageing: Option<Duration>,
     /// `None`: not given.
     pub subnets: Option<Vec<Spanned<IpCidr>>>,
+    /// It is the network of Unix-domain sockets, which no scenario names.
+    pub unix: bool,
 }
 
 pub(super) struct RouterSpec {
@@ -151,7 +158,7 @@ fn switch(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> SwitchSpec {
     let ageing = reader.get("ageing", units::duration).map(Spanned::into_inner);
     let subnets = reader.list("subnets", address::switch_subnet);
     reader.finish();
-    SwitchSpec { name, ageing, subnets }
+    SwitchSpec { name, ageing, subnets, unix: false }
 }
 
 fn router(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> RouterSpec {

@@ -8,6 +8,7 @@ use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::read::{Named, Reader, boolean, string};
 use super::missing;
 use super::tls::{self, TlsSpec};
+use super::unix::{UnixSpec, unix};
 use crate::protocol::LayerKind;
 use crate::protocol::ip::Family;
 use crate::protocol::policy::{Policy, Rule};
@@ -26,6 +27,7 @@ pub(in super::super) enum KindSpec {
         family: Family,
         policy: Policy,
     },
+    Unix(UnixSpec),
     Layer {
         layer: LayerKind,
         /// Name of the protocol that it stands on.
@@ -42,13 +44,14 @@ impl ProtocolSpec {
     pub fn policy(&self) -> [&Option<Vec<Rule>>; 2] {
         match &self.kind {
             Some(KindSpec::Ip { policy, .. }) => [&policy.bind, &policy.connect],
-            Some(KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => [&None, &None],
+            Some(KindSpec::Unix(_) | KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => [&None, &None],
         }
     }
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ipv4\", \"ipv6\", \"socks5\", \"http-connect\", \"tls\" or \"proxy-protocol\"";
+const KINDS: &str =
+    "\"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -84,6 +87,7 @@ fn kind(
     match word.get_ref().as_str() {
         "ipv4" => Some(ip(Family::V4, reader)),
         "ipv6" => Some(ip(Family::V6, reader)),
+        "unix" => Some(unix(reader)),
         "proxy-protocol" => {
             let from = reader.list("from", address::subnet).map(inner);
             let settings = proxy_protocol::Settings { from };

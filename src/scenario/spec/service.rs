@@ -31,6 +31,8 @@ pub(in super::super) struct ServiceSpec {
 
 pub(in super::super) enum ServiceKindSpec {
     Dns(DnsSpec),
+    /// Of paths.
+    Directory,
 }
 
 pub(in super::super) struct DnsSpec {

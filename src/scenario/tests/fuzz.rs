@@ -47,6 +47,7 @@ fn word() -> impl Strategy<Value = String> {
         "[guest.b]\n",
         "[guest.a.interface.eth1]\n",
         "[[guest.a.listen]]\n",
+        "[[guest.a.connect]]\n",
         "[guest.a.protocol.ipv4]\n",
         "[switch.lan]\n",
         "[switch.x]\n",

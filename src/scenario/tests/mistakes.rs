@@ -25,12 +25,12 @@ seed = 1"#), @r#"labs/lab.toml:1:10: not TOML: invalid basic string, expected `"
 fn unknown_and_missing_keys() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodul = 'a.wasm'"), @r#"
     labs/lab.toml:1:8: guest `a` has no `module`; name its WebAssembly file: `module = "....wasm"`
-    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
+    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
     "#);
     insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, secrets, ca, switch, guest, router, dhcp, tap, dns, link, at, expect");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { dealy = '1ms' }\ncolour = 1"), @r"
     labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated, forward, backward
-    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
+    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[guest.a.listen]]\nport = 80"), @r#"
     labs/lab.toml:3:1: a listener of guest `a` has no `bind`; the address and port it listens on: `bind = "0.0.0.0:80"`
@@ -83,7 +83,7 @@ fn values_of_the_wrong_kind_or_size() {
          env = { 'A=B' = 'x', NETWORKING_FDS = 'x', C = 1 }\nstdin = 1"), @r#"
     labs/lab.toml:3:8: args: a string where a list of strings belongs; write `args = ["one", "two"]`
     labs/lab.toml:4:9: env: `A=B` cannot name a variable; a name is not empty and has neither `=` nor NUL in it
-    labs/lab.toml:4:22: env: `NETWORKING_FDS` cannot be set; guestnet sets it: it lists the guest's protocol objects and listeners
+    labs/lab.toml:4:22: env: `NETWORKING_FDS` cannot be set; guestnet sets it: it lists the guest's protocol objects, listeners and connections
     labs/lab.toml:4:48: env: an integer where a string belongs; put it in quotes
     labs/lab.toml:5:9: stdin: an integer where a string or table belongs; a string, `{ file = "..." }` or `{ inherit = true }`; leave it out for an empty one
     "#);
@@ -258,8 +258,8 @@ fn proxies() {
 #[test]
 fn protocols_and_listeners() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
-    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6", "socks5", "http-connect", "tls" or "proxy-protocol"
-    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6", "socks5", "http-connect", "tls" or "proxy-protocol"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls" or "proxy-protocol"
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls" or "proxy-protocol"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
          bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"
@@ -272,7 +272,7 @@ fn protocols_and_listeners() {
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
          listen = [{ bind = '0.0.0.0' }, { bind = '[::]:80', protocol = 'ipv4' }, { bind = '[::]:80', protocol = 'ipv7' }]"), @r#"
-    labs/lab.toml:3:20: bind: `0.0.0.0` is not an address and port; such as "0.0.0.0:80" or "[::]:80"
+    labs/lab.toml:3:20: bind: `0.0.0.0` is not an address and port; such as "0.0.0.0:80", "[::]:80" or "/run/web.sock"
     labs/lab.toml:3:42: bind: [::]:80 is of another family than protocol `ipv4`; name a protocol of kind ipv6, or leave `protocol` out
     labs/lab.toml:3:83: guest `a` listens on [::]:80 twice; one listener takes an address, port and kind
     labs/lab.toml:3:105: protocol: guest `a` has no protocol `ipv7`; did you mean `ipv4`? it has ipv4, ipv6
@@ -290,6 +290,62 @@ fn protocols_and_listeners() {
     labs/lab.toml:3:20: guest `a` has no ipv6 protocol to listen on [::]:80 with; add [guest.a.protocol.ipv6]
     labs/lab.toml:3:42: bind: the policy of protocol `ipv4` does not allow 0.0.0.0:81; add it to the `bind` of protocol `ipv4`
     labs/lab.toml:3:66: backlog: `0` is out of range; a whole number from 1 to 65535
+    ");
+}
+
+#[test]
+fn connections() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[guest.a.connect]]\nport = 80"), @r#"
+    labs/lab.toml:3:1: a connection of guest `a` has no `address`; the peer's address and port: `address = "10.0.0.2:80"`
+    labs/lab.toml:4:1: unknown key `port` in a connection of guest `a`; known here: name, address, protocol, kind, bind, retry
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         connect = [{ address = '10.0.0.3:0' }, { address = '10.0.0.3:80', bind = '[::]:0', name = 'ipv6' }, { address = 'web:80', retry = 5 }]"), @r#"
+    labs/lab.toml:3:24: address: 10.0.0.3:0 has port 0; name the port that the peer listens on
+    labs/lab.toml:3:74: bind: [::]:0 is of another family than 10.0.0.3:80; leave `bind` out for any address of the right one
+    labs/lab.toml:3:91: `ipv6` names two descriptors of guest `a`; connections, listeners and protocols share one space of names: the guest tells them apart by nothing else
+    labs/lab.toml:3:131: retry: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
+         listen = [{ bind = '0.0.0.0:80', name = 'x' }]\n\
+         connect = [{ address = '10.0.0.3:81', name = 'x' }, { address = '[fd00::3]:80' }, { address = '10.0.0.3:80', bind = '10.0.0.9:80' }]\n\
+         protocol.ipv4 = { bind = '*:80', connect = '*:80' }"), @r"
+    labs/lab.toml:4:24: address: the policy of protocol `ipv4` does not allow 10.0.0.3:81; add it to the `connect` of protocol `ipv4`
+    labs/lab.toml:4:46: `x` names two descriptors of guest `a`; connections, listeners and protocols share one space of names: the guest tells them apart by nothing else
+    labs/lab.toml:4:65: guest `a` has no ipv6 protocol to connect to [fd00::3]:80 with; add [guest.a.protocol.ipv6]
+    labs/lab.toml:4:117: bind: 10.0.0.9 is no address of guest `a`; it has 10.0.0.2/24; `0.0.0.0` is any address
+    ");
+}
+
+#[test]
+fn unix_sockets() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.unix]\n\
+         bind = ['run/*', '/ok/**']\nconnect = 5\nhost = { 'run' = 'x', '/run' = 7, '/host' = 'y' }\ncolour = 1"), @r#"
+    labs/lab.toml:4:9: bind: `run/*` matches no path; it begins with `/` or `*` and has at most 256 bytes: "/run/echo.sock", "/run/*", "/run/**"
+    labs/lab.toml:5:11: connect: an integer where a string belongs; put it in quotes
+    labs/lab.toml:6:10: host: `run` is no path of a socket; at most 107 bytes that begin with `/`, without empty parts, `.` and `..`, such as "/run/echo.sock"
+    labs/lab.toml:6:32: host: an integer where a string belongs; put it in quotes
+    labs/lab.toml:7:1: unknown key `colour` in protocol `unix` of guest `a`; known here: kind, private, bind, connect, link, host
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ninterface.unix0 = {}\n\
+         listen = [{ bind = '/run/../x' }, { bind = '/run/a' }, { bind = '/run/a', kind = 'datagram' }, { bind = '/etc/a' }]\n\
+         connect = [{ address = '/run/b' }, { address = '/etc/b', bind = '0.0.0.0:0' }]\n\
+         [guest.a.protocol.unix]\nbind = '/run/*'\nconnect = '/run/*'\nlink = { delay = '1ms' }\n\
+         [guest.a.protocol.other]\nkind = 'unix'\nlink = {}"), @r#"
+    labs/lab.toml:3:11: interface `unix0` is that of the protocols of kind unix; give it another name
+    labs/lab.toml:3:11: `a.unix0` is plugged in nowhere; add `network = "lan"`, or a [link.NAME] with it among its `ends`
+    labs/lab.toml:4:20: bind: `/run/../x` is no path of a socket; at most 107 bytes that begin with `/`, without empty parts, `.` and `..`, such as "/run/echo.sock"
+    labs/lab.toml:4:65: guest `a` listens on /run/a twice; one listener takes an address, port and kind
+    labs/lab.toml:4:105: bind: the policy of protocol `unix` does not allow /etc/a; add it to the `bind` of protocol `unix`
+    labs/lab.toml:5:48: address: the policy of protocol `unix` does not allow /etc/b; add it to the `connect` of protocol `unix`
+    labs/lab.toml:5:65: bind: 0.0.0.0:0 is of another family than /etc/b; leave `bind` out for any address of the right one
+    labs/lab.toml:12:8: link: there is one already; all protocols of kind unix leave by one interface: give it its link once
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 2\nlisten = [{ bind = '/run/a' }]\nprotocol.unix = {}\n\
+         [guest.b]\nmodule = 'b'\nlisten = [{ bind = '/run/a' }]\n[switch.unix]"), @r"
+    labs/lab.toml:4:20: all 2 of guest `a` listen on /run/a; a path is bound once in the lab
+    labs/lab.toml:5:10: `unix` names two switches; guests, switches, routers, services and TAPs share one space of names: links and captures tell them apart by nothing else
+    labs/lab.toml:8:20: guest `b` has no unix protocol to listen on /run/a with; add [guest.b.protocol.unix]
     ");
 }
 

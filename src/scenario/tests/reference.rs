@@ -61,7 +61,7 @@ fn every_key_stands_on_the_reference_page() {
                  link.l.backward.loss = { model = 'markov', x = 1 }\nlink.m.loss = { model = 'burst', x = 1 }\n\
                  link.m.forward.loss = { model = 'every', x = 1 }\nlink.l.queue = { discipline = 'red', x = 1 }\n\
                  link.m.queue = { discipline = 'codel', x = 1 }\n\
-                 router.r.interface.i = { x = 1, advertise.x = 1 }\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.protocol.ipv4.x = 1\nguest.g.protocol.p = { kind = 'proxy-protocol', over = 'ipv4', x = 1 }\nguest.g.protocol.s = { kind = 'socks5', over = 'ipv4', server = 'a:1', x = 1 }\n\
+                 router.r.interface.i = { x = 1, advertise.x = 1 }\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.connect = [{ x = 1 }]\nguest.g.protocol.unix.x = 1\nguest.g.protocol.ipv4.x = 1\nguest.g.protocol.p = { kind = 'proxy-protocol', over = 'ipv4', x = 1 }\nguest.g.protocol.s = { kind = 'socks5', over = 'ipv4', server = 'a:1', x = 1 }\n\
                  guest.g.protocol.h = { kind = 'http-connect', over = 'ipv4', server = 'a:1', x = 1 }\n\
                  ca.c.x = 1\nguest.g.protocol.t = { kind = 'tls', over = 'ipv4', x = 1, certificate = [{ x = 1 }], roots = [{ x = 1 }] }\n\
                  ca.d.valid.x = 1\n\

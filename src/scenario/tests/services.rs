@@ -33,7 +33,7 @@ web = { a = "10.9.0.9" }
 
 /// What the plan's server has for a name: answers as zone files have them, or the authority's record.
 fn asked(plan: &Plan, name: &str, kind: RecordType) -> String {
-    let ServiceKind::Dns(zones) = &plan.services[0].kind;
+    let ServiceKind::Dns(zones) = &plan.services[0].kind else { panic!("{:?}", plan.services) };
     let mut message = Message::new(1, MessageType::Query, OpCode::Query);
     message.add_query(Query::query(fully_qualified(name).unwrap(), kind));
     let Outcome::Answered(bytes) = answer(zones, &message.to_vec().unwrap(), Transport::Stream) else {

@@ -23,6 +23,7 @@ pub(super) fn show(plan: &Plan) -> String {
         links,
         timeline,
         expectations,
+        host_folders,
     } = plan;
     let mut lines = vec![
         format!("{name:?} seed {seed:?} duration {duration:?} epoch {epoch:?}"),
@@ -40,6 +41,7 @@ pub(super) fn show(plan: &Plan) -> String {
         lines.extend(router.dhcp.iter().map(|it| format!("  {it:?}")));
     }
     lines.extend(taps.iter().map(|tap| format!("{tap:?}")));
+    lines.extend(host_folders.iter().map(|folder| format!("{folder:?}")));
     for ServicePlan { name, interfaces, routes, kind } in services {
         lines.push(format!("service {name}"));
         show_network(interfaces, routes, &mut lines);
@@ -59,6 +61,7 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
     let GuestPlan { name, module, args, env, stdin, directories, interfaces, routes, .. } = guest;
     let GuestPlan {
         listeners,
+        connections,
         protocols,
         memory_bytes_max,
         cpu_hz,
@@ -79,6 +82,7 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
         lines.push(format!("  {:?} wait {:?}", guest.automatic, guest.address_wait));
     }
     lines.extend(listeners.iter().map(|listener| format!("  {listener:?}")));
+    lines.extend(connections.iter().map(|connection| format!("  {connection:?}")));
     for protocol in protocols {
         let rules = |rules: &Option<Vec<Rule>>| match rules {
             None => "anything".to_owned(),

@@ -23,7 +23,11 @@ fn main() -> io::Result<()> {
     };
     let message = argument(4, "hello").as_bytes();
     let count: usize = argument(5, "1").parse().map_err(|_| io::ErrorKind::InvalidInput)?;
-    let anything = if argument(2, "").starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+    let anything = match argument(2, "").chars().next() {
+        Some('[') => "[::]:0",
+        Some('/') => "",
+        _ => "0.0.0.0:0",
+    };
 
     let control = Protocol::find(argument(1, "ipv4"))?.open(anything, kind)?;
     let mut stream = control.connect(argument(2, ""))?.stream_create()?;
