@@ -426,7 +426,7 @@ fn a_mistake_is_shown_in_its_text() {
        ·   ╰── here
        ╰────
       help: did you mean `module`? known here: module, count, args, env, stdin, directories, network,
-            link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen,
+            link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect,
             protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
     "#);
 }
@@ -445,7 +445,7 @@ fn address_configuration() {
          [guest.a]\nmodule = 'a'\nadvertise = true\naddresses = 'dchp'\nmtu = 1000\n[guest.b]\nmodule = 'b'\naddresses = 'slaac'\nmtu = 1000"), @r#"
     labs/lab.toml:5:14: addresses: "dhcp" is for guests, and this is a router; an address with its subnet's prefix length
     labs/lab.toml:6:13: advertise: an integer where a boolean or a table belongs; `advertise = true`, or `advertise = { lifetime = "30min" }`
-    labs/lab.toml:9:1: unknown key `advertise` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
+    labs/lab.toml:9:1: unknown key `advertise` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
     labs/lab.toml:10:13: addresses: `dchp` is no source of addresses; "dhcp", "slaac", or an address with its subnet's prefix length
     labs/lab.toml:14:13: addresses: "slaac" needs an MTU of 1280, and this is 1000; IPv6 needs links of 1280 bytes (RFC 8200): raise `mtu`
     "#);
