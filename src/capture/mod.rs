@@ -4,6 +4,7 @@
 //! world --> Record --> Sink --> Writer     pcapng.rs  one file with all ports      --> Destination
 //!                          \--> Fan        fan.rs     one Writer for each guest        destination.rs
 //!       --> secrets --------> KeyLog      key_log.rs beside a capture, or without one
+//!                             Overtake    overtake.rs before one, where secrets may come late
 //! ```
 //!
 //! A record is made before the link's verdict and carries the verdict too, so what was lost can be read
@@ -22,6 +23,7 @@ use crate::time::Instant;
 mod destination;
 mod fan;
 mod key_log;
+mod overtake;
 mod pcapng;
 mod read;
 #[cfg(test)]
@@ -30,6 +32,7 @@ mod tests;
 pub use destination::{Blocks, Destination};
 pub use fan::{Fan, Group};
 pub use key_log::KeyLog;
+pub use overtake::Overtake;
 pub use pcapng::Writer;
 pub use read::{frames, records};
 

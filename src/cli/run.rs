@@ -142,6 +142,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let settings = settings(&arguments, &plan)?;
     let seed = settings.seed;
+    // In virtual time both ends of every connection are of the lab, and one of them knows in time.
+    let late_secrets = settings.log_secrets && !arguments.sim;
     let outside = if arguments.sim { Outside::default() } else { outside(&plan)? };
     let engine = lab::engine(plan.guests.len())?;
     let style = Style {
@@ -158,7 +160,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     for (tap, plan) in outside.taps.iter().zip(&plan.taps) {
         tap.addresses().iter().for_each(|&address| world.add_name(address, &plan.name));
     }
-    arguments.capture.begin(&mut world)?;
+    arguments.capture.begin(&mut world, late_secrets)?;
     let duration = arguments.duration.or(plan.duration);
     let ended = if arguments.sim {
         Ok(sim::run(&mut world, duration, |world, reports| {

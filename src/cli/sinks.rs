@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use guestnet::capture::{Each, Fan, Group, KeyLog, PortInfo, Session, Sink, Writer, is_port_of};
+use guestnet::capture::{Each, Fan, Group, KeyLog, Overtake, PortInfo, Session, Sink, Writer, is_port_of};
 use guestnet::live::capture::{CaptureFile, Threaded, private_file};
 use guestnet::world::World;
 
@@ -79,8 +79,9 @@ impl Capture {
     }
 
     /// Has `world` write what is to be captured, if anything is, on a thread of its own.
-    pub fn begin(&self, world: &mut World) -> Result<(), Failure> {
-        let Some(sink) = self.open(world)? else { return Ok(()) };
+    /// `late_secrets`: those of a connection may come after its packets.
+    pub fn begin(&self, world: &mut World, late_secrets: bool) -> Result<(), Failure> {
+        let Some(sink) = self.open(world, late_secrets)? else { return Ok(()) };
         if self.capture_guests.is_some() {
             world.set_captured_ports(world.guest_ports().flat_map(|(_, ports)| ports).collect::<Vec<_>>());
         } else if !self.capture_at.is_empty() {
@@ -94,14 +95,16 @@ impl Capture {
 
     /// The files that it writes, in a lab of these guests, and the option that says so.
     pub fn files<'a>(&self, guests: impl Iterator<Item = &'a str>) -> Vec<(&'static str, PathBuf)> {
-        match (&self.capture, &self.capture_guests) {
+        let mut files = match (&self.capture, &self.capture_guests) {
             (Some(_), _) if self.takes_stdout() => Vec::new(),
             (Some(path), _) => vec![("--capture", path.clone())],
             (None, Some(folder)) => {
                 guests.map(|name| ("--capture-guests", folder.join(format!("{name}.pcapng")))).collect()
             }
             (None, None) => Vec::new(),
-        }
+        };
+        files.extend(self.keylog.iter().map(|log| ("--keylog", log.clone())));
+        files
     }
 
     /// A terminal shows a capture as noise, and may take parts of it for commands.
@@ -116,8 +119,11 @@ impl Capture {
     }
 
     /// The sink for `world`, before a thread that writes; `None` if nothing is to be captured.
-    fn open(&self, world: &World) -> Result<Option<Box<dyn Sink>>, Failure> {
-        let capture = self.open_capture(world)?;
+    fn open(&self, world: &World, late_secrets: bool) -> Result<Option<Box<dyn Sink>>, Failure> {
+        let capture = match self.open_capture(world)? {
+            Some(sink) if late_secrets => Some(Box::new(Overtake::new(sink)) as Box<dyn Sink>),
+            other => other,
+        };
         let Some(path) = &self.keylog else { return Ok(capture) };
         let file = private_file(path).map_err(Failure::io(format!("key log {}", path.display())))?;
         Ok(Some(Box::new(KeyLog::new(file, capture))))

@@ -20,6 +20,21 @@ pub(super) fn rebase(script: &mut Script, folder: &Path) {
             add(directories.clone(), &directory);
             add([directories.as_slice(), &[directory]].concat(), "host");
         }
+        for protocol in script.keys(&place(&["guest", &guest, "protocol"])) {
+            let lists = [
+                ("certificate", "chain"),
+                ("certificate", "key"),
+                ("roots", "file"),
+                ("client_roots", "file"),
+            ];
+            for (list, key) in lists {
+                let elements = script.elements(&place(&["guest", &guest, "protocol", &protocol, list]));
+                elements.into_iter().for_each(|element| add(element, key));
+            }
+        }
+    }
+    for authority in script.names("ca") {
+        add(place(&["ca", &authority]), "export");
     }
     for knobs in knobs::tables(script) {
         add([knobs.as_slice(), &place(&["rate"])].concat(), "trace");

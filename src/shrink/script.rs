@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use toml_edit::{ArrayOfTables, DocumentMut, Item, TableLike};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, TableLike};
 
 /// Where a table stands: keys, and places in lists of tables.
 pub(super) type Place = Vec<String>;
@@ -62,16 +62,32 @@ impl Script {
         table.map_or_else(Vec::new, |table| table.iter().map(|(key, _)| key.to_owned()).collect())
     }
 
-    pub fn table(&self, place: &[String]) -> Option<&dyn TableLike> {
+    fn item(&self, place: &[String]) -> Option<&Item> {
         let mut item = self.document.as_item();
         for step in place {
             item = match item {
                 Item::ArrayOfTables(_) => item.get(step.parse::<usize>().ok()?)?,
+                Item::Value(_) if item.is_array() => item.get(step.parse::<usize>().ok()?)?,
                 Item::Table(_) | Item::Value(_) => item.get(step.as_str())?,
                 Item::None => return None,
             };
         }
-        item.as_table_like()
+        Some(item)
+    }
+
+    pub fn table(&self, place: &[String]) -> Option<&dyn TableLike> {
+        self.item(place)?.as_table_like()
+    }
+
+    /// Places of the tables in a list, or of the one that stands in its place.
+    pub fn elements(&self, place: &[String]) -> Vec<Place> {
+        let count = match self.item(place) {
+            Some(Item::ArrayOfTables(list)) => list.len(),
+            Some(item) if item.is_array() => item.as_array().map_or(0, Array::len),
+            Some(_) => return vec![place.to_vec()],
+            None => 0,
+        };
+        (0..count).map(|number| [place, &[number.to_string()]].concat()).collect()
     }
 
     /// Changes a table, if it is there; one in braces is spaced anew.
@@ -80,6 +96,7 @@ impl Script {
         for step in place {
             item = match item {
                 Item::ArrayOfTables(_) => item.get_mut(step.parse::<usize>().ok()?)?,
+                Item::Value(_) if item.is_array() => item.get_mut(step.parse::<usize>().ok()?)?,
                 Item::Table(_) | Item::Value(_) => item.get_mut(step.as_str())?,
                 Item::None => return None,
             };

@@ -108,3 +108,22 @@ fn a_scenario_has_its_seed_once_and_its_paths_from_where_it_is() {
     assert_eq!(text, "seed = 7 # Mine.\n[guest.a]\nmodule = \"../labs/a.wasm\"\n");
     assert!(finish("[guest.a]\n", u64::MAX, None).starts_with("seed = 18446744073709551615\n\n[guest.a]"));
 }
+
+#[test]
+fn certificates_are_found_from_another_folder_too() {
+    let mut script = Script::parse(
+        "ca.test.export = 'root.pem'\n[guest.a]\nmodule = 'a.wasm'\n[guest.a.protocol.tls]\nroots = { file = 'r.pem' }\n\
+         client_roots = ['system', { file = 'c.pem' }]\ncertificate = [{ ca = 'test' }, { chain = 'x.pem', key = '/x.key' }]\n",
+    )
+    .unwrap();
+    super::paths::rebase(&mut script, Path::new("labs"));
+    insta::assert_snapshot!(script.text(), @r#"
+    ca.test.export = "labs/root.pem"
+    [guest.a]
+    module = "labs/a.wasm"
+    [guest.a.protocol.tls]
+    roots = { file = "labs/r.pem" }
+    client_roots = ['system', { file = "labs/c.pem" }]
+    certificate = [{ ca = 'test' }, { chain = "labs/x.pem", key = "/x.key" }]
+    "#);
+}

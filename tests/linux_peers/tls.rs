@@ -290,6 +290,29 @@ fn guests_fetch_from_openssl_whatever_its_keys() {
     }
 }
 
+/// The server is the first to speak encrypted, and not of the lab: its secrets are in the capture before what it said all
+/// the same.
+#[test]
+fn what_a_guest_had_from_outside_can_be_read() {
+    let site = site();
+    let _server = s_server(&site, 4433, "ec", "-WWW");
+    let capture = site.path("lab.pcapng");
+    let guests =
+        fetch("client", 4433, "roots = { file = \"FOLDER/ec.pem\" }") + "link = { delay = \"20ms\" }\n";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guestnet"));
+    command.args(["run", "--secrets", "--capture"]).arg(&capture).arg(site.scenario(&guests));
+    let mut lab = site.spawn(&mut command);
+    let ended = lab.end();
+    assert!(ended.status.success(), "{ended:?}");
+    check(&capture);
+    let mut tshark = Command::new("tshark");
+    tshark.arg("-r").arg(&capture).args(["-d", "tcp.port==4433,tls", "-q", "-z", "follow,tls,ascii,0"]);
+    let shown = String::from_utf8(tshark.output().unwrap().stdout).unwrap();
+    for said in ["GET /small.txt HTTP/1.1", "200 ok", SMALL.trim_end()] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+}
+
 #[test]
 fn guests_have_their_echo_from_gnutls() {
     let site = site();
