@@ -90,8 +90,8 @@ macro_rules! labs {
 }
 
 labs! {
-    abi_answers broken cable clock_exact clock_skew crashed echo echo6 echo_rust handshake hostile http http_go inherited injected
-    killed linger link_down loopback loss_later lossy many multihomed nostd partition path_mtu paused policy rebound replicas restarts
+    abi_answers broken cable clock_exact clock_skew crashed echo echo6 echo_rust eyeballs handshake hostile http http_go inherited injected
+    killed linger link_down loopback loss_later lossy many multihomed name_policy name_servers names nostd partition path_mtu paused policy rebound replicas restarts
     stalled stdio time trunk udp udp6 udp_lossy unreachable
 }
 

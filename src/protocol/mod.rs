@@ -12,14 +12,14 @@ pub mod proxy_protocol;
 use std::sync::Arc;
 
 use crate::node::object::Protocol;
-use ip::Family;
+use ip::{Families, Family};
 use layer::{Layer, Layered};
 use policy::Policy;
 
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
-    Ip { family: Family, policy: Policy },
+    Ip(ip::Settings),
     Over { layer: LayerKind, below: Box<Grant> },
 }
 
@@ -30,15 +30,15 @@ pub enum LayerKind {
 }
 
 impl Grant {
-    pub fn ip(family: Family, policy: Policy) -> Self {
-        Grant::Ip { family, policy }
+    /// Without any name servers.
+    pub fn ip(families: Families, policy: Policy) -> Self {
+        Grant::Ip(ip::Settings { families, policy, resolver: Default::default() })
     }
 
     /// As the scenario names it.
     pub fn kind(&self) -> &'static str {
         match self {
-            Grant::Ip { family: Family::V4, .. } => "ipv4",
-            Grant::Ip { family: Family::V6, .. } => "ipv6",
+            Grant::Ip(settings) => settings.kind(),
             Grant::Over { layer, .. } => layer.name(),
         }
     }
@@ -46,30 +46,38 @@ impl Grant {
     /// What it stands on at the bottom.
     pub fn base(&self) -> &Grant {
         match self {
-            Grant::Ip { .. } => self,
+            Grant::Ip(_) => self,
             Grant::Over { below, .. } => below.base(),
         }
     }
 
-    /// The family of the addresses it takes, if those are of one.
-    pub fn family(&self) -> Option<Family> {
+    /// Whether it takes addresses of a family itself.
+    pub fn takes(&self, family: Family) -> bool {
         match self {
-            Grant::Ip { family, .. } => Some(*family),
-            Grant::Over { .. } => None,
+            Grant::Ip(settings) => settings.families.has(family),
+            Grant::Over { .. } => false,
+        }
+    }
+
+    /// What it is at the bottom, if that is IP.
+    pub fn ip_mut(&mut self) -> Option<&mut ip::Settings> {
+        match self {
+            Grant::Ip(settings) => Some(settings),
+            Grant::Over { below, .. } => below.ip_mut(),
         }
     }
 
     /// Its own policy, if it is of a kind that has one.
     pub fn policy(&self) -> Option<&Policy> {
         match self {
-            Grant::Ip { policy, .. } => Some(policy),
+            Grant::Ip(settings) => Some(&settings.policy),
             Grant::Over { .. } => None,
         }
     }
 
     pub fn into_protocol(self) -> Box<dyn Protocol> {
         match self {
-            Grant::Ip { family, policy } => Box::new(ip::Ip::new(family, policy)),
+            Grant::Ip(settings) => Box::new(ip::Ip::new(settings)),
             Grant::Over { layer, below } => Box::new(Layered::new(layer.into_layer(), below.into_protocol())),
         }
     }

@@ -133,7 +133,8 @@ pub struct Resolver {
     config: Arc<ResolverConfig>,
     cache: Cache,
     lookups: Slab<Lookup>,
-    rng: Rng,
+    /// A stream of its own, from the first question on: how often it draws must not shift what the guest does.
+    rng: Option<Rng>,
     /// The protocol object and its controls.
     holders: usize,
 }
@@ -152,10 +153,8 @@ pub struct Lookup {
 }
 
 impl Resolver {
-    pub fn new(config: Arc<ResolverConfig>, rng: &mut Rng) -> Resolver {
-        // A stream of its own: how often it draws must not shift what the guest does.
-        let rng = Seed(rng.next_u64()).fork("resolver");
-        Resolver { config, cache: Cache::default(), lookups: Slab::default(), rng, holders: 1 }
+    pub fn new(config: Arc<ResolverConfig>) -> Resolver {
+        Resolver { config, cache: Cache::default(), lookups: Slab::default(), rng: None, holders: 1 }
     }
 
     pub fn hold(&mut self) {
@@ -223,6 +222,18 @@ impl Resolver {
         self.lookups.remove(id)?.outcome
     }
 
+    /// Whether [`Resolver::take`] has something to give, or never will.
+    pub fn is_done(&self, id: Id<Lookup>) -> bool {
+        self.lookups.get(id).is_none_or(|lookup| lookup.outcome.is_some())
+    }
+
+    /// Wakes `waiter`, and nobody else, when it is done.
+    pub fn watch(&mut self, id: Id<Lookup>, waiter: Waiter) {
+        if let Some(lookup) = self.lookups.get_mut(id) {
+            lookup.waiter = waiter;
+        }
+    }
+
     /// Nobody waits for it any more.
     pub fn forget(&mut self, cx: &mut Context, id: Id<Lookup>) {
         if let Some(mut lookup) = self.lookups.remove(id) {
@@ -286,6 +297,10 @@ impl Lookup {
 impl Task for Resolver {
     fn poll(&mut self, cx: &mut Context, me: TaskId) {
         let Resolver { config, cache, lookups, rng, .. } = self;
+        if lookups.is_empty() {
+            return;
+        }
+        let rng = rng.get_or_insert_with(|| Seed(cx.rng.next_u64()).fork("resolver"));
         for id in lookups.ids().collect::<Vec<_>>() {
             let Some(lookup) = lookups.get_mut(id).filter(|lookup| lookup.outcome.is_none()) else {
                 continue;

@@ -12,7 +12,7 @@ use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
-use crate::protocol::ip::Family;
+use crate::protocol::ip::{Families, Family};
 use crate::protocol::policy::Policy;
 
 mod timeline;
@@ -63,7 +63,7 @@ pub const DEFAULT_BACKLOG: usize = 128;
 pub fn default_protocols() -> Vec<ProtocolPlan> {
     [Family::V4, Family::V6]
         .map(|family| {
-            let grant = Grant::ip(family, Policy::default());
+            let grant = Grant::ip(Families::only(family), Policy::default());
             ProtocolPlan { name: grant.kind().to_owned(), grant, private: false }
         })
         .into()

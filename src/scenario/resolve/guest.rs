@@ -16,7 +16,7 @@ use super::protocol;
 use crate::network::{InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
-use crate::protocol::ip::Family;
+use crate::protocol::ip::{Families, Family};
 use crate::protocol::policy::Policy;
 
 /// What a guest's plan is made of.
@@ -197,10 +197,11 @@ fn protocol_of<'a>(
     let Parts { node, spec, mistakes, .. } = parts;
     let bind = *listener.bind.get_ref();
     let family = Family::of(bind.ip());
-    let takes = |protocol: &ProtocolPlan| protocol.grant.base().family() == Some(family);
-    let kind = Grant::ip(family, Policy::default()).kind();
+    let takes = |protocol: &ProtocolPlan| protocol.grant.base().takes(family);
+    let kind = Grant::ip(Families::only(family), Policy::default()).kind();
     let Some(wanted) = &listener.protocol else {
-        let first = protocols.iter().find(|protocol| protocol.grant.kind() == kind && takes(protocol));
+        // On the stack itself, rather than over something.
+        let first = protocols.iter().find(|protocol| protocol.grant.takes(family));
         if let Some(protocol) = first {
             check_policy(protocol, listener, mistakes);
         } else if protocols.len() >= spec.protocols.len() {
@@ -240,7 +241,7 @@ fn protocol_of<'a>(
 fn check_policy(protocol: &ProtocolPlan, listener: &ListenerSpec, mistakes: &Mistakes) {
     let bind = *listener.bind.get_ref();
     let Some(policy) = protocol.grant.base().policy() else { return };
-    if bind.port() != 0 && !policy.may_bind(bind.ip(), bind.port()) {
+    if bind.port() != 0 && policy.may_bind(bind).is_err() {
         let name = &protocol.name;
         let message = format!("bind: the policy of protocol `{name}` does not allow {bind}");
         mistakes.add(listener.bind.span(), message, format!("add it to the `bind` of protocol `{name}`"));

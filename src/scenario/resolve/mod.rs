@@ -5,6 +5,7 @@
 //! topology.rs    names looked up, cables laid (groups.rs: which switches are joined)
 //! addressing.rs  MAC and IP addresses written and given out
 //! guest.rs       routes, protocols, listeners
+//! names.rs       what guests' resolvers go by
 //! service.rs     services: the zones of DNS servers
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
@@ -34,6 +35,7 @@ mod expand;
 mod expect;
 mod groups;
 mod guest;
+pub(super) mod names;
 mod protocol;
 mod service;
 mod timeline;
@@ -117,6 +119,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         expectations,
     };
     plan.timeline = timeline::timeline(&spec.timeline, &plan, folder, mistakes);
+    names::settle(&mut plan, &spec, &guest_nodes, mistakes);
     Some(plan)
 }
 

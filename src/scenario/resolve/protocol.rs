@@ -30,7 +30,7 @@ impl Find<'_> {
     /// `above`: names of those that stand on it.
     fn grant<'s>(&'s self, protocol: &'s ProtocolSpec, above: &mut Vec<&'s str>) -> Option<Grant> {
         let (layer, over) = match protocol.kind.as_ref()? {
-            KindSpec::Ip { family, policy } => return Some(Grant::ip(*family, policy.clone())),
+            KindSpec::Ip { families, policy } => return Some(Grant::ip(*families, policy.clone())),
             KindSpec::Layer { layer, over } => (layer, over),
         };
         above.push(protocol.name.get_ref());

@@ -15,7 +15,7 @@ use super::super::read::{Named, Reader, article, boolean, c_string, check_name, 
 use super::super::units;
 use super::interface::{SHORT_FORM, interface, interfaces, routing};
 use super::protocol::{ProtocolSpec, protocols};
-use super::{InterfaceSpec, RoutingSpec, missing};
+use super::{InterfaceSpec, ResolverSpec, RoutingSpec, missing, names};
 use crate::node::SocketKind;
 
 /// Guests in a lab, replicas counted: each costs the machine about four memory mappings, of which it
@@ -40,6 +40,7 @@ pub(in super::super) struct GuestSpec {
     pub listeners: Vec<ListenerSpec>,
     /// Empty: not given.
     pub protocols: Vec<ProtocolSpec>,
+    pub resolver: ResolverSpec,
     pub memory_bytes_max: Option<u64>,
     pub cpu_hz: Option<u64>,
     pub fuel_max: Option<u64>,
@@ -76,6 +77,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         routing: routing(&mut reader),
         listeners: listeners(&mut reader, &what),
         protocols: protocols(&mut reader, &what),
+        resolver: names::resolver(&mut reader),
         memory_bytes_max: reader.get("memory", memory).map(Spanned::into_inner),
         cpu_hz: reader.get("cpu", units::frequency).map(Spanned::into_inner),
         fuel_max: reader.get("fuel", integer(1..=u64::MAX)).map(Spanned::into_inner),

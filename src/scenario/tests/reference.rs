@@ -28,6 +28,17 @@ fn every_example_about_links_is_a_scenario() {
     }
 }
 
+#[test]
+fn every_example_about_protocols_is_a_scenario() {
+    let page = include_str!("../../../docs/protocols.md");
+    let examples: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    assert!(examples.len() >= 3, "found {}", examples.len());
+    for text in examples {
+        assert_eq!(parse(text).map(|_| ()), Ok(()), "{text}");
+    }
+}
+
 /// Each key that "known here" would tell stands on the page, in code quotes.
 #[test]
 fn every_key_stands_on_the_reference_page() {
@@ -39,7 +50,7 @@ fn every_key_stands_on_the_reference_page() {
                  link.m.queue = { discipline = 'codel', x = 1 }\n\
                  router.r.interface.i.x = 1\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.protocol.ipv4.x = 1\nguest.g.protocol.p = { kind = 'proxy-protocol', over = 'ipv4', x = 1 }\n\
                  guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1\n\
-                 dns.n.x = 1\ndns.n.zone.z.a = { x = 1, srv = { x = 1 } }\n\
+                 hosts.h = '10.0.0.9'\nguest.g.resolver.x = 1\nguest.g.protocol.ipv4.deny.x = 1\ndns.n.x = 1\ndns.n.zone.z.a = { x = 1, srv = { x = 1 } }\n\
                  at = [{ x = 1, after.x = 1, set.x = 1, rebind.x = 1, inject.x = 1, clock.x = 1 }]\n\
                  expect = [{ guest = 'g', x = 1 }, { packets = 'tcp', x = 1 }, { always = 'tcp', x = 1 }, \
                  { ending = 'over', x = 1 }, { golden = 'g', x = 1 }]";
