@@ -4,6 +4,8 @@
 //! port --> link --> port      link/      delay, rate, queue, loss ...: Deliver(at), Drop(reason) or Taken
 //!           switch            switch.rs  learns and forwards Ethernet addresses
 //!           router            router/    forwards IPv4 and IPv6 between subnets
+//!                             ip/            packets as bytes, for the two of them
+//!                             neighbours.rs  who has which Ethernet address: for routers, and for nodes' stacks
 //! ```
 //!
 //! Everything here is sans-IO: a frame goes in with the current time, frames come out of an
@@ -13,8 +15,12 @@ use std::net::IpAddr;
 
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
+pub mod checksum;
+pub mod drops;
 mod frame;
+pub mod ip;
 pub mod link;
+pub mod neighbours;
 pub mod router;
 pub mod switch;
 pub mod verify;

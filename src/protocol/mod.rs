@@ -7,7 +7,9 @@
 pub mod ip;
 pub mod layer;
 pub mod policy;
-pub mod proxy_protocol;
+pub mod proxy;
+pub mod target;
+pub mod tls;
 
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use crate::node::object::Protocol;
 use ip::{Families, Family};
 use layer::{Layer, Layered};
 use policy::Policy;
+use proxy::{http_connect, proxy_protocol, socks5};
+use tls::supplies::Supplies;
 
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +30,20 @@ pub enum Grant {
 /// The kinds of protocol that stand over a stream protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
+    HttpConnect(http_connect::Settings),
     ProxyProtocol(proxy_protocol::Settings),
+    Socks5(socks5::Settings),
+    Tls(tls::plan::TlsPlan),
+}
+
+/// What protocol objects are made with, beside what they are granted.
+#[derive(Clone, Copy)]
+pub struct Making<'a> {
+    pub supplies: &'a Supplies,
+    /// Names the protocol object in its world: two of the same name would draw the same secrets.
+    pub label: &'a str,
+    /// Programs that had it before, on the same node.
+    pub programs: u32,
 }
 
 impl Grant {
@@ -49,6 +66,22 @@ impl Grant {
             Grant::Ip(_) => self,
             Grant::Over { below, .. } => below.base(),
         }
+    }
+
+    /// What it stands on, if that is not the node's stack.
+    fn below(&self) -> Option<&Grant> {
+        match self {
+            Grant::Ip(_) => None,
+            Grant::Over { below, .. } => Some(below),
+        }
+    }
+
+    /// What stands over the node's stack, from the top down.
+    pub fn layers(&self) -> impl Iterator<Item = &LayerKind> {
+        std::iter::successors(Some(self), |grant| grant.below()).filter_map(|grant| match grant {
+            Grant::Ip(_) => None,
+            Grant::Over { layer, .. } => Some(layer),
+        })
     }
 
     /// Whether it takes addresses of a family itself.
@@ -75,11 +108,17 @@ impl Grant {
         }
     }
 
-    pub fn into_protocol(self) -> Box<dyn Protocol> {
-        match self {
+    /// # Errors
+    /// A sentence that names what it cannot be made of.
+    pub fn into_protocol(self, making: Making<'_>) -> Result<Box<dyn Protocol>, String> {
+        Ok(match self {
             Grant::Ip(settings) => Box::new(ip::Ip::new(settings)),
-            Grant::Over { layer, below } => Box::new(Layered::new(layer.into_layer(), below.into_protocol())),
-        }
+            Grant::Over { layer, below } => {
+                let label = format!("{}/", making.label);
+                let below = below.into_protocol(Making { label: &label, ..making })?;
+                Box::new(Layered::new(layer.into_layer(making)?, below))
+            }
+        })
     }
 }
 
@@ -87,13 +126,19 @@ impl LayerKind {
     /// As the scenario names it.
     pub fn name(&self) -> &'static str {
         match self {
+            LayerKind::HttpConnect(_) => "http-connect",
             LayerKind::ProxyProtocol(_) => "proxy-protocol",
+            LayerKind::Socks5(_) => "socks5",
+            LayerKind::Tls(_) => "tls",
         }
     }
 
-    fn into_layer(self) -> Arc<dyn Layer> {
-        match self {
+    fn into_layer(self, Making { supplies, label, programs }: Making<'_>) -> Result<Arc<dyn Layer>, String> {
+        Ok(match self {
+            LayerKind::HttpConnect(settings) => Arc::new(http_connect::HttpConnect::new(settings)),
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
-        }
+            LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
+            LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?)),
+        })
     }
 }

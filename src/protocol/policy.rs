@@ -10,8 +10,10 @@ use std::ops::RangeInclusive;
 
 use smoltcp::wire::IpCidr;
 
+use super::target::{Host, Target};
 use crate::dns::name::HostName;
 use crate::dns::resolver::Names;
+use crate::error::Error;
 
 /// Whom a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,6 +136,21 @@ impl Policy {
             Some(rules) if !rules.iter().any(could) => Err(Refusal::NotAllowed("connect")),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether `target`, which somebody else connects to for the guest, may be reached: by address or by name, as the
+    /// guest has it. Where a name leads is the other's to know.
+    ///
+    /// # Errors
+    /// `Access` if not.
+    pub fn check_target(&self, target: &Target) -> Result<(), Error> {
+        let about = |rule: &Rule| match &target.host {
+            Host::Address(address) => rule.matches(None, *address, target.port),
+            Host::Name(name) => rule.who.has(Some(name)) && rule.ports.contains(&target.port),
+        };
+        let denied = self.deny.connect.iter().any(about);
+        let allowed = self.connect.as_ref().is_none_or(|rules| rules.iter().any(about));
+        if denied || !allowed { Err(Error::Access) } else { Ok(()) }
     }
 }
 

@@ -10,6 +10,7 @@ use super::mistake::{Problem, quote};
 use super::read::string;
 use crate::dns::name::HostName;
 use crate::protocol::policy::{Rule, Who};
+use crate::protocol::target::Target;
 
 /// `02:00:00:00:00:01`: an individual address.
 pub(super) fn mac(value: &DeValue<'_>) -> Result<EthernetAddress, Problem> {
@@ -101,6 +102,21 @@ pub(super) fn endpoint(value: &DeValue<'_>) -> Result<SocketAddr, Problem> {
         Err(_) => {
             let message = format!("{} is not an address and port", quote(&text));
             Err(Problem::new(message, "such as \"0.0.0.0:80\" or \"[::]:80\""))
+        }
+    }
+}
+
+/// A host, by address or name, and a port: `10.0.0.9:1080`, `proxy.example:1080`.
+pub(super) fn target(value: &DeValue<'_>) -> Result<String, Problem> {
+    let text = string(value)?;
+    match Target::parse(&text) {
+        Ok(target) => Ok(target.to_string()),
+        Err(_) => {
+            let message = format!("{} is not a host and port", quote(&text));
+            Err(Problem::new(
+                message,
+                "such as \"10.0.0.9:1080\", \"[fd00::9]:1080\" or \"proxy.example:1080\"",
+            ))
         }
     }
 }

@@ -15,5 +15,6 @@ mod follow;
 mod hostile;
 mod http;
 mod ping;
+mod proxies;
 mod scan;
 mod signals;

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, checksum};
 
-use super::packet::{HOP_LIMIT, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, ipv4, ipv6, transport_sum};
-use super::{Router, Target, ipv6::Upper, output, packet::Packet};
+use super::{Router, Target, packet::Packet};
 use crate::network::Egress;
+use crate::network::ip::{
+    HOP_LIMIT, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, Upper, ipv4, ipv6, transport_sum, with_room,
+};
 use crate::time::Instant;
 
 /// Bytes in front of the quoted packet, in both versions.
@@ -184,7 +186,7 @@ impl Router {
             self.next_hop(destination.into())?
         };
         let ip = ipv6(source, destination, next_header, HOP_LIMIT, payload);
-        self.output(now, port, next_hop, Packet::made(output::with_room(&ip)), out);
+        self.output(now, port, next_hop, Packet::made(with_room(&ip)), out);
         Some(())
     }
 

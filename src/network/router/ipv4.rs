@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use smoltcp::wire::{EthernetAddress, Ipv4Packet};
 
 use super::icmp::Problem;
-use super::packet::{ETHERNET_HEADER_BYTES, Packet};
+use super::packet::Packet;
 use super::{Discard, Router, Target, must_verify};
+use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::network::{Egress, Frame};
 use crate::time::Instant;
 

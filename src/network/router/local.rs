@@ -5,10 +5,9 @@ use std::net::{IpAddr, Ipv6Addr};
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, checksum};
 
 use super::icmp::Problem;
-use super::ipv6::Upper;
-use super::packet::transport_sum;
 use super::{Discard, Router};
 use crate::network::Egress;
+use crate::network::ip::{Upper, transport_sum};
 use crate::time::Instant;
 
 const ICMPV4_ECHO_REPLY: u8 = 0;

@@ -9,10 +9,10 @@
 //!                             v
 //!                          routes.rs                  longest prefix
 //!                             v
-//!                          output.rs --> neighbours.rs   who has the next hop? wait, ask, give up
+//!                          output.rs --> ../neighbours.rs  who has the next hop? wait, ask, give up
 //!                             v
-//!                          fragment.rs                IPv4 packets larger than the next link
-//! poll ----> neighbours.rs                            asks again, gives up
+//!                          ../ip/fragment.rs          IPv4 packets larger than the next link
+//! poll ----> ../neighbours.rs                            asks again, gives up
 //! ```
 //!
 //! Sans-IO like everything in the network: `now` goes in, frames come out, nothing here reads a clock
@@ -27,18 +27,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpCidr, Ipv4Cidr, Ipv6Cidr};
 
+use super::ip::ETHERNET_HEADER_BYTES;
+use super::neighbours::{Limits, Neighbours, Waiting};
 use super::{Checksums, Egress, Frame, InterfaceConfig, Route};
 use crate::time::Instant;
 
 mod arp;
 mod bucket;
-mod fragment;
 mod icmp;
 mod ipv4;
 mod ipv6;
 mod local;
 mod ndp;
-mod neighbours;
 mod output;
 mod packet;
 mod routes;
@@ -46,9 +46,23 @@ mod routes;
 mod tests;
 
 use bucket::TokenBucket;
-use neighbours::Neighbours;
-use packet::ETHERNET_HEADER_BYTES;
+use packet::Packet;
 use routes::{RoutingTable, Target};
+
+/// What one interface keeps of its neighbours.
+const NEIGHBOURS: Limits = Limits {
+    queue_packets: 3,
+    queue_bytes: usize::MAX,
+    entries: 16_384,
+    unresolved: 1024,
+    unresolved_bytes: 4 * 1024 * 1024,
+};
+
+impl Waiting for Packet {
+    fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
 
 /// What a router did so far, in frames coming in unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,7 +121,7 @@ struct Interface {
     ipv4: Vec<Ipv4Cidr>,
     /// With a link-local address, configured or made from the MAC.
     ipv6: Vec<Ipv6Cidr>,
-    neighbours: Neighbours,
+    neighbours: Neighbours<Packet>,
     /// Limits the ICMP errors caused by what comes in here, so that one guest cannot use up another's.
     errors: TokenBucket,
 }
@@ -217,7 +231,7 @@ impl Interface {
             mtu: config.mtu,
             ipv4,
             ipv6,
-            neighbours: Neighbours::default(),
+            neighbours: Neighbours::new(NEIGHBOURS),
             errors: TokenBucket::new(),
         }
     }

@@ -2,23 +2,15 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpProtocol};
+use smoltcp::wire::{EthernetAddress, EthernetProtocol};
 
-use super::ipv6::{ALL_NODES, solicited_node};
-use super::packet::{ipv6, transport_sum};
 use super::{Discard, Router};
 use crate::network::Egress;
+use crate::network::ip::ndp::{
+    ALL_NODES, FLAG_OVERRIDE, FLAG_ROUTER, FLAG_SOLICITED, OPTION_SOURCE_ADDRESS, OPTION_TARGET_ADDRESS,
+    finish, group_mac, message, parse, solicited_node,
+};
 use crate::time::Instant;
-
-/// Not routed, or it would be less (RFC 4861 7.1).
-const HOP_LIMIT_OF_NEIGHBOURS: u8 = 255;
-/// Header, flags or reserved word, target address.
-const MESSAGE_BYTES_MIN: usize = 24;
-const OPTION_SOURCE_ADDRESS: u8 = 1;
-const OPTION_TARGET_ADDRESS: u8 = 2;
-const FLAG_ROUTER: u8 = 0x80;
-const FLAG_SOLICITED: u8 = 0x40;
-const FLAG_OVERRIDE: u8 = 0x20;
 
 impl Router {
     /// Answers a solicitation for one of this interface's addresses (7.2.3, 7.2.4). The checksum was
@@ -32,7 +24,8 @@ impl Router {
         message: &[u8],
         out: &mut Egress,
     ) -> Result<(), Discard> {
-        let (target, sender_mac) = parse(hop_limit, message, OPTION_SOURCE_ADDRESS)?;
+        let (target, sender_mac) =
+            parse(hop_limit, message, OPTION_SOURCE_ADDRESS).ok_or(Discard::Malformed)?;
         let is_probe = source.is_unspecified();
         // 7.1.1: somebody who has no address yet asks a group, and cannot be answered directly.
         if is_probe && (sender_mac.is_some() || destination != solicited_node(target)) {
@@ -75,7 +68,7 @@ impl Router {
         message: &[u8],
         out: &mut Egress,
     ) -> Result<(), Discard> {
-        let (target, mac) = parse(hop_limit, message, OPTION_TARGET_ADDRESS)?;
+        let (target, mac) = parse(hop_limit, message, OPTION_TARGET_ADDRESS).ok_or(Discard::Malformed)?;
         let is_solicited = message[4] & FLAG_SOLICITED != 0;
         if is_solicited && destination.is_multicast() {
             return Err(Discard::Malformed);
@@ -117,7 +110,7 @@ impl Router {
         out: &mut Egress,
     ) {
         let ip = finish(source, destination, message);
-        let packet = super::packet::Packet::made(super::output::with_room(&ip));
+        let packet = super::packet::Packet::made(crate::network::ip::with_room(&ip));
         self.output(now, port, IpAddr::V6(destination), packet, out);
     }
 
@@ -133,52 +126,4 @@ impl Router {
         let ip = finish(source, destination, message);
         self.transmit_made(port, mac, EthernetProtocol::Ipv6, &ip, out);
     }
-}
-
-/// Checks a solicitation or advertisement (7.1) and returns its target and the Ethernet address in the
-/// option `wanted`.
-fn parse(hop_limit: u8, message: &[u8], wanted: u8) -> Result<(Ipv6Addr, Option<EthernetAddress>), Discard> {
-    let fixed = message.first_chunk::<MESSAGE_BYTES_MIN>().ok_or(Discard::Malformed)?;
-    let code = fixed[1];
-    let target: [u8; 16] = fixed[8..24].try_into().map_err(|_| Discard::Malformed)?;
-    let target = Ipv6Addr::from(target);
-    if hop_limit != HOP_LIMIT_OF_NEIGHBOURS || code != 0 || target.is_multicast() {
-        return Err(Discard::Malformed);
-    }
-    let mut found = None;
-    let mut options = &message[MESSAGE_BYTES_MIN..];
-    while let [kind, eights, ..] = options {
-        let len = usize::from(*eights) * 8;
-        let option = options.get(..len).filter(|option| !option.is_empty()).ok_or(Discard::Malformed)?;
-        if *kind == wanted && len == 8 {
-            found = Some(EthernetAddress::from_bytes(&option[2..8]));
-        }
-        options = &options[len..];
-    }
-    if !options.is_empty() || found.is_some_and(|mac| !mac.is_unicast()) {
-        return Err(Discard::Malformed);
-    }
-    Ok((target, found))
-}
-
-/// A message with one option, its checksum zero.
-fn message(kind: u8, flags: u8, target: Ipv6Addr, option: u8, mac: EthernetAddress) -> Vec<u8> {
-    let mut message = vec![kind, 0, 0, 0, flags, 0, 0, 0];
-    message.extend_from_slice(&target.octets());
-    message.extend_from_slice(&[option, 1]);
-    message.extend_from_slice(mac.as_bytes());
-    message
-}
-
-/// The IPv6 packet of a message, its checksum filled in.
-fn finish(source: Ipv6Addr, destination: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
-    let sum = !transport_sum(source.into(), destination.into(), IpProtocol::Icmpv6, &message);
-    message[2..4].copy_from_slice(&sum.to_be_bytes());
-    ipv6(source, destination, IpProtocol::Icmpv6, HOP_LIMIT_OF_NEIGHBOURS, &message)
-}
-
-/// The Ethernet address of an IPv6 group (RFC 2464 7).
-fn group_mac(group: Ipv6Addr) -> EthernetAddress {
-    let [.., a, b, c, d] = group.octets();
-    EthernetAddress([0x33, 0x33, a, b, c, d])
 }

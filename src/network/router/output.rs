@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use bytes::BytesMut;
 use smoltcp::wire::{EthernetAddress, EthernetProtocol};
 
+use super::Router;
 use super::icmp::Problem;
-use super::neighbours::{Due, Lookup};
-use super::packet::{ETHERNET_HEADER_BYTES, Packet};
-use super::{Router, fragment};
+use super::packet::Packet;
+use crate::network::ip::{ETHERNET_HEADER_BYTES, fragment, write_ethernet};
+use crate::network::neighbours::{Due, Lookup};
 use crate::network::{Egress, Frame};
 use crate::time::Instant;
 
@@ -47,7 +48,7 @@ impl Router {
     }
 
     /// Does what a neighbour's timer calls for.
-    pub(super) fn neighbour_due(&mut self, now: Instant, port: usize, due: Due, out: &mut Egress) {
+    pub(super) fn neighbour_due(&mut self, now: Instant, port: usize, due: Due<Packet>, out: &mut Egress) {
         match due {
             Due::Ask(address) => self.ask(port, address, out),
             Due::GaveUp(waited) => {
@@ -111,18 +112,4 @@ impl Router {
         self.statistics.originated += 1;
         out.push((port, Frame::new(bytes.freeze())));
     }
-}
-
-fn write_ethernet(bytes: &mut [u8], to: EthernetAddress, from: EthernetAddress, protocol: EthernetProtocol) {
-    bytes[0..6].copy_from_slice(to.as_bytes());
-    bytes[6..12].copy_from_slice(from.as_bytes());
-    bytes[12..14].copy_from_slice(&u16::from(protocol).to_be_bytes());
-}
-
-/// An IP packet with room for the Ethernet header in front.
-pub(super) fn with_room(ip: &[u8]) -> BytesMut {
-    let mut bytes = BytesMut::with_capacity(ETHERNET_HEADER_BYTES + ip.len());
-    bytes.resize(ETHERNET_HEADER_BYTES, 0);
-    bytes.extend_from_slice(ip);
-    bytes
 }

@@ -1,17 +1,10 @@
-//! An IP packet inside the router, and the arithmetic of its headers.
-
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+//! An IP packet inside the router.
 
 use bytes::{Bytes, BytesMut};
-use smoltcp::wire::{IpProtocol, checksum};
+use smoltcp::wire::checksum;
 
+use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::network::{Checksums, Frame, PacketId};
-
-pub(super) const ETHERNET_HEADER_BYTES: usize = 14;
-pub(super) const IPV4_HEADER_BYTES: usize = 20;
-pub(super) const IPV6_HEADER_BYTES: usize = 40;
-/// TTL and hop limit of what the router itself sends.
-pub(super) const HOP_LIMIT: u8 = 64;
 
 /// An IP packet on its way out. The header is complete; the Ethernet addresses are still missing.
 #[derive(Clone, Debug)]
@@ -68,72 +61,10 @@ fn change_hops(ip: &mut [u8], change: fn(u8, u8) -> u8) {
     ip[10..12].copy_from_slice(&new.to_be_bytes());
 }
 
-/// An IPv4 packet with room for the Ethernet header in front, without options. At most 65,515 bytes of
-/// payload.
-pub(super) fn ipv4(
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    protocol: IpProtocol,
-    service: u8,
-    identification: u16,
-    payload: &[u8],
-) -> BytesMut {
-    let total = IPV4_HEADER_BYTES + payload.len();
-    let mut bytes = BytesMut::with_capacity(ETHERNET_HEADER_BYTES + total);
-    bytes.resize(ETHERNET_HEADER_BYTES, 0);
-    bytes.extend_from_slice(&[0x45, service]);
-    bytes.extend_from_slice(&(total as u16).to_be_bytes());
-    bytes.extend_from_slice(&identification.to_be_bytes());
-    bytes.extend_from_slice(&[0, 0, HOP_LIMIT, protocol.into(), 0, 0]);
-    bytes.extend_from_slice(&source.octets());
-    bytes.extend_from_slice(&destination.octets());
-    fill_ipv4_checksum(&mut bytes[ETHERNET_HEADER_BYTES..]);
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// An IPv6 packet without the Ethernet header. At most 65,535 bytes of payload.
-pub(super) fn ipv6(
-    source: Ipv6Addr,
-    destination: Ipv6Addr,
-    next_header: IpProtocol,
-    hop_limit: u8,
-    payload: &[u8],
-) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(IPV6_HEADER_BYTES + payload.len());
-    bytes.extend_from_slice(&[0x60, 0, 0, 0]);
-    bytes.extend_from_slice(&(payload.len() as u16).to_be_bytes());
-    bytes.extend_from_slice(&[next_header.into(), hop_limit]);
-    bytes.extend_from_slice(&source.octets());
-    bytes.extend_from_slice(&destination.octets());
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// Sum over `payload` and the pseudo-header: 0xFFFF if the checksum inside is right, and the complement of
-/// the checksum to write if that field is zero.
-pub(super) fn transport_sum(
-    source: IpAddr,
-    destination: IpAddr,
-    protocol: IpProtocol,
-    payload: &[u8],
-) -> u16 {
-    let length = payload.len() as u32;
-    let pseudo = checksum::pseudo_header(&source.into(), &destination.into(), protocol, length);
-    checksum::combine(&[pseudo, checksum::data(payload)])
-}
-
-/// Writes the header checksum of an IPv4 packet.
-pub(super) fn fill_ipv4_checksum(ip: &mut [u8]) {
-    let header = usize::from(ip[0] & 0xF) * 4;
-    ip[10..12].fill(0);
-    let sum = !checksum::data(&ip[..header]);
-    ip[10..12].copy_from_slice(&sum.to_be_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::ip::fill_ipv4_checksum;
     use proptest::prelude::*;
 
     proptest! {

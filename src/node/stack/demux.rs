@@ -1,4 +1,4 @@
-//! Which connection a frame belongs to, read from its headers without a scan of the sockets.
+//! Which connection a packet belongs to, read from its headers without a scan of the sockets.
 //!
 //! smoltcp looks at every socket of a set for each packet. Here each connection has a set of its own,
 //! and this file finds it: [`classify`] reads the addresses and ports, [`Table`] maps them to a key.
@@ -9,9 +9,11 @@ use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use smoltcp::wire::{
-    ArpPacket, EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv4Packet, Icmpv6Message, Icmpv6Packet,
-    IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
+    Icmpv4Message, Icmpv4Packet, Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket,
+    UdpPacket,
 };
+
+use crate::network::ip::{IPV6_HEADER_BYTES, Upper};
 
 /// Both ends of a flow, as this node sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,12 +46,13 @@ pub struct Segment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Class {
     Tcp(Tuple, Segment),
-    /// A whole datagram; `payload` is its place in the frame.
+    /// A whole datagram; `payload` is its place in the packet.
     Udp(Tuple, std::ops::Range<usize>),
-    /// An ICMP error about a packet that this node sent: the quoted flow and what it means.
-    Unreachable(Quoted, Tuple, Unreachable),
-    /// An ARP packet or neighbour advertisement: somebody's address may be known now.
-    Neighbour,
+    /// An ICMP error about a packet that this node sent.
+    Unreachable(Quote, Unreachable),
+    /// Neighbour discovery (RFC 4861), for link.rs.
+    Solicitation,
+    Advertisement,
     /// Anything else, for smoltcp's interface to answer or drop.
     Other,
     /// Cut short, or against its protocol's format.
@@ -62,43 +65,48 @@ pub enum Quoted {
     Udp,
 }
 
+/// What an ICMP error says of the packet that it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quote {
+    pub protocol: Quoted,
+    /// The flow, as this node sees it: the packet was ours, so its source is local.
+    pub tuple: Tuple,
+    /// The sequence number of a TCP segment.
+    pub sequence: u32,
+    /// Length of the whole IP packet in bytes.
+    pub bytes: usize,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreachable {
     Network,
     Host,
     Port,
     Prohibited,
-    TooBig,
+    /// Its time to live was used up, or the time to put it together.
+    Expired,
+    /// The next link takes packets of at most so many bytes; 0 from a router that does not tell.
+    TooBig {
+        mtu: usize,
+    },
 }
 
-/// Reads an Ethernet frame (`ethernet`) or a bare IP packet.
-pub fn classify(bytes: &[u8], ethernet: bool) -> Class {
-    classify_checked(bytes, ethernet).unwrap_or(Class::Malformed)
+/// Reads a whole IP packet.
+pub fn classify(ip: &[u8]) -> Class {
+    classify_checked(ip).unwrap_or(Class::Malformed)
 }
 
-fn classify_checked(bytes: &[u8], ethernet: bool) -> Option<Class> {
-    if !ethernet {
-        return match bytes.first()? >> 4 {
-            4 => ipv4(bytes, 0),
-            6 => ipv6(bytes, 0),
-            _ => None,
-        };
-    }
-    let frame = EthernetFrame::new_checked(bytes).ok()?;
-    match frame.ethertype() {
-        EthernetProtocol::Ipv4 => ipv4(frame.payload(), EthernetFrame::<&[u8]>::header_len()),
-        EthernetProtocol::Ipv6 => ipv6(frame.payload(), EthernetFrame::<&[u8]>::header_len()),
-        EthernetProtocol::Arp => ArpPacket::new_checked(frame.payload()).ok().map(|_| Class::Neighbour),
-        EthernetProtocol::Unknown(_) => Some(Class::Other),
+fn classify_checked(ip: &[u8]) -> Option<Class> {
+    match ip.first()? >> 4 {
+        4 => ipv4(ip),
+        6 => ipv6(ip),
+        _ => None,
     }
 }
 
-fn ipv4(bytes: &[u8], offset: usize) -> Option<Class> {
+fn ipv4(bytes: &[u8]) -> Option<Class> {
     let packet = Ipv4Packet::new_checked(bytes).ok()?;
-    if packet.version() != 4 {
-        return None;
-    }
-    // Fragments carry no ports, and smoltcp is built without reassembly: it drops them.
+    // Fragments carry no ports: they are put together before they come here, or never.
     if packet.more_frags() || packet.frag_offset() != 0 {
         return Some(Class::Other);
     }
@@ -107,22 +115,31 @@ fn ipv4(bytes: &[u8], offset: usize) -> Option<Class> {
     let payload = bytes.get(header..usize::from(packet.total_len()))?;
     match packet.next_header() {
         IpProtocol::Icmp => icmpv4(payload),
-        protocol => transport(protocol, source, destination, payload, offset + header),
+        protocol => transport(protocol, source, destination, payload, header),
     }
 }
 
-fn ipv6(bytes: &[u8], offset: usize) -> Option<Class> {
+fn ipv6(bytes: &[u8]) -> Option<Class> {
     let packet = Ipv6Packet::new_checked(bytes).ok()?;
-    if packet.version() != 6 {
-        return None;
-    }
     let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
     let header = packet.header_len();
     let payload = bytes.get(header..packet.total_len())?;
     match packet.next_header() {
         IpProtocol::Icmpv6 => icmpv6(payload),
-        protocol => transport(protocol, source, destination, payload, offset + header),
+        protocol => transport(protocol, source, destination, payload, header),
     }
+}
+
+/// The flow of a packet that this node sent, if it can be told from the packet.
+pub fn sender(ip: &[u8]) -> Option<(Quoted, Tuple)> {
+    let quote = if ip.first()? >> 4 == 4 { quoted_ipv4(ip)? } else { quoted_ipv6(ip)? };
+    Some((quote.protocol, quote.tuple))
+}
+
+/// The sequence number of a segment that this node sent.
+pub fn sequence(ip: &[u8]) -> Option<u32> {
+    let quote = if ip.first()? >> 4 == 4 { quoted_ipv4(ip)? } else { quoted_ipv6(ip)? };
+    (quote.protocol == Quoted::Tcp).then_some(quote.sequence)
 }
 
 fn transport(
@@ -161,58 +178,84 @@ fn transport(
 
 fn icmpv4(bytes: &[u8]) -> Option<Class> {
     let packet = Icmpv4Packet::new_checked(bytes).ok()?;
-    if packet.msg_type() != Icmpv4Message::DstUnreachable {
-        return Some(Class::Other);
-    }
     // RFC 1122 3.2.2.1.
-    let reason = match packet.msg_code() {
-        0 | 5 | 6 | 11 => Unreachable::Network,
-        2 | 3 => Unreachable::Port,
-        4 => Unreachable::TooBig,
-        9 | 10 | 13 => Unreachable::Prohibited,
-        _ => Unreachable::Host,
+    let reason = match (packet.msg_type(), packet.msg_code()) {
+        (Icmpv4Message::DstUnreachable, 0 | 5 | 6 | 11) => Unreachable::Network,
+        (Icmpv4Message::DstUnreachable, 2 | 3) => Unreachable::Port,
+        // RFC 1191 4: the MTU in the low 16 bits of what was unused before.
+        (Icmpv4Message::DstUnreachable, 4) => {
+            let mtu = u16::from_be_bytes(bytes.get(6..8)?.try_into().ok()?);
+            Unreachable::TooBig { mtu: usize::from(mtu) }
+        }
+        (Icmpv4Message::DstUnreachable, 9 | 10 | 13) => Unreachable::Prohibited,
+        (Icmpv4Message::DstUnreachable, _) => Unreachable::Host,
+        (Icmpv4Message::TimeExceeded, _) => Unreachable::Expired,
+        _ => return Some(Class::Other),
     };
-    let quoted = packet.data();
-    let header = usize::from(quoted.first()? & 0x0f) * 4;
-    let address = |at: usize| Some(IpAddr::from(<[u8; 4]>::try_from(quoted.get(at..at + 4)?).ok()?));
-    let protocol = IpProtocol::from(*quoted.get(9)?);
-    quoted_flow(protocol, address(12)?, address(16)?, quoted.get(header..)?, reason)
+    Some(quoted_ipv4(bytes.get(8..)?).map_or(Class::Other, |quote| Class::Unreachable(quote, reason)))
 }
 
 fn icmpv6(bytes: &[u8]) -> Option<Class> {
     let packet = Icmpv6Packet::new_checked(bytes).ok()?;
-    // RFC 4443 3.1 and 3.2.
+    // RFC 4443 3.
     let reason = match (packet.msg_type(), packet.msg_code()) {
-        (Icmpv6Message::NeighborAdvert, _) => return Some(Class::Neighbour),
+        (Icmpv6Message::NeighborSolicit, _) => return Some(Class::Solicitation),
+        (Icmpv6Message::NeighborAdvert, _) => return Some(Class::Advertisement),
         (Icmpv6Message::DstUnreachable, 0) => Unreachable::Network,
         (Icmpv6Message::DstUnreachable, 4) => Unreachable::Port,
         (Icmpv6Message::DstUnreachable, 1 | 5 | 6) => Unreachable::Prohibited,
         (Icmpv6Message::DstUnreachable, _) => Unreachable::Host,
-        (Icmpv6Message::PktTooBig, _) => Unreachable::TooBig,
+        (Icmpv6Message::PktTooBig, _) => {
+            let mtu = u32::from_be_bytes(bytes.get(4..8)?.try_into().ok()?);
+            Unreachable::TooBig { mtu: mtu as usize }
+        }
+        (Icmpv6Message::TimeExceeded, _) => Unreachable::Expired,
         _ => return Some(Class::Other),
     };
-    let quoted = bytes.get(8..)?;
-    let address = |at: usize| Some(IpAddr::from(<[u8; 16]>::try_from(quoted.get(at..at + 16)?).ok()?));
-    let protocol = IpProtocol::from(*quoted.get(6)?);
-    quoted_flow(protocol, address(8)?, address(24)?, quoted.get(40..)?, reason)
+    Some(quoted_ipv6(bytes.get(8..)?).map_or(Class::Other, |quote| Class::Unreachable(quote, reason)))
 }
 
-/// The quoted packet was ours, so its source is local.
-fn quoted_flow(
+/// What a packet that was cut short says of itself; `None` if that is not enough.
+fn quoted_ipv4(ip: &[u8]) -> Option<Quote> {
+    let address = |at: usize| Some(IpAddr::from(<[u8; 4]>::try_from(ip.get(at..at + 4)?).ok()?));
+    let (local, remote) = (address(12)?, address(16)?);
+    if u16::from_be_bytes([ip[6], ip[7]]) & 0x1FFF != 0 {
+        return None;
+    }
+    let header = usize::from(ip[0] & 0x0F) * 4;
+    let bytes = usize::from(u16::from_be_bytes([ip[2], ip[3]]));
+    quote(IpProtocol::from(ip[9]), local, remote, ip.get(header..)?, bytes)
+}
+
+fn quoted_ipv6(ip: &[u8]) -> Option<Quote> {
+    let address = |at: usize| Some(IpAddr::from(<[u8; 16]>::try_from(ip.get(at..at + 16)?).ok()?));
+    let (local, remote) = (address(8)?, address(24)?);
+    let upper = Upper::find(ip)?;
+    if upper.is_later_fragment {
+        return None;
+    }
+    let bytes = IPV6_HEADER_BYTES + usize::from(u16::from_be_bytes([ip[4], ip[5]]));
+    quote(upper.protocol, local, remote, ip.get(upper.offset..)?, bytes)
+}
+
+fn quote(
     protocol: IpProtocol,
     local: IpAddr,
     remote: IpAddr,
     transport: &[u8],
-    reason: Unreachable,
-) -> Option<Class> {
-    let quoted = match protocol {
+    bytes: usize,
+) -> Option<Quote> {
+    let protocol = match protocol {
         IpProtocol::Tcp => Quoted::Tcp,
         IpProtocol::Udp => Quoted::Udp,
-        _ => return Some(Class::Other),
+        _ => return None,
     };
-    let port = |at: usize| Some(u16::from_be_bytes(transport.get(at..at + 2)?.try_into().ok()?));
-    let tuple = Tuple { local: SocketAddr::new(local, port(0)?), remote: SocketAddr::new(remote, port(2)?) };
-    Some(Class::Unreachable(quoted, tuple, reason))
+    let &[a, b, c, d, rest @ ..] = transport.first_chunk::<8>()?;
+    let tuple = Tuple {
+        local: SocketAddr::new(local, u16::from_be_bytes([a, b])),
+        remote: SocketAddr::new(remote, u16::from_be_bytes([c, d])),
+    };
+    Some(Quote { protocol, tuple, sequence: u32::from_be_bytes(rest), bytes })
 }
 
 /// Flows by both ends. Looked up, never iterated: its order is nobody's business.
@@ -284,19 +327,17 @@ mod tests {
     #[test]
     fn what_is_cut_short_is_malformed_and_what_is_unknown_is_other() {
         let udp = ipv4(17, 0, &[0, 1, 0, 2, 0, 9, 0, 0, b'x']);
-        assert!(matches!(classify(&udp, false), Class::Udp(_, payload) if payload == (28..29)));
+        assert!(matches!(classify(&udp), Class::Udp(_, payload) if payload == (28..29)));
         for len in 0..udp.len() {
-            assert_eq!(classify(&udp[..len], false), Class::Malformed, "{len} bytes");
+            assert_eq!(classify(&udp[..len]), Class::Malformed, "{len} bytes");
         }
         assert_eq!(
-            classify(&ipv4(17, 0, &[0, 1, 0, 2, 0, 99, 0, 0]), false),
+            classify(&ipv4(17, 0, &[0, 1, 0, 2, 0, 99, 0, 0])),
             Class::Malformed,
             "length past the end"
         );
-        assert_eq!(classify(&ipv4(6, 0, &[0; 20]), false), Class::Malformed, "a TCP header of no length");
-        assert_eq!(classify(&ipv4(17, 0x20, &[1, 2, 3]), false), Class::Other, "a fragment");
-        assert_eq!(classify(&ipv4(132, 0, &[]), false), Class::Other, "SCTP");
-        assert_eq!(classify(&[2; 13], true), Class::Malformed, "a runt");
-        assert_eq!(classify(&[0x88; 14], true), Class::Other, "an unknown EtherType");
+        assert_eq!(classify(&ipv4(6, 0, &[0; 20])), Class::Malformed, "a TCP header of no length");
+        assert_eq!(classify(&ipv4(17, 0x20, &[1, 2, 3])), Class::Other, "a fragment");
+        assert_eq!(classify(&ipv4(132, 0, &[])), Class::Other, "SCTP");
     }
 }

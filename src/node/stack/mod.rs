@@ -1,11 +1,12 @@
 //! A node's IP stack: smoltcp interfaces with a demultiplexer of our own in front.
 //!
 //! ```text
-//! ingest(port, frame) --> demux --> connection's own SocketSet --> smoltcp Interface --> egress
-//!                           |-----> listener: a SYN makes a connection (listen.rs)
-//!                           |-----> TIME-WAIT table (time_wait.rs)
-//!                           |-----> UDP flow (udp.rs)
-//!                           '-----> empty set: smoltcp answers ARP, NDP, echo, RST, unreachable
+//! frame --> link.rs --> demux --> connection's own SocketSet --> smoltcp Interface --> output.rs --> link.rs --> egress
+//!             |           |-----> listener: a SYN makes a connection (listen.rs)
+//!             |           |-----> TIME-WAIT table (time_wait.rs)
+//!             |           |-----> UDP flow (udp/) ---------------------------------------^
+//!             |           '-----> empty set: smoltcp answers echo, RST, unreachable
+//!             '--> ARP, neighbour discovery: answered and learned from here
 //! ```
 //!
 //! smoltcp scans its SocketSet for each packet, so each connection has a set of its own, and only what
@@ -20,16 +21,20 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 use smoltcp::iface::SocketSet;
-use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpCidr};
+use smoltcp::wire::IpCidr;
 
-mod checksum;
+mod budget;
 mod demux;
+mod icmp;
+mod link;
 mod listen;
 mod netstat;
 mod nic;
+mod output;
 mod ports;
 mod rebind;
 mod reply;
+mod segment;
 mod socket;
 mod tcp;
 mod time_wait;
@@ -48,6 +53,7 @@ use crate::node::slab::{Id, Slab};
 use crate::node::wake::Wakes;
 use crate::rng::Rng;
 use crate::time::Instant;
+use budget::Budget;
 use demux::{Class, Keyed, Quoted, Table, Tuple};
 use nic::Nic;
 use ports::Ports;
@@ -57,6 +63,9 @@ use time_wait::TimeWait;
 const BURST_PACKETS_MAX: usize = 64;
 /// Loopback packets waiting in one node; one more is dropped, and TCP sends it again.
 const LOOPBACK_PACKETS_MAX: usize = 4096;
+
+/// Bytes of a node's buffers, unless told otherwise.
+const BUFFERS: usize = 2 << 30;
 
 /// What can have work to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +87,16 @@ pub struct Statistics {
     pub datagrams_dropped: u64,
     /// Loopback packets past the queue.
     pub loopback_dropped: u64,
+    /// Packets of our own whose next hop did not answer.
+    pub unresolved: u64,
+    /// Packets of our own that found no room to wait for their next hop.
+    pub queue_full: u64,
+    /// Packets of our own to where no route leads.
+    pub no_route: u64,
+    /// ICMP errors about segments that were never sent, or were acknowledged.
+    pub forged: u64,
+    /// Packets of our own that no link takes, and that cannot be cut.
+    pub too_big: u64,
 }
 
 pub struct Stack {
@@ -95,8 +114,6 @@ pub struct Stack {
     time_wait: TimeWait,
     /// Sockets of closed connections, kept for their buffers.
     spare: Vec<socket::Spare>,
-    /// Connections that may wait for a neighbour's address.
-    unresolved: Vec<Id<Tcp>>,
     dirty: VecDeque<Work>,
     timers: Queue<(Id<Tcp>, Instant)>,
     /// Holds no socket: what is fed to it is answered by the interface itself.
@@ -106,6 +123,9 @@ pub struct Stack {
     rng: Rng,
     /// Whose interest was met.
     wakes: Wakes,
+    /// Of the last packet that was cut into fragments, once there was one.
+    identification: Option<u32>,
+    budget: Budget,
     statistics: Statistics,
 }
 
@@ -129,14 +149,15 @@ impl Stack {
             tcp_ports: Ports::ascending(),
             time_wait: TimeWait::new(hash),
             spare: Vec::new(),
-            unresolved: Vec::new(),
             dirty: VecDeque::new(),
             timers: Queue::default(),
             nobody: SocketSet::new(vec![]),
             loopback_queue: VecDeque::new(),
             egress: Vec::new(),
+            identification: None,
             rng,
             wakes: Wakes::default(),
+            budget: Budget::new(BUFFERS),
             statistics: Statistics::default(),
         }
     }
@@ -161,35 +182,33 @@ impl Stack {
             self.statistics.bad_checksum += 1;
             return;
         }
-        self.receive(now, index, frame.bytes);
+        self.receive_frame(now, index, frame.bytes);
     }
 
+    /// An IP packet arrived over interface `index`.
     fn receive(&mut self, now: Instant, index: usize, packet: Bytes) {
-        let nic = &self.nics[index];
-        let ethernet = nic.is_ethernet();
-        let class = if ethernet && !self.is_for_us(index, &packet) {
-            Class::Other
-        } else {
-            demux::classify(&packet, ethernet)
-        };
-        match class {
+        let ethernet = self.nics[index].is_ethernet();
+        match demux::classify(&packet) {
             // RFC 1122, 3.2.1.3 (g): loopback addresses do not appear outside a host.
             Class::Tcp(tuple, _) | Class::Udp(tuple, _) if ethernet && tuple.has_loopback() => {
                 self.statistics.malformed += 1;
             }
             Class::Tcp(tuple, segment) => self.receive_segment(now, index, tuple, segment, packet),
             Class::Udp(tuple, payload) => self.receive_datagram(now, index, tuple, payload, packet),
-            Class::Unreachable(Quoted::Tcp, tuple, reason) => self.tcp_unreachable(now, tuple, reason),
-            Class::Unreachable(Quoted::Udp, tuple, reason) => self.udp_unreachable(tuple, reason),
-            Class::Neighbour => {
-                self.receive_for_nobody(now, index, packet);
-                for id in std::mem::take(&mut self.unresolved) {
-                    if let Some(connection) = self.connections.get_mut(id) {
-                        connection.unresolved = false;
-                        self.mark_dirty(id);
-                    }
+            Class::Unreachable(quote, reason) => match quote.protocol {
+                Quoted::Tcp => self.tcp_unreachable(now, quote.tuple, Some(quote.sequence), reason),
+                Quoted::Udp => self.udp_unreachable(quote.tuple, reason),
+            },
+            Class::Solicitation | Class::Advertisement if !ethernet => {}
+            Class::Solicitation => {
+                if self.receive_solicitation(now, index, &packet).is_none() {
+                    self.statistics.malformed += 1;
                 }
-                self.udp_neighbour();
+            }
+            Class::Advertisement => {
+                if self.receive_advertisement(now, index, &packet).is_none() {
+                    self.statistics.malformed += 1;
+                }
             }
             Class::Other => self.receive_for_nobody(now, index, packet),
             Class::Malformed => self.statistics.malformed += 1,
@@ -202,37 +221,6 @@ impl Stack {
         self.flush(now, index);
     }
 
-    /// False for a frame to another Ethernet address.
-    fn is_for_us(&self, index: usize, packet: &Bytes) -> bool {
-        EthernetFrame::new_checked(packet).map_or(true, |frame| {
-            frame.dst_addr() == self.interfaces[index].mac || !frame.dst_addr().is_unicast()
-        })
-    }
-
-    /// Hands what interface `index` sent to the network, or to the loopback queue.
-    fn flush(&mut self, now: Instant, index: usize) {
-        let nic = &mut self.nics[index];
-        if nic.wire.sent.is_empty() {
-            return;
-        }
-        if Some(index) == self.loopback {
-            for packet in nic.wire.sent.drain(..) {
-                if self.loopback_queue.len() < LOOPBACK_PACKETS_MAX {
-                    self.loopback_queue.push_back(packet);
-                } else {
-                    self.statistics.loopback_dropped += 1;
-                }
-            }
-            return;
-        }
-        for bytes in nic.wire.sent.drain(..) {
-            if is_neighbour_request(&bytes) {
-                nic.asked_at = Some(now);
-            }
-            self.egress.push((index, Frame::new(bytes)));
-        }
-    }
-
     /// Does what is due. True if there is more to do at this instant.
     pub fn poll(&mut self, now: Instant) -> bool {
         while let Some((id, at)) = self.timers.pop_due(now) {
@@ -240,7 +228,7 @@ impl Stack {
                 self.mark_dirty(id);
             }
         }
-        self.udp_due(now);
+        self.neighbours_due(now);
         for _ in 0..self.dirty.len() {
             match self.dirty.pop_front() {
                 Some(Work::Tcp(id)) => self.pump(now, id),
@@ -263,7 +251,8 @@ impl Stack {
 
     /// When [`Stack::poll`] is next due, if nothing arrives before.
     pub fn poll_at(&self) -> Option<Instant> {
-        [self.timers.next_at(), self.udp.poll_at()].into_iter().flatten().min()
+        let links = self.nics.iter().filter_map(|nic| nic.link.as_ref()?.poll_at());
+        links.chain(self.timers.next_at()).min()
     }
 
     /// Frames that left, with the index of their interface, in order.
@@ -280,13 +269,13 @@ impl Stack {
         self.wakes.has_tasks()
     }
 
-    pub fn statistics(&self) -> Statistics {
-        self.statistics
-    }
-
-    /// Connections that still have something to send or to have acknowledged, with nobody holding them.
+    /// True if nothing is left to be sent or to be acknowledged.
     pub fn is_drained(&self) -> bool {
-        self.connections.is_empty() && !self.has_work() && self.udp.is_drained()
+        let mut links = self.nics.iter().filter_map(|nic| nic.link.as_ref());
+        self.connections.is_empty()
+            && !self.has_work()
+            && self.udp.is_drained()
+            && links.all(|link| link.is_drained())
     }
 
     /// The addresses of the node's own interfaces.
@@ -382,20 +371,6 @@ impl Stack {
     fn bindable(&self, address: SocketAddr) -> Result<()> {
         let ip = address.ip();
         if ip.is_unspecified() || self.is_own(ip) { Ok(()) } else { Err(Error::AddressNotAvailable) }
-    }
-}
-
-/// An ARP request, or a neighbour solicitation.
-fn is_neighbour_request(bytes: &Bytes) -> bool {
-    let Ok(frame) = EthernetFrame::new_checked(bytes) else { return false };
-    match frame.ethertype() {
-        EthernetProtocol::Arp => true,
-        // ICMPv6 type 135 right behind the fixed header.
-        EthernetProtocol::Ipv6 => {
-            let payload = &bytes[ETHERNET_HEADER_LEN..];
-            payload.len() > 40 && payload[6] == 58 && payload[40] == 135
-        }
-        _ => false,
     }
 }
 

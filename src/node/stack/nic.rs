@@ -1,14 +1,17 @@
-//! A network interface: smoltcp's `Interface` with a device that holds one received frame and
-//! collects what is sent.
+//! A network interface: smoltcp's `Interface` with a device that holds one received packet and collects what is sent.
+//!
+//! smoltcp speaks IP alone here; what is sent has room in front for the Ethernet header that link.rs writes.
 
 use bytes::{Bytes, BytesMut};
 use smoltcp::iface::{Config, Interface, PollIngressSingleResult, SocketSet};
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant as SmoltcpInstant;
-use smoltcp::wire::{ETHERNET_HEADER_LEN, HardwareAddress, IpCidr};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use super::checksum;
-use crate::network::{InterfaceConfig, Route};
+use super::link::Link;
+use crate::network::ip::ETHERNET_HEADER_BYTES;
+use crate::network::ip::ndp::solicited_node;
+use crate::network::{InterfaceConfig, Route, checksum};
 use crate::time::Instant;
 
 /// Frames are cut from chunks, so that a frame costs no allocation of its own. A chunk starts small, for
@@ -24,8 +27,10 @@ pub struct Nic {
     /// Poll a connection for each packet rather than once a turn: whatever is at the other end of an
     /// impaired link needs each acknowledgement (smoltcp's slow start grows one MSS an ACK).
     pub eager: bool,
-    /// When an ARP or neighbour request last left: smoltcp sends one a second for each interface.
-    pub asked_at: Option<Instant>,
+    /// `None` for loopback.
+    pub link: Option<Link>,
+    /// The groups of its addresses may not have been reported yet.
+    unreported: bool,
 }
 
 /// smoltcp's time: microseconds, rounded down, so that nothing seems due before it is.
@@ -35,18 +40,19 @@ pub fn to_smoltcp(now: Instant) -> SmoltcpInstant {
 
 impl Nic {
     pub fn ethernet(config: &InterfaceConfig, routes: &[Route], seed: u64, now: Instant) -> Nic {
-        let mut wire = Wire::new(Medium::Ethernet, config.mtu + ETHERNET_HEADER_LEN);
-        let mut settings = Config::new(HardwareAddress::Ethernet(config.mac));
-        settings.random_seed = seed;
-        let interface = Interface::new(settings, &mut wire, to_smoltcp(now));
-        let mut nic = Nic { interface, wire, eager: false, asked_at: None };
+        let mut nic = Nic::new(config.mtu, Some(Link::new(config.mac)), seed, now);
         nic.rebind(&config.addresses, routes);
         nic
     }
 
     /// Has these addresses from now on, and those of `routes` that lead over their subnets.
     pub fn rebind(&mut self, addresses: &[IpCidr], routes: &[Route]) {
+        let before = self.interface.ip_addrs().to_vec();
         assign(&mut self.interface, addresses);
+        self.join_solicited(&before, addresses);
+        if let Some(link) = &mut self.link {
+            link.forget();
+        }
         self.interface.routes_mut().update(|table| {
             table.clear();
             for route in routes {
@@ -67,13 +73,18 @@ impl Nic {
 
     /// 127.0.0.1, ::1 and the node's own addresses, reached without a port.
     pub fn loopback(own: &[IpCidr], seed: u64, now: Instant) -> Nic {
-        let mut wire = Wire::new(Medium::Ip, LOOPBACK_MTU);
+        let mut nic = Nic::new(LOOPBACK_MTU, None, seed, now);
+        nic.rebind_loopback(own);
+        nic
+    }
+
+    fn new(mtu: usize, link: Option<Link>, seed: u64, now: Instant) -> Nic {
+        // Nobody reads what loopback carries but this stack.
+        let mut wire = Wire::new(mtu, link.is_some());
         let mut settings = Config::new(HardwareAddress::Ip);
         settings.random_seed = seed;
         let interface = Interface::new(settings, &mut wire, to_smoltcp(now));
-        let mut nic = Nic { interface, wire, eager: false, asked_at: None };
-        nic.rebind_loopback(own);
-        nic
+        Nic { interface, wire, eager: false, link, unreported: false }
     }
 
     /// The loopback interface of a node with these addresses.
@@ -91,8 +102,29 @@ impl Nic {
         self.wire.checksums = computed;
     }
 
+    /// Every IPv6 address has a group that is asked for it (RFC 4291, 2.8), and switches that snoop want to be told.
+    fn join_solicited(&mut self, before: &[IpCidr], after: &[IpCidr]) {
+        let groups = |addresses: &[IpCidr]| -> Vec<IpAddress> {
+            let group = |cidr: &IpCidr| match cidr {
+                IpCidr::Ipv4(_) => None,
+                IpCidr::Ipv6(cidr) => Some(solicited_node(cidr.address()).into()),
+            };
+            addresses.iter().filter_map(group).collect()
+        };
+        let (before, after) = (groups(before), groups(after));
+        for &group in before.iter().filter(|group| !after.contains(group)) {
+            let _ = self.interface.leave_multicast_group(group);
+        }
+        for &group in &after {
+            self.unreported = true;
+            // Past the table's size the group is heard all the same, only not announced.
+            let _ = self.interface.join_multicast_group(group);
+        }
+    }
+
+    /// True if what is sent here leaves the node.
     pub fn is_ethernet(&self) -> bool {
-        self.wire.medium == Medium::Ethernet
+        self.link.is_some()
     }
 
     /// Gives one received packet to the sockets of `set`. What smoltcp answers lands in `wire.sent`.
@@ -101,6 +133,13 @@ impl Nic {
         let result = self.interface.poll_ingress_single(to_smoltcp(now), &mut self.wire, set);
         debug_assert!(!matches!(result, PollIngressSingleResult::None));
         self.wire.received = None;
+    }
+
+    /// Reports new groups, if there are any: for what is sent without a socket of smoltcp's.
+    pub fn report_groups(&mut self, now: Instant) {
+        if std::mem::take(&mut self.unreported) {
+            self.transmit(now, &mut SocketSet::new(vec![]));
+        }
     }
 
     /// Sends at most one packet from each socket of `set`; true if there was any.
@@ -131,13 +170,13 @@ fn assign(interface: &mut Interface, addresses: &[IpCidr]) {
 
 /// The device that smoltcp sees.
 pub struct Wire {
-    medium: Medium,
-    /// Ethernet header included.
+    /// Largest IP packet in bytes.
     mtu: usize,
     /// Whether TCP checksums are filled in: not where nobody can read or break what is sent.
-    checksums: bool,
+    pub checksums: bool,
     received: Option<Bytes>,
-    pub sent: Vec<Bytes>,
+    /// IP packets with [`ETHERNET_HEADER_BYTES`] of room in front.
+    pub sent: Vec<BytesMut>,
     pool: Pool,
 }
 
@@ -148,11 +187,10 @@ struct Pool {
 }
 
 impl Wire {
-    fn new(medium: Medium, mtu: usize) -> Self {
+    fn new(mtu: usize, checksums: bool) -> Self {
         Self {
-            medium,
             mtu,
-            checksums: medium == Medium::Ethernet,
+            checksums,
             received: None,
             sent: Vec::new(),
             pool: Pool { chunk: BytesMut::new(), next_bytes: CHUNK_BYTES_MIN },
@@ -160,25 +198,21 @@ impl Wire {
     }
 
     fn token(&mut self) -> Transmit<'_> {
-        let checksums = self.checksums.then_some(self.medium);
-        Transmit { sent: &mut self.sent, pool: &mut self.pool, checksums }
+        Transmit { sent: &mut self.sent, pool: &mut self.pool, checksums: self.checksums }
     }
 
     /// Largest IP packet in bytes.
     pub fn ip_mtu(&self) -> usize {
-        match self.medium {
-            Medium::Ethernet => self.mtu - ETHERNET_HEADER_LEN,
-            Medium::Ip => self.mtu,
-        }
+        self.mtu
     }
 }
 
 pub struct Received(Bytes);
 
 pub struct Transmit<'a> {
-    sent: &'a mut Vec<Bytes>,
+    sent: &'a mut Vec<BytesMut>,
     pool: &'a mut Pool,
-    checksums: Option<Medium>,
+    checksums: bool,
 }
 
 impl Device for Wire {
@@ -196,7 +230,7 @@ impl Device for Wire {
 
     fn capabilities(&self) -> DeviceCapabilities {
         let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = self.medium;
+        capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = self.mtu;
         // Received checksums were verified before, where they could be wrong at all; checksum.rs fills in TCP's.
         let mut checksum = ChecksumCapabilities::default();
@@ -219,16 +253,18 @@ impl RxToken for Received {
 impl TxToken for Transmit<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let Pool { chunk, next_bytes } = self.pool;
+        let len = ETHERNET_HEADER_BYTES + len;
         if chunk.capacity() < len {
             *chunk = BytesMut::with_capacity((*next_bytes).max(len));
             *next_bytes = (*next_bytes * 2).min(CHUNK_BYTES_MAX);
         }
         chunk.resize(len, 0);
-        let result = f(&mut chunk[..len]);
-        if let Some(medium) = self.checksums {
-            checksum::complete(&mut chunk[..len], medium == Medium::Ethernet);
+        let packet = &mut chunk[ETHERNET_HEADER_BYTES..len];
+        let result = f(packet);
+        if self.checksums {
+            checksum::complete(packet, false);
         }
-        self.sent.push(chunk.split_to(len).freeze());
+        self.sent.push(chunk.split_to(len));
         result
     }
 }

@@ -1,19 +1,16 @@
 //! Segments answered without a socket: the acknowledgement of a connection in TIME-WAIT.
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    ETHERNET_HEADER_LEN, EthernetFrame, EthernetRepr, IpProtocol, IpRepr, Ipv4Packet, Ipv4Repr, Ipv6Packet,
-    Ipv6Repr, TcpControl, TcpPacket, TcpRepr,
+    IpProtocol, IpRepr, Ipv4Packet, Ipv4Repr, Ipv6Packet, Ipv6Repr, TcpControl, TcpPacket, TcpRepr,
 };
 
-const HOP_LIMIT: u8 = 64;
+use crate::network::ip::{ETHERNET_HEADER_BYTES, HOP_LIMIT};
 
-/// The acknowledgement of everything in the segment that `packet` carries, back to where it came from:
-/// its own numbers say what both sides had reached.
-pub fn acknowledge(packet: &Bytes, ethernet: bool) -> Option<Bytes> {
-    let offset = if ethernet { ETHERNET_HEADER_LEN } else { 0 };
-    let ip = packet.get(offset..)?;
+/// The acknowledgement of everything in the segment that `ip` carries, back to where it came from: its own numbers
+/// say what both sides had reached. With room for the Ethernet header in front.
+pub fn acknowledge(ip: &[u8]) -> Option<BytesMut> {
     let (source, destination, header) = match ip.first()? >> 4 {
         4 => {
             let packet = Ipv4Packet::new_checked(ip).ok()?;
@@ -61,19 +58,10 @@ pub fn acknowledge(packet: &Bytes, ethernet: bool) -> Option<Bytes> {
         }
         _ => return None,
     };
-    let mut answer = vec![0; offset + repr_ip.header_len() + repr.buffer_len()];
-    if ethernet {
-        let from = EthernetFrame::new_checked(packet).ok()?;
-        let header = EthernetRepr {
-            src_addr: from.dst_addr(),
-            dst_addr: from.src_addr(),
-            ethertype: from.ethertype(),
-        };
-        header.emit(&mut EthernetFrame::new_unchecked(&mut answer));
-    }
+    let mut answer = BytesMut::zeroed(ETHERNET_HEADER_BYTES + repr_ip.header_len() + repr.buffer_len());
     let checksums = ChecksumCapabilities::default();
-    repr_ip.emit(&mut answer[offset..], &checksums);
-    let at = offset + repr_ip.header_len();
+    repr_ip.emit(&mut answer[ETHERNET_HEADER_BYTES..], &checksums);
+    let at = ETHERNET_HEADER_BYTES + repr_ip.header_len();
     repr.emit(&mut TcpPacket::new_unchecked(&mut answer[at..]), &destination, &source, &checksums);
-    Some(answer.into())
+    Some(answer)
 }

@@ -14,12 +14,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use smoltcp::socket::tcp::{self, State};
 
-use super::demux::{Segment, Tuple, Unreachable};
+use super::demux::{self, Segment, Tuple};
 use super::listen::Listener;
 use super::socket::{Spare, TcpOptions, configure, to_smoltcp};
 use super::time_wait::Answer;
 use super::{BURST_PACKETS_MAX, Stack, Work, ports, reply};
 use crate::error::{Error, Result};
+use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::node::slab::Id;
 use crate::node::wake::{Interest, Readiness, Waiter, Watch};
 use crate::time::Instant;
@@ -31,7 +32,6 @@ pub(super) const HALF_OPEN: Duration = Duration::from_secs(60);
 const ORPHAN: Duration = Duration::from_secs(60);
 /// Data that the peer never acknowledges.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
-const UNRESOLVED_GONE_MAX: usize = 64;
 /// Connections of one node, whoever holds them; one more is refused.
 const CONNECTIONS_MAX: usize = 65_536;
 
@@ -53,14 +53,17 @@ pub struct Tcp {
     holders: u8,
     waiting: Watch,
     pub(super) dirty: bool,
-    pub(super) unresolved: bool,
     pub(super) timer: Option<Instant>,
     pub(super) deadline: Option<Instant>,
-    error: Option<Error>,
+    pub(super) error: Option<Error>,
+    /// What was last heard of packets that did not get through, since one did.
+    pub(super) soft_error: Option<Error>,
+    /// Of the SYN that we sent.
+    pub(super) initial: Option<u32>,
     /// The peer's sequence number after its FIN.
     peer_next: u32,
     /// The last acknowledgement that came.
-    acknowledged: u32,
+    pub(super) acknowledged: u32,
     read_shut: bool,
     options: TcpOptions,
 }
@@ -70,7 +73,7 @@ impl Tcp {
         self.socket.set.get(self.socket.handle)
     }
 
-    fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
+    pub(super) fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
         self.socket.set.get_mut(self.socket.handle)
     }
 
@@ -117,7 +120,10 @@ impl Stack {
         options: &TcpOptions,
     ) -> Result<Id<Tcp>> {
         let remote = super::destination(remote);
-        if remote.port() == 0 || remote.ip().is_multicast() || remote.ip() == IpAddr::from([255; 4]) {
+        if remote.port() == 0 {
+            return Err(Error::AddressNotAvailable);
+        }
+        if remote.ip().is_multicast() || remote.ip() == IpAddr::from([255; 4]) {
             return Err(Error::NetworkUnreachable);
         }
         if self.connections.len() >= CONNECTIONS_MAX {
@@ -219,6 +225,9 @@ impl Stack {
         connection.read_shut |= read;
         if write {
             connection.socket_mut().close();
+            // The peer's end may be all that is still to come: whoever lets go once it is there must not take its
+            // acknowledgement along.
+            connection.socket_mut().set_ack_delay(None);
         }
         self.mark_dirty(id);
         Ok(())
@@ -314,9 +323,8 @@ impl Stack {
             None => match self.time_wait.segment(now, &tuple, &segment) {
                 Answer::Ignore => return,
                 Answer::Acknowledge => {
-                    if let Some(answer) = reply::acknowledge(&packet, self.nics[nic].is_ethernet()) {
-                        self.nics[nic].wire.sent.push(answer);
-                        self.flush(now, nic);
+                    if let Some(answer) = reply::acknowledge(&packet) {
+                        self.send(now, nic, answer);
                     }
                     return;
                 }
@@ -346,6 +354,9 @@ impl Stack {
         if connection.is_idle_duplicate(&segment) {
             return;
         }
+        if segment.acknowledgement != connection.acknowledged {
+            connection.soft_error = None;
+        }
         connection.acknowledged = segment.acknowledgement;
         let before = connection.socket().state();
         nics[nic].receive(now, packet, &mut connection.socket.set);
@@ -368,24 +379,6 @@ impl Stack {
         }
     }
 
-    /// An ICMP error quotes a connection of ours. RFC 1122, 4.2.3.9: it ends one that is being made, and
-    /// leaves an established one alone.
-    pub(super) fn tcp_unreachable(&mut self, now: Instant, tuple: Tuple, reason: Unreachable) {
-        let Some(&id) = self.flows_by_tuple.get(&tuple) else { return };
-        let Some(connection) = self.connections.get_mut(id) else { return };
-        if connection.phase != Phase::Connecting {
-            return;
-        }
-        connection.error = Some(match reason {
-            Unreachable::Network => Error::NetworkUnreachable,
-            Unreachable::Host | Unreachable::Prohibited => Error::HostUnreachable,
-            Unreachable::Port => Error::ConnectionRefused,
-            Unreachable::TooBig => return,
-        });
-        connection.socket_mut().abort();
-        self.settle(now, id);
-    }
-
     /// Sends what a connection has to send, within its burst, and looks at what became of it.
     pub(super) fn pump(&mut self, now: Instant, id: Id<Tcp>) {
         let Stack { nics, connections, .. } = self;
@@ -395,7 +388,7 @@ impl Stack {
         if connection.deadline.is_some_and(|deadline| deadline <= now) {
             connection.deadline = None;
             if connection.error.is_none() {
-                connection.error = Some(Error::TimedOut);
+                connection.error = Some(connection.soft_error.unwrap_or(Error::TimedOut));
             }
             connection.socket_mut().abort();
         }
@@ -408,7 +401,18 @@ impl Stack {
         }
         if was_open && connection.socket().state() == State::Closed && connection.error.is_none() {
             // smoltcp gave up on unacknowledged data.
-            connection.error = Some(Error::TimedOut);
+            connection.error = Some(connection.soft_error.unwrap_or(Error::TimedOut));
+        }
+        if connection.phase == Phase::Connecting {
+            if connection.error.is_some() {
+                // Nobody there knows of a connection to reset.
+                nics[nic]
+                    .wire
+                    .sent
+                    .retain(|packet| demux::sequence(&packet[ETHERNET_HEADER_BYTES..]).is_none());
+            } else if let Some(syn) = nics[nic].wire.sent.last() {
+                connection.initial = demux::sequence(&syn[ETHERNET_HEADER_BYTES..]);
+            }
         }
         self.flush(now, nic);
         if expired {
@@ -422,7 +426,7 @@ impl Stack {
     }
 
     /// Follows a connection's state: queues it for `accept`, wakes who waits, schedules or ends it.
-    fn settle(&mut self, now: Instant, id: Id<Tcp>) {
+    pub(super) fn settle(&mut self, now: Instant, id: Id<Tcp>) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         let state = connection.socket().state();
         match connection.phase {
@@ -482,23 +486,12 @@ impl Stack {
     }
 
     fn schedule(&mut self, now: Instant, id: Id<Tcp>) {
-        let Stack { nics, connections, timers, unresolved, .. } = self;
+        let Stack { nics, connections, timers, .. } = self;
         let Some(connection) = connections.get_mut(id) else { return };
         if connection.dirty {
             return;
         }
         let polled = nics[connection.nic].poll_at(now, &connection.socket.set);
-        // A second from now is what smoltcp answers while it waits for a neighbour's address (and for a first
-        // retransmission, where one more poll does no harm).
-        let second = Duration::from_secs(1);
-        if polled.is_some_and(|at| at > now && at <= now + second)
-            && !connection.unresolved
-            && nics[connection.nic].is_ethernet()
-            && connection.socket().state() != State::Established
-        {
-            connection.unresolved = true;
-            unresolved.push(id);
-        }
         let at = match (polled, connection.deadline) {
             (Some(polled), Some(deadline)) => Some(polled.min(deadline)),
             (polled, deadline) => polled.or(deadline),
@@ -533,10 +526,11 @@ impl Stack {
             holders: 0,
             waiting: Watch::default(),
             dirty: false,
-            unresolved: false,
             timer: None,
             deadline: None,
             error: None,
+            soft_error: None,
+            initial: None,
             peer_next: 0,
             acknowledged: 0,
             read_shut: false,
@@ -550,11 +544,6 @@ impl Stack {
         let Some(connection) = self.connections.remove(id) else { return };
         self.flows_by_tuple.remove(&connection.tuple);
         self.keep_socket(connection.socket, &connection.options);
-        // Those that are gone do not pile up behind a neighbour who never answers.
-        if self.unresolved.len() > 2 * self.connections.len() + UNRESOLVED_GONE_MAX {
-            let Stack { unresolved, connections, .. } = self;
-            unresolved.retain(|&id| connections.get(id).is_some());
-        }
     }
 
     /// Gives a half-open connection's set a listening socket on `local`.

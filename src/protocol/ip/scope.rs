@@ -12,6 +12,7 @@ use crate::node::Waiter;
 use crate::node::object::Context;
 use crate::node::task::Handle;
 use crate::protocol::policy::is_inside;
+use crate::protocol::target::{Host, Target};
 
 /// A protocol object's settings and resolver, as its controls use them.
 #[derive(Clone)]
@@ -20,42 +21,19 @@ pub struct Scope {
     pub resolver: Handle<Resolver>,
 }
 
-/// What `open` and `connect` are given.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    Address(SocketAddr),
-    Name(HostName, u16),
-}
-
-impl Target {
-    /// Reads `10.0.0.1:80`, `[fd00::1]:80` or `example.org:80`.
-    fn parse(text: &str) -> Result<Target> {
-        if let Ok(address) = text.parse() {
-            return Ok(Target::Address(address));
-        }
-        let (name, port) = text.rsplit_once(':').ok_or(Error::Invalid)?;
-        let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
-        let port = port.parse().ok().filter(|_| digits).ok_or(Error::Invalid)?;
-        Ok(Target::Name(HostName::parse(name).ok_or(Error::Invalid)?, port))
-    }
-}
-
 impl Scope {
     /// The addresses that `open` binds: one, or the unspecified ones of both families for a protocol of both that is
     /// given `[::]`. A name is one of the lab's or of the hosts table, and stands for the guest's own address there.
     pub fn locals(&self, cx: &mut Context, text: &str) -> Result<Vec<SocketAddr>> {
-        let locals = match Target::parse(text)? {
-            Target::Address(address) => {
-                self.check_family(address.ip())?;
-                let any = Ipv6Addr::UNSPECIFIED;
-                match address.ip() {
-                    IpAddr::V6(ip) if ip == any && self.settings.families.v4 => {
-                        vec![address, SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port())]
-                    }
-                    IpAddr::V4(_) | IpAddr::V6(_) => vec![address],
-                }
+        let Target { host, port } = Target::parse(text)?;
+        let locals = match host {
+            Host::Address(ip) => {
+                self.check_family(ip)?;
+                let both = ip == Ipv6Addr::UNSPECIFIED && self.settings.families.v4;
+                let other = both.then(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
+                [SocketAddr::new(ip, port)].into_iter().chain(other).collect()
             }
-            Target::Name(name, port) => {
+            Host::Name(name) => {
                 let known = self.settings.resolver.names.find(&name).ok_or(Error::NoEntry)?;
                 let own =
                     |ip: &&IpAddr| self.settings.families.has(Family::of(**ip)) && cx.stack.is_own(**ip);
@@ -74,13 +52,13 @@ impl Scope {
     /// What `connect` is to reach, if an address that may be reached, or a name that may be looked up.
     pub fn target(&self, cx: &mut Context, text: &str) -> Result<Target> {
         let target = Target::parse(text)?;
-        match &target {
-            Target::Address(address) => {
-                self.check_family(address.ip())?;
-                self.check_peer(cx, None, *address)?;
+        match &target.host {
+            Host::Address(ip) => {
+                self.check_family(*ip)?;
+                self.check_peer(cx, None, SocketAddr::new(*ip, target.port))?;
             }
-            Target::Name(name, port) => {
-                if let Err(refusal) = self.settings.policy.may_look_up(name, *port) {
+            Host::Name(name) => {
+                if let Err(refusal) = self.settings.policy.may_look_up(name, target.port) {
                     return Err(refuse(cx, "connect", text, refusal));
                 }
             }
@@ -157,23 +135,4 @@ impl Scope {
 fn refuse(cx: &mut Context, what: &str, whom: impl fmt::Display, refusal: impl fmt::Display) -> Error {
     cx.journal.remark(|| format!("{what} {whom}: refused: {refusal}"));
     Error::Access
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets() {
-        let name = |name: &str, port| Ok(Target::Name(HostName::parse(name).unwrap(), port));
-        assert_eq!(Target::parse("10.0.0.1:80"), Ok(Target::Address("10.0.0.1:80".parse().unwrap())));
-        assert_eq!(Target::parse("[fd00::1]:80"), Ok(Target::Address("[fd00::1]:80".parse().unwrap())));
-        assert_eq!(Target::parse("Example.ORG.:80"), name("example.org", 80));
-        assert_eq!(Target::parse("a:0"), name("a", 0));
-        for wrong in
-            ["", ":80", "a", "a:", "a:+1", "a:65536", "10.0.0.256:1", "1:1", "fd00::1:80", "a:1:2", "a b:1"]
-        {
-            assert_eq!(Target::parse(wrong), Err(Error::Invalid), "{wrong}");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::dial::Dial;
-use super::scope::{Scope, Target};
+use super::scope::Scope;
 use super::{Family, bind_all};
 use crate::error::{Error, Result};
 use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOption, Stream};
@@ -12,6 +12,7 @@ use crate::node::slab::Id;
 use crate::node::stack::{Listener, Tcp, TcpOptions};
 use crate::node::task::{Handle, Task};
 use crate::node::{Interest, Readiness, SocketKind, Waiter};
+use crate::protocol::target::{Host, Target};
 
 /// Least and most bytes of a buffer, as net.ipv4.tcp_rmem bounds them.
 const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 4096..=6 * 1024 * 1024;
@@ -137,20 +138,21 @@ impl Control for TcpControl {
                 Some(tcp) => self.connected(cx, tcp),
             };
         }
-        let target = self.scope.target(cx, address)?;
-        match (&self.role, target) {
+        let Target { host, port } = self.scope.target(cx, address)?;
+        match (&self.role, host) {
             (Role::Listening(_), _) => Err(Error::Invalid),
-            (Role::Idle | Role::Connected, Target::Address(peer)) => {
+            (Role::Idle | Role::Connected, Host::Address(ip)) => {
+                let peer = SocketAddr::new(ip, port);
                 let tcp = self.locals.connect(cx, peer, &self.options)?;
                 self.role = Role::Connecting(peer, tcp);
                 Err(Error::InProgress)
             }
-            (Role::Idle | Role::Connected, Target::Name(name, port)) => {
+            (Role::Idle | Role::Connected, Host::Name(name)) => {
                 let dial = Dial::new(self.scope.clone(), name, port, self.locals.clone(), self.options);
                 self.role = Role::Dialling(address.to_owned(), cx.spawn(dial));
                 Err(Error::InProgress)
             }
-            (Role::Connecting(to, tcp), Target::Address(peer)) if *to == peer => {
+            (Role::Connecting(to, tcp), Host::Address(ip)) if *to == SocketAddr::new(ip, port) => {
                 match cx.stack.tcp_connected(*tcp) {
                     Ok(false) => Err(Error::InProgress),
                     Ok(true) => {
@@ -184,6 +186,15 @@ impl Endpoint for TcpControl {
             }
             Role::Idle | Role::Connected => Readiness::default(),
         }
+    }
+
+    fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+        let comes = match &self.role {
+            Role::Listening(_) => interest.read,
+            Role::Connecting(..) | Role::Dialling(..) => interest.write,
+            Role::Idle | Role::Connected => false,
+        };
+        (!comes).then_some(Error::Invalid)
     }
 
     fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
@@ -326,11 +337,16 @@ impl Stream for TcpStream {
 
 /// A connection and its stream differ only in what closing and waiting mean.
 macro_rules! endpoint {
-    ($type:ty, $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
+    ($type:ty, stream: $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
         impl Endpoint for $type {
             fn readiness(&self, cx: &Context) -> Readiness {
                 let ($endpoint, $stack) = (self, &*cx.stack);
                 $readiness
+            }
+
+            fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+                // Nothing is written to a connection.
+                (!$stream && interest.write).then_some(Error::Invalid)
             }
 
             fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
@@ -369,9 +385,9 @@ macro_rules! endpoint {
 }
 
 // `stream_accept` answers at once, whether with the stream or with an error.
-endpoint!(TcpConnection, false, |connection, stack| Readiness {
+endpoint!(TcpConnection, stream: false, |connection, stack| Readiness {
     read: true,
     hangup: stack.tcp_readiness(connection.tcp).hangup,
     ..Default::default()
 });
-endpoint!(TcpStream, true, |stream, stack| stack.tcp_readiness(stream.tcp));
+endpoint!(TcpStream, stream: true, |stream, stack| stack.tcp_readiness(stream.tcp));

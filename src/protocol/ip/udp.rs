@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::scope::{Scope, Target};
+use super::scope::Scope;
 use super::{Family, bind_all};
 use crate::dns::name::HostName;
 use crate::dns::resolver::{Lookup, Outcome, Progress};
@@ -11,6 +11,7 @@ use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOp
 use crate::node::slab::Id;
 use crate::node::stack::{Flow, Stack, Udp};
 use crate::node::{Interest, Readiness, SocketKind, Waiter};
+use crate::protocol::target::{Host, Target};
 
 pub struct UdpControl {
     /// One, or one of each family.
@@ -123,13 +124,13 @@ impl Control for UdpControl {
                 Some(outcome) => self.found(cx, &name, port, outcome),
             };
         }
-        let target = self.scope.target(cx, address)?;
+        let Target { host, port } = self.scope.target(cx, address)?;
         if matches!(self.role, Role::Listening) {
             return Err(Error::Invalid);
         }
-        match target {
-            Target::Address(peer) => self.flow(cx, peer),
-            Target::Name(name, port) => match self.scope.look_up(cx, &name, Waiter::Guest) {
+        match host {
+            Host::Address(ip) => self.flow(cx, SocketAddr::new(ip, port)),
+            Host::Name(name) => match self.scope.look_up(cx, &name, Waiter::Guest) {
                 Progress::Done(outcome) => self.found(cx, &name, port, outcome),
                 Progress::Pending(lookup) => {
                     self.role = Role::LookingUp { text: address.to_owned(), name, port, lookup };
@@ -151,6 +152,10 @@ impl Endpoint for UdpControl {
             Role::Idle | Role::Listening | Role::Connected => true,
         };
         Readiness { read: waiting > 0, write, read_bytes: waiting, ..Default::default() }
+    }
+
+    fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+        (interest.read && !matches!(self.role, Role::Listening)).then_some(Error::Invalid)
     }
 
     fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
@@ -236,7 +241,7 @@ impl UdpConnection {
         }
         self.stream_taken = true;
         cx.stack.flow_hold(self.flow);
-        Ok(Box::new(UdpStream { flow: self.flow, udp: self.udp }))
+        Ok(Box::new(UdpStream { flow: self.flow, udp: self.udp, write_shut: false }))
     }
 }
 
@@ -253,6 +258,8 @@ impl Connection for UdpConnection {
 pub struct UdpStream {
     flow: Id<Flow>,
     udp: Id<Udp>,
+    /// The guest said that it writes no more.
+    write_shut: bool,
 }
 
 impl Stream for UdpStream {
@@ -262,11 +269,16 @@ impl Stream for UdpStream {
     }
 
     fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize> {
+        if self.write_shut {
+            return Err(Error::Pipe);
+        }
         cx.stack.flow_write(self.flow, bytes)?;
         Ok(bytes.len())
     }
 
-    fn shutdown(&mut self, cx: &mut Context, read: bool, _write: bool) -> Result<()> {
+    /// The peer hears nothing of it: a datagram has no end to send.
+    fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()> {
+        self.write_shut |= write;
         if read {
             cx.stack.flow_shutdown(self.flow);
         }
@@ -276,11 +288,16 @@ impl Stream for UdpStream {
 
 /// A flow and its stream differ only in what waiting means.
 macro_rules! endpoint {
-    ($type:ty, |$endpoint:ident, $stack:ident| $readiness:expr) => {
+    ($type:ty, stream: $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
         impl Endpoint for $type {
             fn readiness(&self, cx: &Context) -> Readiness {
                 let ($endpoint, $stack) = (self, &*cx.stack);
                 $readiness
+            }
+
+            fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+                // Nothing is written to a connection.
+                (!$stream && interest.write).then_some(Error::Invalid)
             }
 
             fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
@@ -317,9 +334,9 @@ macro_rules! endpoint {
 }
 
 // `stream_accept` answers at once, whether with the stream or with an error.
-endpoint!(UdpConnection, |connection, stack| Readiness {
+endpoint!(UdpConnection, stream: false, |connection, stack| Readiness {
     read: true,
     hangup: stack.flow_readiness(connection.flow).hangup,
     ..Default::default()
 });
-endpoint!(UdpStream, |stream, stack| stack.flow_readiness(stream.flow));
+endpoint!(UdpStream, stream: true, |stream, stack| stack.flow_readiness(stream.flow));

@@ -7,6 +7,7 @@
 //! guest.rs       routes, protocols, listeners
 //! names.rs       what guests' resolvers go by
 //! service.rs     services: the zones of DNS servers
+//! tls.rs         authorities, and who names them
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -39,6 +40,7 @@ pub(super) mod names;
 mod protocol;
 mod service;
 mod timeline;
+mod tls;
 mod topology;
 
 /// The plan of a scenario read from `path`. `None`, or something incomplete, after a mistake.
@@ -75,6 +77,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
                 spec: &spec.guests[node.spec],
                 interfaces: interfaces(node, &topology, &addresses),
                 default_routes: gateways.default_routes(node, &topology, &addresses),
+                authorities: &spec.authorities,
                 folder,
                 mistakes,
             })
@@ -109,6 +112,8 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         digest: digest(text.as_bytes()),
         duration: spec.duration,
         epoch: spec.epoch.unwrap_or(DEFAULT_EPOCH),
+        log_secrets: spec.secrets,
+        authorities: tls::authorities(&spec.authorities, folder),
         guests,
         switches: switches.collect(),
         routers,

@@ -1,15 +1,17 @@
 //! The tables `[guest.NAME.protocol.NAME]`: one reader for each kind, and [`kind`] is their registry.
 
 use toml::Spanned;
+use toml::de::DeValue;
 
 use super::super::address;
-use super::super::mistake::{Mistakes, quote};
+use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::read::{Named, Reader, boolean, string};
 use super::missing;
+use super::tls::{self, TlsSpec};
 use crate::protocol::LayerKind;
 use crate::protocol::ip::{Families, Family};
 use crate::protocol::policy::{Denied, Policy, Rule, Who};
-use crate::protocol::proxy_protocol;
+use crate::protocol::proxy::{Credentials, http_connect, proxy_protocol, socks5};
 
 pub(in super::super) struct ProtocolSpec {
     pub name: Spanned<String>,
@@ -29,6 +31,10 @@ pub(in super::super) enum KindSpec {
         /// Name of the protocol that it stands on.
         over: Spanned<String>,
     },
+    Tls {
+        tls: Box<TlsSpec>,
+        over: Spanned<String>,
+    },
 }
 
 impl ProtocolSpec {
@@ -36,13 +42,13 @@ impl ProtocolSpec {
     pub fn rule_count(&self) -> usize {
         match &self.kind {
             Some(KindSpec::Ip { policy, .. }) => policy.rules().count(),
-            Some(KindSpec::Layer { .. }) | None => 0,
+            Some(KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => 0,
         }
     }
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\" or \"proxy-protocol\"";
+const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"socks5\", \"http-connect\", \"tls\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -81,7 +87,26 @@ fn kind(
         "ipv6" => Some(ip(Families::only(Family::V6), reader)),
         "proxy-protocol" => {
             let from = reader.list("from", address::subnet).map(inner);
-            layer(LayerKind::ProxyProtocol(proxy_protocol::Settings { from }), name, reader, what)
+            let settings = proxy_protocol::Settings { from };
+            layer(Some(LayerKind::ProxyProtocol(settings)), name, reader, what)
+        }
+        "socks5" => {
+            let server = server(reader, name, what);
+            let credentials = credentials(reader);
+            let policy = connect_policy(reader);
+            let settings = server.map(|server| socks5::Settings { server, credentials, policy });
+            layer(settings.map(LayerKind::Socks5), name, reader, what)
+        }
+        "http-connect" => {
+            let server = server(reader, name, what);
+            let credentials = credentials(reader);
+            let policy = connect_policy(reader);
+            let settings = server.map(|server| http_connect::Settings { server, credentials, policy });
+            layer(settings.map(LayerKind::HttpConnect), name, reader, what)
+        }
+        "tls" => {
+            let tls = Box::new(tls::tls(reader, what));
+            Some(KindSpec::Tls { tls, over: over(name, reader, what)? })
         }
         other => {
             if given {
@@ -100,13 +125,68 @@ fn inner<T>(list: Vec<Spanned<T>>) -> Vec<T> {
     list.into_iter().map(Spanned::into_inner).collect()
 }
 
-fn layer(layer: LayerKind, name: &Spanned<String>, reader: &mut Reader<'_>, what: &str) -> Option<KindSpec> {
+/// `None` for one with a mistake.
+fn layer(
+    layer: Option<LayerKind>,
+    name: &Spanned<String>,
+    reader: &mut Reader<'_>,
+    what: &str,
+) -> Option<KindSpec> {
+    let over = over(name, reader, what)?;
+    Some(KindSpec::Layer { layer: layer?, over })
+}
+
+fn over(name: &Spanned<String>, reader: &mut Reader<'_>, what: &str) -> Option<Spanned<String>> {
     if !reader.has("over") {
         let help = "name the guest's protocol that it stands on: `over = \"ipv4\"`";
         missing(reader.mistakes, name.span(), what, "over", help);
     }
-    let over = reader.get("over", string)?;
-    Some(KindSpec::Layer { layer, over })
+    reader.get("over", string)
+}
+
+/// The proxy, as the layer below takes it.
+fn server(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> Option<String> {
+    if !reader.has("server") {
+        let help = "the proxy's host and port: `server = \"10.0.0.9:1080\"`";
+        missing(reader.mistakes, name.span(), what, "server", help);
+    }
+    reader.get("server", address::target).map(Spanned::into_inner)
+}
+
+fn credentials(reader: &mut Reader<'_>) -> Option<Credentials> {
+    let mistakes = reader.mistakes;
+    let user = reader.get("user", credential);
+    let password = reader.get("password", credential);
+    match (user, password) {
+        (Some(user), Some(password)) => {
+            Some(Credentials { user: user.into_inner(), password: password.into_inner() })
+        }
+        (Some(user), None) if !reader.has("password") => {
+            mistakes.add(user.span(), "a `user` without a `password`", "add `password = \"...\"`");
+            None
+        }
+        (None, Some(password)) if !reader.has("user") => {
+            mistakes.add(password.span(), "a `password` without a `user`", "add `user = \"...\"`");
+            None
+        }
+        (Some(_) | None, None) | (None, Some(_)) => None,
+    }
+}
+
+/// RFC 1929: 1 to 255 bytes each. RFC 7617, 2: no control characters.
+fn credential(value: &DeValue<'_>) -> Result<String, Problem> {
+    let text = string(value)?;
+    let good = (1..=255).contains(&text.len()) && !text.contains(char::is_control);
+    if good {
+        Ok(text)
+    } else {
+        Err(Problem::new("is no user or password", "1 to 255 bytes, none of them control characters"))
+    }
+}
+
+/// What may be connected to through a proxy; names are let through by rules for any address.
+fn connect_policy(reader: &mut Reader<'_>) -> Policy {
+    Policy { connect: reader.list("connect", address::rule).map(inner), ..Policy::default() }
 }
 
 fn ip(families: Families, reader: &mut Reader<'_>) -> KindSpec {

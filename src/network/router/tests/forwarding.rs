@@ -92,7 +92,7 @@ fn answers_echo_requests_to_any_of_its_addresses() {
     \ IPv6 src=2001:db8:1::1 dst=2001:db8:1::2 nxt_hdr=ICMPv6 hop_limit=64
       (ICMPv6 type 129, code 0: 1234000170696e67)
     "#);
-    insta::assert_snapshot!(exchange(&mut router, 1, 0, echo6(A6, ipv6::ALL_ROUTERS)), @r#"
+    insta::assert_snapshot!(exchange(&mut router, 1, 0, echo6(A6, crate::network::ip::ndp::ALL_ROUTERS)), @r#"
     port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=02-00-00-00-00-0a type=IPv6
     \ IPv6 src=2001:db8:1::1 dst=2001:db8:1::2 nxt_hdr=ICMPv6 hop_limit=64
       (ICMPv6 type 129, code 0: 1234000170696e67)

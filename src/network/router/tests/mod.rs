@@ -12,9 +12,9 @@ use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetFrame, IpProtocol, Ipv4Packet, Ipv6Packet, PrettyPrinter,
 };
 
-use super::packet::{fill_ipv4_checksum, ipv4, ipv6, transport_sum};
 use super::*;
 use crate::network::PacketId;
+use crate::network::ip::{fill_ipv4_checksum, ipv4, ipv6, transport_sum};
 
 mod errors;
 mod forwarding;
@@ -213,7 +213,7 @@ fn neighbour_message(kind: u8, flags: u8, target: Ipv6Addr, mac: EthernetAddress
 }
 
 fn solicitation(port: usize, from: EthernetAddress, source: Ipv6Addr, target: Ipv6Addr) -> Frame {
-    let group = ipv6::solicited_node(target);
+    let group = crate::network::ip::ndp::solicited_node(target);
     let frame = icmp6(source, group, 255, neighbour_message(135, 0, target, from));
     readdress(frame, mac(port), from)
 }

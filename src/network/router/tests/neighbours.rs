@@ -76,7 +76,7 @@ fn answers_solicitations() {
     // Duplicate address detection: nobody to answer to but everybody.
     let mut message = neighbour_message(135, 0, ROUTER6, MAC_A);
     message.truncate(24);
-    let probe = icmp6(Ipv6Addr::UNSPECIFIED, ipv6::solicited_node(ROUTER6), 255, message);
+    let probe = icmp6(Ipv6Addr::UNSPECIFIED, crate::network::ip::ndp::solicited_node(ROUTER6), 255, message);
     insta::assert_snapshot!(exchange(&mut router, 0, 0, probe), @r#"
     port 0, packet 0: EthernetII src=02-00-00-00-01-00 dst=33-33-00-00-00-01 type=IPv6
     \ IPv6 src=2001:db8:1::1 dst=ff02::1 nxt_hdr=ICMPv6 hop_limit=255

@@ -1,0 +1,88 @@
+//! Neighbour discovery's messages (RFC 4861 4.3, 4.4, 7) and the groups that they go to.
+
+use std::net::Ipv6Addr;
+
+use smoltcp::wire::{EthernetAddress, IpProtocol};
+
+use super::{ipv6, transport_sum};
+
+/// Not routed, or it would be less (RFC 4861 7.1).
+pub const HOP_LIMIT_OF_NEIGHBOURS: u8 = 255;
+/// Header, flags or reserved word, target address.
+pub const MESSAGE_BYTES_MIN: usize = 24;
+pub const OPTION_SOURCE_ADDRESS: u8 = 1;
+pub const OPTION_TARGET_ADDRESS: u8 = 2;
+pub const FLAG_ROUTER: u8 = 0x80;
+pub const FLAG_SOLICITED: u8 = 0x40;
+pub const FLAG_OVERRIDE: u8 = 0x20;
+
+/// ff02::1
+pub const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xFF02, 0, 0, 0, 0, 0, 0, 1);
+/// ff02::2
+pub const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xFF02, 0, 0, 0, 0, 0, 0, 2);
+
+/// The group that the owner of `address` listens to (RFC 4291 2.7.1).
+pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., a, b, c] = address.octets();
+    let word = |high, low| u16::from_be_bytes([high, low]);
+    Ipv6Addr::new(0xFF02, 0, 0, 0, 0, 1, word(0xFF, a), word(b, c))
+}
+
+/// Checks a solicitation or advertisement (7.1) and returns its target and the Ethernet address in the
+/// option `wanted`; `None` if it may not be believed.
+pub fn parse(hop_limit: u8, message: &[u8], wanted: u8) -> Option<(Ipv6Addr, Option<EthernetAddress>)> {
+    let fixed = message.first_chunk::<MESSAGE_BYTES_MIN>()?;
+    let code = fixed[1];
+    let target: [u8; 16] = fixed[8..24].try_into().ok()?;
+    let target = Ipv6Addr::from(target);
+    if hop_limit != HOP_LIMIT_OF_NEIGHBOURS || code != 0 || target.is_multicast() {
+        return None;
+    }
+    let mut found = None;
+    let mut options = &message[MESSAGE_BYTES_MIN..];
+    while let [kind, eights, ..] = options {
+        let len = usize::from(*eights) * 8;
+        let option = options.get(..len).filter(|option| !option.is_empty())?;
+        if *kind == wanted && len == 8 {
+            found = Some(EthernetAddress::from_bytes(&option[2..8]));
+        }
+        options = &options[len..];
+    }
+    if !options.is_empty() || found.is_some_and(|mac| !mac.is_unicast()) {
+        return None;
+    }
+    Some((target, found))
+}
+
+/// A message with one option, its checksum zero.
+pub fn message(kind: u8, flags: u8, target: Ipv6Addr, option: u8, mac: EthernetAddress) -> Vec<u8> {
+    let mut message = vec![kind, 0, 0, 0, flags, 0, 0, 0];
+    message.extend_from_slice(&target.octets());
+    message.extend_from_slice(&[option, 1]);
+    message.extend_from_slice(mac.as_bytes());
+    message
+}
+
+/// The IPv6 packet of a message, its checksum filled in.
+pub fn finish(source: Ipv6Addr, destination: Ipv6Addr, mut message: Vec<u8>) -> Vec<u8> {
+    let sum = !transport_sum(source.into(), destination.into(), IpProtocol::Icmpv6, &message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    ipv6(source, destination, IpProtocol::Icmpv6, HOP_LIMIT_OF_NEIGHBOURS, &message)
+}
+
+/// The Ethernet address of an IPv6 group (RFC 2464 7).
+pub fn group_mac(group: Ipv6Addr) -> EthernetAddress {
+    let [.., a, b, c, d] = group.octets();
+    EthernetAddress([0x33, 0x33, a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn solicited_node_groups() {
+        let address: Ipv6Addr = "4037::1:800:200e:8c6c".parse().unwrap();
+        assert_eq!(solicited_node(address).to_string(), "ff02::1:ff0e:8c6c");
+    }
+}

@@ -1,0 +1,63 @@
+//! Packets of ours that did not get through, as ICMP errors and our own link say, and whom that concerns.
+//!
+//! Anybody can send an ICMP error: one about TCP is believed if it quotes a segment that is in flight (RFC 5927, 4.1), one
+//! about UDP if it quotes a flow that there is.
+
+use super::Stack;
+use super::demux::{Tuple, Unreachable};
+use super::tcp::{Phase, Tcp};
+use crate::error::Error;
+use crate::time::Instant;
+
+impl Tcp {
+    /// True if a segment with this sequence number was sent and not acknowledged, as far as can be told.
+    fn is_in_flight(&self, sequence: u32) -> bool {
+        match self.phase {
+            Phase::Connecting => self.initial == Some(sequence),
+            Phase::HalfOpen(_) => true,
+            // The FIN takes a number, too.
+            Phase::Queued(_) | Phase::Open => {
+                let behind = sequence.wrapping_sub(self.acknowledged) as usize;
+                behind <= self.socket().send_queue() + 1
+            }
+        }
+    }
+}
+
+impl Stack {
+    /// A packet of a connection of ours did not get through, as an ICMP error or our own link says. RFC 1122, 4.2.3.9: it
+    /// ends a connection that is being made, and leaves an established one alone; but if that times out, this is why.
+    ///
+    /// `sequence`: of the segment, as an ICMP error quotes it; anybody can send one (RFC 5927, 4).
+    pub(super) fn tcp_unreachable(
+        &mut self,
+        now: Instant,
+        tuple: Tuple,
+        sequence: Option<u32>,
+        reason: Unreachable,
+    ) {
+        let Some(&id) = self.flows_by_tuple.get(&tuple) else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if sequence.is_some_and(|sequence| !connection.is_in_flight(sequence)) {
+            self.statistics.forged += 1;
+            return;
+        }
+        let error = match reason {
+            Unreachable::Network => Error::NetworkUnreachable,
+            Unreachable::Host | Unreachable::Prohibited | Unreachable::Expired => Error::HostUnreachable,
+            Unreachable::Port => Error::ConnectionRefused,
+            Unreachable::TooBig { .. } => return,
+        };
+        match connection.phase {
+            Phase::Connecting => {
+                connection.error = Some(error);
+                connection.socket_mut().abort();
+                self.settle(now, id);
+            }
+            Phase::Queued(_) | Phase::Open => connection.soft_error = Some(error),
+            // Whoever asked for it is not there.
+            Phase::HalfOpen(listener) if sequence.is_none() => self.discard_half_open(id, listener),
+            Phase::HalfOpen(_) => {}
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! From an IP packet to a flow's queue.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::super::Stack;
+use super::super::demux::Tuple;
+use super::DATAGRAM_OVERHEAD;
+use crate::node::wake::Readiness;
+use crate::time::Instant;
+
+/// Bytes that may wait to be read in one flow, each datagram counted with its overhead, as Linux does; and in all flows
+/// of one port that nobody accepted.
+const RECEIVE_BYTES: usize = 208 * 1024;
+/// A shorter datagram is copied: kept as it came, a byte would hold its sender's whole chunk of frames.
+const COPIED_BYTES: usize = 2048;
+
+impl Stack {
+    /// A datagram for this node; `payload` is its place in `packet`.
+    pub(in super::super) fn receive_datagram(
+        &mut self,
+        now: Instant,
+        nic: usize,
+        tuple: Tuple,
+        payload: Range<usize>,
+        packet: Bytes,
+    ) {
+        let id = match self.udp.by_tuple.get(&tuple) {
+            Some(&flow) => flow,
+            None => {
+                let own = self.is_own(tuple.local.ip());
+                let Some(socket) = self.udp.listening_on(tuple.local).filter(|_| own) else {
+                    return self.receive_for_nobody(now, nic, packet);
+                };
+                if !self.udp.has_room(socket) {
+                    self.statistics.datagrams_dropped += 1;
+                    return;
+                }
+                let flow = self.udp.insert_flow(socket, tuple, nic);
+                if let Some(socket) = self.udp.sockets.get_mut(socket) {
+                    socket.queue.push_back(flow);
+                    socket.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
+                }
+                flow
+            }
+        };
+        let Some(flow) = self.udp.flows.get_mut(id) else { return };
+        let cost = payload.len() + DATAGRAM_OVERHEAD;
+        let socket = self.udp.sockets.get_mut(flow.socket).filter(|_| flow.holders == 0);
+        let has_room = flow.received_bytes + cost <= RECEIVE_BYTES
+            && socket.as_ref().is_none_or(|socket| socket.unaccepted_bytes + cost <= RECEIVE_BYTES);
+        if flow.read_shut || !has_room || !self.budget.take(cost) {
+            self.statistics.datagrams_dropped += 1;
+            return;
+        }
+        if let Some(socket) = socket {
+            socket.unaccepted_bytes += cost;
+        }
+        flow.received_bytes += cost;
+        let is_short = payload.len() < COPIED_BYTES;
+        let payload = packet.slice(payload);
+        flow.received.push_back(if is_short { Bytes::copy_from_slice(&payload) } else { payload });
+        flow.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
+    }
+}

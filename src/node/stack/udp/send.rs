@@ -1,0 +1,128 @@
+//! From a flow's write to an IP packet.
+
+use std::net::IpAddr;
+
+use bytes::BytesMut;
+use smoltcp::wire::IpProtocol;
+
+use super::super::demux::Tuple;
+use super::super::output::DO_NOT_FRAGMENT;
+use super::super::{BURST_PACKETS_MAX, Stack, Work};
+use super::{Flow, Sending, Udp};
+use crate::error::{Error, Result};
+use crate::network::ip::{
+    ETHERNET_HEADER_BYTES, HOP_LIMIT, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, fill_ipv4_checksum, transport_sum,
+};
+use crate::node::slab::Id;
+use crate::node::wake::Readiness;
+use crate::time::Instant;
+
+/// Bytes of one flow that may wait to be sent, and one datagram more.
+pub(super) const SEND_BYTES: usize = 64 * 1024;
+const UDP_HEADER_BYTES: usize = 8;
+
+/// The longest datagram that IP can carry, in bytes of payload: cut into fragments, if need be.
+pub(super) fn payload_max(tuple: &Tuple) -> usize {
+    // IPv6 does not count its own header (RFC 8200, 3).
+    let header = if tuple.remote.is_ipv4() { IPV4_HEADER_BYTES } else { 0 };
+    usize::from(u16::MAX) - header - UDP_HEADER_BYTES
+}
+
+impl Stack {
+    /// Sends one datagram whole.
+    pub fn flow_write(&mut self, id: Id<Flow>, datagram: &[u8]) -> Result<()> {
+        let flow = self.udp.flows.get_mut(id).ok_or(Error::BadDescriptor)?;
+        if let Some(error) = flow.error.take() {
+            return Err(error);
+        }
+        if datagram.len() > payload_max(&flow.tuple) {
+            return Err(Error::MessageSize);
+        }
+        if !flow.has_send_room() {
+            return Err(Error::WouldBlock);
+        }
+        let socket_id = flow.socket;
+        let socket = self.udp.sockets.get_mut(socket_id).ok_or(Error::BadDescriptor)?;
+        let packet = packet(&flow.tuple, socket.hop_limit.unwrap_or(HOP_LIMIT), datagram);
+        let sending = Sending { flow: id, nic: flow.nic, packet };
+        if !self.budget.take(sending.cost()) {
+            return Err(Error::NoBuffers);
+        }
+        flow.sending_bytes += sending.cost();
+        socket.sending.push_back(sending);
+        self.udp_dirty(socket_id);
+        Ok(())
+    }
+
+    fn udp_dirty(&mut self, id: Id<Udp>) {
+        if let Some(socket) = self.udp.sockets.get_mut(id)
+            && !socket.dirty
+        {
+            socket.dirty = true;
+            self.dirty.push_back(Work::Udp(id));
+        }
+    }
+
+    /// Sends what a port's flows wrote, within its burst.
+    pub(in super::super) fn pump_udp(&mut self, now: Instant, id: Id<Udp>) {
+        let Some(socket) = self.udp.sockets.get_mut(id) else { return };
+        socket.dirty = false;
+        for _ in 0..BURST_PACKETS_MAX {
+            let Some(socket) = self.udp.sockets.get_mut(id) else { return };
+            let Some(sending) = socket.sending.pop_front() else { break };
+            let cost = sending.cost();
+            self.budget.give(cost);
+            self.nics[sending.nic].report_groups(now);
+            self.flush(now, sending.nic);
+            self.send(now, sending.nic, sending.packet);
+            if let Some(flow) = self.udp.flows.get_mut(sending.flow) {
+                flow.sending_bytes -= cost;
+                if flow.has_send_room() {
+                    flow.waiting.fire(Readiness { write: true, ..Default::default() }, &mut self.wakes);
+                }
+            }
+        }
+        let Some(socket) = self.udp.sockets.get(id) else { return };
+        if !socket.sending.is_empty() {
+            self.udp_dirty(id);
+        } else if socket.holders == 0 {
+            self.udp.sockets.remove(id);
+        }
+    }
+}
+
+/// An IP packet with room for the Ethernet header in front. A flow's addresses are of one family.
+fn packet(tuple: &Tuple, hop_limit: u8, payload: &[u8]) -> BytesMut {
+    let udp_bytes = UDP_HEADER_BYTES + payload.len();
+    let mut bytes = BytesMut::with_capacity(ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES + udp_bytes);
+    bytes.resize(ETHERNET_HEADER_BYTES, 0);
+    let protocol = IpProtocol::Udp;
+    match (tuple.local.ip(), tuple.remote.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            let total = ((IPV4_HEADER_BYTES + udp_bytes) as u16).to_be_bytes();
+            bytes.extend_from_slice(&[0x45, 0, total[0], total[1], 0, 0, DO_NOT_FRAGMENT, 0]);
+            bytes.extend_from_slice(&[hop_limit, protocol.into(), 0, 0]);
+            bytes.extend_from_slice(&source.octets());
+            bytes.extend_from_slice(&destination.octets());
+            fill_ipv4_checksum(&mut bytes[ETHERNET_HEADER_BYTES..]);
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            let length = (udp_bytes as u16).to_be_bytes();
+            bytes.extend_from_slice(&[0x60, 0, 0, 0, length[0], length[1], protocol.into(), hop_limit]);
+            bytes.extend_from_slice(&source.octets());
+            bytes.extend_from_slice(&destination.octets());
+        }
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
+    }
+    let start = bytes.len();
+    bytes.extend_from_slice(&tuple.local.port().to_be_bytes());
+    bytes.extend_from_slice(&tuple.remote.port().to_be_bytes());
+    bytes.extend_from_slice(&(udp_bytes as u16).to_be_bytes());
+    bytes.extend_from_slice(&[0; 2]);
+    bytes.extend_from_slice(payload);
+    let sum = !transport_sum(tuple.local.ip(), tuple.remote.ip(), protocol, &bytes[start..]);
+    // Zero says that there is none (RFC 768).
+    let sum = if sum == 0 { 0xFFFF } else { sum };
+    bytes[start + 6..start + 8].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}
