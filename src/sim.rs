@@ -99,6 +99,7 @@ pub fn until_end(
         }
         match world.poll_at() {
             None => break Ending::Stalled,
+            Some(at) if world.has_stalled(at) => break Ending::Stalled,
             Some(at) if end.is_some_and(|end| at > end) => break Ending::Duration,
             Some(at) => now = at,
         }

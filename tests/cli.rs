@@ -180,6 +180,39 @@ fn a_capture_for_each_guest_has_its_own_frames() {
     }
 }
 
+/// What is left out would have told the same of the same instant; no packet is left out, and every checksum is there.
+#[test]
+fn what_a_capture_shows_of_each_packet() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = |lab: &str, each: &str| {
+        let path = folder.path().join(format!("{each}.pcapng"));
+        let lab = format!("tests/scenarios/{lab}.toml");
+        sim(&["--quiet", "--capture", path.to_str().unwrap(), "--capture-each", each, &lab]);
+        assert_eq!(tshark::faults(&path), "", "{lab}, each {each}");
+        let fields = ["frame.packet_id", "frame.time_epoch", "frame.interface_name", "frame.comment"];
+        let fields = fields.map(|field| ["-e", field]).concat();
+        tshark::output(tshark::tshark(&path).args(["-T", "fields"]).args(fields))
+    };
+    let packets = |lines: &str| -> std::collections::BTreeSet<String> {
+        lines.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+    };
+    for lab in ["echo", "trunk", "injected", "lossy", "partition"] {
+        let all = capture(lab, "port");
+        let every: std::collections::BTreeSet<&str> = all.lines().collect();
+        for each in ["link", "packet"] {
+            let some = capture(lab, each);
+            assert_eq!(packets(&some), packets(&all), "{lab}, each {each}");
+            assert!(some.lines().all(|line| every.contains(line)), "{lab}, each {each}");
+            assert_eq!(some.matches("dropped").count(), all.matches("dropped").count(), "{lab}, each {each}");
+            if lab == "echo" {
+                // Two guests at one switch: four ports, two links.
+                let times = if each == "link" { 2 } else { 4 };
+                assert_eq!(times * some.lines().count(), all.lines().count(), "each {each}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_capture_on_standard_output_is_alone_there() {
     let output = sim(&["--capture", "-", "tests/scenarios/echo.toml"]);

@@ -124,7 +124,9 @@ fn a_lab_is_shrunk_to_two_guests_and_the_frame_that_was_lost() {
 fn jitter_becomes_a_list_of_delayed_frames() {
     let jittery =
         LAB.replace("duplicate", "corrupt").replace("4%", "0%").replace("2%", "0%").replace("5%", "0%");
-    let jittery = jittery.replace("\"5ms\"", "\"20ms\"").replace("\"500\"", "\"70\"");
+    // Its tail is long enough for one frame to be late all by itself.
+    let jittery =
+        jittery.replace("\"5ms\"", "\"20ms\", distribution = \"pareto\"").replace("\"500\"", "\"90\"");
     let seed = failing_seed(&lab(&jittery));
     let shrunk = shrink(&jittery, seed).unwrap();
     let plan = plan(&shrunk.text);
@@ -134,6 +136,124 @@ fn jitter_becomes_a_list_of_delayed_frames() {
     // Of a hundred frames each way, those of one question and its answer, and those that their numbers hang on.
     assert!((1..=4).contains(&delayed), "{}", shrunk.text);
     assert_eq!(lab(&shrunk.text).run(seed).guest("client").exit, Exit::Code(1), "{}", shrunk.text);
+}
+
+/// Seven guests, two networks, and a timeline that is mostly of others; the one entry that matters makes a line lossy for a while.
+const EVENTFUL: &str = r#"# A line that becomes bad.
+duration = "60s"
+
+[switch.office]
+[switch.home]
+
+[router.r]
+[router.r.interface.office]
+network = "office"
+[router.r.interface.home]
+network = "home"
+
+[guest.server]
+module = "target/guests/echo_server.wasm"
+network = "office"
+background = true
+
+[guest.replica]
+module = "target/guests/echo_client.wasm"
+args = ["10.0.0.2:7", "stream", "replica {index}", "30"]
+network = "office"
+count = 3
+
+[guest.ticker]
+module = "target/guests/ticker.wasm"
+args = ["10.0.0.2:7", "10", "100"]
+network = "home"
+link = { delay = "4ms" }
+
+[guest.sleeper]
+module = "target/guests/clock.wasm"
+args = ["3000"]
+network = "home"
+
+# It has no patience.
+[guest.client]
+module = "target/guests/impatient.wasm"
+args = ["10.0.0.2:7", "stream", "500", "100"]
+network = "home"
+
+[[at]]
+time = "50ms..90ms"
+pause = "replica"
+
+[[at]]
+time = "150ms"
+resume = "replica"
+
+[[at]]
+time = "0s"
+link = "client:home"
+set = { delay = "10ms" }
+
+[[at]]
+time = "200ms"
+clock = { guest = "sleeper", skew = "1h" }
+
+[[at]]
+after = { guest = "ticker", printed = "connected" }
+delay = "300ms"
+link = "ticker:home"
+set = { delay = "9ms", duplicate = "20%" }
+
+# This is what the client does not bear.
+[[at]]
+after = { at = "client", packet = "tcp.seq > 100" }
+link = "client:home"
+set = { loss = "3%" }
+
+[[at]]
+time = "400ms"
+partition = [["sleeper"], ["replica"]]
+
+[[at]]
+time = "700ms"
+heal = true
+
+[[at]]
+every = "200ms"
+times = 3
+rebind = { guest = "sleeper", addresses = "10.1.0.77/24" }
+
+[[expect]]
+guest = "ticker"
+stdout_has = "done"
+
+[[expect]]
+guest = "client"
+stdout_has = "100 answers in time"
+"#;
+
+/// Entries of others go, and the one that makes the line lossy becomes a list of what was lost.
+#[test]
+fn an_eventful_lab_is_shrunk_to_the_frames_that_were_lost() {
+    let seed = failing_seed(&lab(EVENTFUL));
+    let shrunk = shrink(EVENTFUL, seed).unwrap();
+    assert!(shrunk.complete);
+    let small = plan(&shrunk.text);
+    let guests: Vec<_> = small.guests.iter().map(|guest| guest.name.as_str()).collect();
+    assert_eq!(guests, ["server", "client"], "{}", shrunk.text);
+    assert_eq!((shrunk.left.entries, small.timeline.len()), (0, 0), "{}", shrunk.text);
+    let directions = || small.links.iter().flat_map(|link| &link.directions);
+    assert!(directions().all(|direction| direction.loss == guestnet::network::link::Loss::Never));
+    let dropped: usize = directions().map(|direction| direction.script.lists().0.len()).sum();
+    assert!((1..=2).contains(&dropped), "{}", shrunk.text);
+
+    // It fails in the same way, and with other seeds too: nothing in it is left to chance.
+    let text = shrink::finish(&shrunk.text, seed, None);
+    for seed in [seed, seed + 1, seed + 2] {
+        let report = lab(&text).run(seed);
+        assert_eq!(report.guest("client").exit, Exit::Code(1), "seed {seed}\n{text}");
+        let unmet: Vec<_> =
+            report.verdicts.iter().filter(|it| !it.is_met()).map(|it| it.expected.clone()).collect();
+        assert!(unmet.contains(&shrunk.failure[0]), "seed {seed}: {unmet:?}\n{text}");
+    }
 }
 
 /// What stops it has the smallest so far, which still fails.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use guestnet::capture::{Each, Writer};
 use guestnet::guest::{Engine, EngineSettings, Exit};
-use guestnet::live::capture::Threaded;
+use guestnet::live::capture::{CaptureFile, Threaded};
 use guestnet::live::{self, Interrupt, Outside};
 use guestnet::scenario::{self, assets::Assets};
 use guestnet::sim;
@@ -80,9 +80,11 @@ impl Lab {
         let mut world = self.world(mode, scenario);
         if let Some((path, each)) = capture {
             let file = File::create(path).expect("a file for the capture");
-            let writer = Writer::new(file, world.session()).expect("the capture's head");
+            let mut outs =
+                Threaded::new(vec![Box::new(CaptureFile::new(file))]).expect("a thread that writes");
+            let writer = Writer::new(outs.remove(0), world.session()).expect("the capture's head");
             world.set_each(each);
-            world.set_sink(Box::new(Threaded::new(Box::new(writer)).expect("a thread")));
+            world.set_sink(Box::new(writer));
         }
         let turn = |_: &World, reports: Vec<Report>| {
             for report in reports {

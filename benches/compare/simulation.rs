@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use guestnet::capture::Writer;
 use guestnet::guest::{Engine, EngineSettings};
 use guestnet::lab::Lab as TestLab;
-use guestnet::live::capture::Threaded;
+use guestnet::live::capture::{CaptureFile, Threaded};
 use guestnet::scenario::{self, assets::Assets};
 use guestnet::sim;
 use guestnet::sweep::{self, Job};
@@ -64,8 +64,10 @@ fn events_per_second(lab: &Lab, scenario: &str, kept: Kept<'_>) -> f64 {
         Kept::InMemory => world.set_sink(Box::new(guestnet::capture::Memory::default())),
         Kept::InFile(path) => {
             let file = std::fs::File::create(path).expect("a file for the capture");
-            let writer = Writer::new(file, world.session()).expect("the capture's head");
-            world.set_sink(Box::new(Threaded::new(Box::new(writer)).expect("a thread")));
+            let mut outs =
+                Threaded::new(vec![Box::new(CaptureFile::new(file))]).expect("a thread that writes");
+            let writer = Writer::new(outs.remove(0), world.session()).expect("the capture's head");
+            world.set_sink(Box::new(writer));
         }
     }
     let start = cpu_time(PROCESS);

@@ -97,7 +97,10 @@ typedef uint16_t networking_errno_t;
 #define NETWORKING_ERRNO_MFILE ((networking_errno_t)33)
 /* Too many links. Not used by this module. */
 #define NETWORKING_ERRNO_MLINK ((networking_errno_t)34)
-/* The datagram is too long for the path. */
+/*
+ * The datagram is longer than IP can carry (65,507 bytes over IPv4, 65,527 over IPv6); or the one before was
+ * lost on a path that turned out narrower, and the next will be cut to fit it.
+ */
 #define NETWORKING_ERRNO_MSGSIZE ((networking_errno_t)35)
 /* Reserved. */
 #define NETWORKING_ERRNO_MULTIHOP ((networking_errno_t)36)

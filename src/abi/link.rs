@@ -6,7 +6,7 @@
 
 #![expect(clippy::too_many_arguments, reason = "the ABI decides how many there are")]
 
-use wasmtime::{AsContextMut, Caller, Extern, Linker};
+use wasmtime::{AsContextMut, Caller, Extern, Linker, Memory};
 use wasmtime_wasi::p1::types::{Errno, Fd, Fdflags, Riflags};
 use wasmtime_wasi::p1::{types, wasi_snapshot_preview1 as preview1};
 use wiggle::{GuestError, GuestMemory, GuestPtr};
@@ -17,21 +17,27 @@ use super::networking::module as networking;
 use super::trace;
 
 /// The guest's memory and its context.
-fn split<'a>(
-    caller: &'a mut Caller<'_, Context>,
-    export: &'a Option<Extern>,
-) -> wasmtime::Result<(GuestMemory<'a>, &'a mut Context)> {
+fn split<'a>(caller: &'a mut Caller<'_, Context>) -> wasmtime::Result<(GuestMemory<'a>, &'a mut Context)> {
     let fuel = caller.as_context_mut().hostcall_fuel();
     let left = caller.get_fuel()?;
-    match export {
-        Some(Extern::Memory(memory)) => {
-            let (memory, context) = memory.data_and_store_mut(caller);
-            preview1::WasiSnapshotPreview1::set_hostcall_fuel(context, fuel);
-            context.fuel_used = context.fuel_at_start.saturating_sub(left);
-            Ok((GuestMemory::Unshared(memory), context))
-        }
-        _ => wasmtime::bail!("the module exports no memory called \"memory\""),
-    }
+    let memory = match caller.data().memory {
+        Some(memory) => memory,
+        None => find_memory(caller)?,
+    };
+    let (memory, context) = memory.data_and_store_mut(caller);
+    preview1::WasiSnapshotPreview1::set_hostcall_fuel(context, fuel);
+    context.fuel_used = context.fuel_at_start.saturating_sub(left);
+    Ok((GuestMemory::Unshared(memory), context))
+}
+
+/// Looks the memory up by its name, once: that takes longer than a short call. A store has one instance.
+#[cold]
+fn find_memory(caller: &mut Caller<'_, Context>) -> wasmtime::Result<Memory> {
+    let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
+        wasmtime::bail!("the module exports no memory called \"memory\"");
+    };
+    caller.data_mut().memory = Some(memory);
+    Ok(memory)
 }
 
 /// `fault` unless `bytes` bytes may be stored at `pointer`, `inval` if not aligned.
@@ -72,8 +78,7 @@ macro_rules! link {
         $linker.func_wrap_async($module, stringify!($name),
             |mut caller: Caller<'_, Context>, ($($arg,)* $($result,)*): ($($ty,)* $(link!(@i32 $result),)*)| {
                 Box::new(async move {
-                    let export = caller.get_export("memory");
-                    let (mut memory, context) = split(&mut caller, &export)?;
+                    let (mut memory, context) = split(&mut caller)?;
                     let trace = context.trace.then(|| trace::Call::new(context, stringify!($name)));
                     let checked: Result<(), Errno> = Ok(())$(.and_then(|()| check_result(&memory, $result, $bytes)))*;
                     let answer = match checked {
@@ -91,8 +96,7 @@ macro_rules! link {
         ($($arg:ident: $ty:ident),*), [$($result:ident: $bytes:literal),*]) => {
         $linker.func_wrap($module, stringify!($name),
             |mut caller: Caller<'_, Context>, $($arg: $ty,)* $($result: i32,)*| -> wasmtime::Result<i32> {
-                let export = caller.get_export("memory");
-                let (mut memory, context) = split(&mut caller, &export)?;
+                let (mut memory, context) = split(&mut caller)?;
                 let trace = context.trace.then(|| trace::Call::new(context, stringify!($name)));
                 let checked: Result<(), Errno> = Ok(())$(.and_then(|()| check_result(&memory, $result, $bytes)))*;
                 let answer = match checked {

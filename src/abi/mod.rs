@@ -56,6 +56,8 @@ pub struct Context {
     wasi: WasiP1Ctx,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     epoch: Duration,
+    /// The guest's memory, once a call has looked for it.
+    memory: Option<wasmtime::Memory>,
     /// What the guest had when it was started.
     fuel_at_start: u64,
     /// What it had used when the call under way began.

@@ -128,6 +128,7 @@ impl Context {
             epoch,
             file_view,
             listings: Listings::default(),
+            memory: None,
             fuel_at_start,
             fuel_used: 0,
             trace,

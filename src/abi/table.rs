@@ -1,6 +1,7 @@
 //! The descriptor table: what a guest's numbers stand for. One for files and network objects alike.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
@@ -82,11 +83,20 @@ pub struct Table {
     descriptors_max: usize,
     /// Files among those that the guest was started with.
     given_files: usize,
+    /// Somebody asked for room when there was none.
+    refused: AtomicBool,
 }
 
 impl Table {
     pub fn new(descriptors_max: usize) -> Self {
-        Self { slots: Vec::new(), lowest: 0, in_use: 0, descriptors_max, given_files: 0 }
+        Self {
+            slots: Vec::new(),
+            lowest: 0,
+            in_use: 0,
+            descriptors_max,
+            given_files: 0,
+            refused: AtomicBool::new(false),
+        }
     }
 
     /// What is in the table now is what the guest is started with.
@@ -109,11 +119,19 @@ impl Table {
             Descriptor::Network(network) => network.name.is_none(),
             Descriptor::Stdio { .. } | Descriptor::File(_) => false,
         });
-        LeftOpen { descriptors: own_files + own_network.count(), is_full: self.is_full() }
+        LeftOpen {
+            descriptors: own_files + own_network.count(),
+            refused: self.refused.load(Ordering::Relaxed),
+        }
     }
 
+    /// True if there is no room for one more, which is what whoever asks has wanted.
     pub fn is_full(&self) -> bool {
-        self.in_use >= self.descriptors_max
+        let full = self.in_use >= self.descriptors_max;
+        if full {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        full
     }
 
     /// `mfile` when the table is full.

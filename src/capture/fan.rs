@@ -1,8 +1,8 @@
 //! One capture for each guest, from one stream of records.
 
-use std::io::{self, Write};
+use std::io;
 
-use super::{Record, Session, Sink, Writer};
+use super::{Crossing, Destination, Record, Session, Sink, Writer};
 use crate::time::Instant;
 
 /// The ports of one capture of a [`Fan`], and where it is written to.
@@ -16,13 +16,13 @@ pub struct Group<W> {
 /// Splits a stream of records by port. Packet identities, times and names stay those of the whole
 /// session, so that the captures can be laid side by side or merged again.
 #[derive(Debug)]
-pub struct Fan<W: Write> {
+pub struct Fan<W: Destination> {
     writers: Vec<Writer<W>>,
     /// For each port of the session: the writers that want it, and its number there.
     targets: Vec<Vec<(usize, u32)>>,
 }
 
-impl<W: Write> Fan<W> {
+impl<W: Destination> Fan<W> {
     /// Starts the captures. A group's port that `session` does not have is
     /// [`InvalidInput`](io::ErrorKind::InvalidInput).
     pub fn new(session: &Session, groups: Vec<Group<W>>) -> io::Result<Self> {
@@ -53,10 +53,14 @@ impl<W: Write> Fan<W> {
 }
 
 /// One capture's error does not keep the others from going on; the first is returned.
-impl<W: Write + Send> Sink for Fan<W> {
+impl<W: Destination> Sink for Fan<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
-        let targets = self.targets.get(record.port as usize).into_iter().flatten();
-        first_error(targets.map(|&(writer, port)| self.writers[writer].record_as(port, record)))
+        self.crossing(record.crossing())
+    }
+
+    fn crossing(&mut self, crossing: Crossing<'_>) -> io::Result<()> {
+        let targets = self.targets.get(crossing.port as usize).into_iter().flatten();
+        first_error(targets.map(|&(writer, port)| self.writers[writer].record_as(port, crossing)))
     }
 
     fn fills_in_checksums(&self) -> bool {

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::{Record, Sink};
+use super::{Crossing, Record, Sink};
 use crate::time::Instant;
 
 /// Writes secrets to `out`, and hands on everything to the capture beside it, if there is one.
@@ -33,6 +33,10 @@ impl<W: Write> KeyLog<W> {
 impl<W: Write + Send> Sink for KeyLog<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         self.hand_on(|capture| capture.record(record))
+    }
+
+    fn crossing(&mut self, crossing: Crossing) -> io::Result<()> {
+        self.hand_on(|capture| capture.crossing(crossing))
     }
 
     fn fills_in_checksums(&self) -> bool {

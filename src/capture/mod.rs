@@ -1,14 +1,15 @@
 //! Capture: every frame, written as pcapng to any [`Write`](std::io::Write).
 //!
 //! ```text
-//! world --> Record --> Sink --> Writer     pcapng.rs  one file with all ports
-//!                          \--> Fan        fan.rs     one Writer for each guest
+//! world --> Record --> Sink --> Writer     pcapng.rs  one file with all ports      --> Destination
+//!                          \--> Fan        fan.rs     one Writer for each guest        destination.rs
 //!       --> secrets --------> KeyLog      key_log.rs beside a capture, or without one
 //! ```
 //!
 //! A record is made before the link's verdict and carries the verdict too, so what was lost can be read
 //! beside what arrived. The same records give the same bytes. This folder opens no files, starts no
-//! threads and knows nothing of the world that makes the records; the live driver puts a thread between.
+//! threads and knows nothing of the world that makes the records. Frames are encoded where they are recorded, which is
+//! while a processor has them at hand; the live driver has a destination that writes on another thread.
 
 use std::io;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use crate::network::Frame;
 use crate::network::link::DropReason;
 use crate::time::Instant;
 
+mod destination;
 mod fan;
 mod key_log;
 mod pcapng;
@@ -25,6 +27,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+pub use destination::{Blocks, Destination};
 pub use fan::{Fan, Group};
 pub use key_log::KeyLog;
 pub use pcapng::Writer;
@@ -97,11 +100,40 @@ pub struct Record {
     pub late: bool,
 }
 
+impl Record {
+    pub fn crossing(&self) -> Crossing<'_> {
+        let Record { at, port, way, ref frame, dropped, late } = *self;
+        Crossing { at, port, way, frame, dropped, late }
+    }
+}
+
+/// A [`Record`] whose frame is somebody else's: for sinks that keep none.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossing<'a> {
+    pub at: Instant,
+    pub port: u32,
+    pub way: Way,
+    pub frame: &'a Frame,
+    pub dropped: Option<DropReason>,
+    pub late: bool,
+}
+
+impl From<Crossing<'_>> for Record {
+    fn from(Crossing { at, port, way, frame, dropped, late }: Crossing<'_>) -> Record {
+        Record { at, port, way, frame: frame.clone(), dropped, late }
+    }
+}
+
 /// Where records go.
 pub trait Sink: Send {
     /// Takes a record. An I/O error is returned once, by the call that met it; the sink is dead from
     /// then on, takes further records without a word and says so again in [`Sink::close`].
     fn record(&mut self, record: &Record) -> io::Result<()>;
+
+    /// The same for a frame that the sink need not keep.
+    fn crossing(&mut self, crossing: Crossing<'_>) -> io::Result<()> {
+        self.record(&crossing.into())
+    }
 
     /// True if the sink gives TCP segments their checksums as it writes them, where they were left out: in frames made
     /// inside the world, as [`checksum::complete`](crate::network::checksum::complete) does. Stacks need not, then.

@@ -5,7 +5,7 @@
 //! by hand it takes half the time (about 40 against 80 ns for 1,500 bytes) and no allocation.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -19,16 +19,18 @@ use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeade
 use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
-use super::{Record, Session, Sink, Way};
+use super::{Blocks, Crossing, Destination, Record, Session, Sink, Way};
 use crate::network::link::DropReason;
-use crate::network::{Checksums, PacketId, checksum};
+use crate::network::{Checksums, PacketId};
 use crate::time::Instant;
 
-/// Bytes that are gathered before the underlying writer is called. One copy more than frames written from where they are
-/// (writev), and yet less work: what a kernel copies in pieces of odd lengths takes it longer.
+/// Bytes that are gathered before they are handed over. One copy more than frames written from where they are (writev),
+/// and yet less work: what a kernel copies in pieces of odd lengths takes it longer.
 const BATCH_BYTES: usize = 256 * 1024;
 /// Beyond them: what the last record of a batch takes, as a rule.
 const BATCH_BYTES_SLACK: usize = 4 * 1024;
+/// What follows a frame that was not dropped, in bytes or more.
+const OPTIONS_BYTES: usize = 64;
 /// Longest text of an option or name; the format's own limit is 65,535 bytes.
 const TEXT_BYTES_MAX: usize = 4096;
 
@@ -43,11 +45,13 @@ const OPTION_PACKET_ID: u16 = 5;
 
 /// Writes one capture. See [`Sink`] for how errors are told.
 #[derive(Debug)]
-pub struct Writer<W: Write> {
+pub struct Writer<W: Destination> {
     /// `None` once finished.
     out: Option<W>,
     /// Blocks not yet handed to `out`; pcap-file keeps the interfaces beside them.
-    blocks: Blocks,
+    gathered: Gathered,
+    /// As [`Blocks`] has it.
+    incomplete: Vec<(usize, usize)>,
     epoch: Duration,
     counts: Vec<Counts>,
     failed: Option<io::ErrorKind>,
@@ -63,14 +67,10 @@ struct Counts {
     dropped: u64,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Destination> Writer<W> {
     /// Starts a capture: what comes before the first frame goes to `out` at once.
     pub fn new(out: W, session: &Session) -> io::Result<Self> {
-        let mut pcap = PcapNgWriter::with_section_header(
-            Vec::with_capacity(BATCH_BYTES + BATCH_BYTES_SLACK),
-            header(session),
-        )
-        .map_err(into_io)?;
+        let mut pcap = PcapNgWriter::with_section_header(Vec::new(), header(session)).map_err(into_io)?;
         for port in &session.ports {
             let mut options = vec![InterfaceDescriptionOption::IfName(text(&port.name))];
             if !port.description.is_empty() {
@@ -87,7 +87,8 @@ impl<W: Write> Writer<W> {
         }
         let mut writer = Self {
             out: Some(out),
-            blocks: Blocks(pcap),
+            gathered: Gathered(pcap),
+            incomplete: Vec::new(),
             epoch: session.epoch,
             counts: vec![Counts::default(); session.ports.len()],
             failed: None,
@@ -99,11 +100,11 @@ impl<W: Write> Writer<W> {
     /// Appends a frame. See [`Sink::record`]; a port that the session does not have is
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) and does not end the capture.
     pub fn record(&mut self, record: &Record) -> io::Result<()> {
-        self.record_as(record.port, record)
+        self.record_as(record.port, record.crossing())
     }
 
     /// Like [`Writer::record`], with a port in place of the record's own.
-    pub(super) fn record_as(&mut self, port: u32, record: &Record) -> io::Result<()> {
+    pub(super) fn record_as(&mut self, port: u32, record: Crossing<'_>) -> io::Result<()> {
         let Some(counts) = self.counts.get_mut(port as usize) else {
             let message = format!("port {port} is not one of the capture's {}", self.counts.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -115,8 +116,13 @@ impl<W: Write> Writer<W> {
         counts.dropped += u64::from(record.dropped.is_some_and(DropReason::is_for_want_of_room));
         let timestamp = self.epoch.saturating_add(record.at.elapsed());
         let timestamp_ns = u64::try_from(timestamp.as_nanos()).unwrap_or(u64::MAX);
-        append_packet(self.blocks.0.get_mut(), port, timestamp_ns, record);
-        if self.blocks.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
+        let frame = append_packet(self.gathered.0.get_mut(), port, timestamp_ns, record);
+        match record.frame.checksums {
+            Checksums::Valid => self.incomplete.push(frame),
+            // As it came, or as it was broken.
+            Checksums::Unverified => {}
+        }
+        if self.gathered.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
     }
 
     /// See [`Sink::secrets`]: one Decryption Secrets Block.
@@ -124,8 +130,8 @@ impl<W: Write> Writer<W> {
         if self.failed.is_some() || self.out.is_none() || lines.is_empty() {
             return Ok(());
         }
-        append_secrets(self.blocks.0.get_mut(), lines.as_bytes());
-        if self.blocks.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
+        append_secrets(self.gathered.0.get_mut(), lines.as_bytes());
+        if self.gathered.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
     }
 
     /// See [`Sink::flush`].
@@ -134,7 +140,7 @@ impl<W: Write> Writer<W> {
         if self.failed.is_some() {
             return Ok(());
         }
-        let flushed = self.out.as_mut().map_or(Ok(()), |out| out.flush());
+        let flushed = self.out.as_mut().map_or(Ok(()), Destination::pass_on);
         flushed.inspect_err(|error| self.failed = Some(error.kind()))
     }
 
@@ -147,7 +153,10 @@ impl<W: Write> Writer<W> {
     fn end(&mut self, at: Instant) -> io::Result<()> {
         if self.failed.is_none() && self.out.is_some() {
             self.append_statistics(at)?;
-            self.flush()?;
+            self.write_out()?;
+        }
+        if let Some(out) = self.out.as_mut().filter(|_| self.failed.is_none()) {
+            out.finish().inspect_err(|error| self.failed = Some(error.kind()))?;
         }
         match self.failed {
             None => Ok(()),
@@ -165,26 +174,32 @@ impl<W: Write> Writer<W> {
                 InterfaceStatisticsOption::IsbIfDrop(counts.dropped),
             ];
             let block = InterfaceStatisticsBlock { interface_id, timestamp: end, options };
-            self.blocks.0.write_pcapng_block(block).map_err(into_io)?;
+            self.gathered.0.write_pcapng_block(block).map_err(into_io)?;
         }
         Ok(())
     }
 
     /// Hands the gathered blocks over. After a failure they are thrown away instead.
     fn write_out(&mut self) -> io::Result<()> {
-        let buffer = self.blocks.0.get_mut();
-        let written = match &mut self.out {
-            Some(out) if self.failed.is_none() => out.write_all(buffer),
-            Some(_) | None => Ok(()),
+        let bytes = std::mem::take(self.gathered.0.get_mut());
+        let full = Blocks { bytes, incomplete: std::mem::take(&mut self.incomplete) };
+        let Some(out) = self.out.as_mut().filter(|_| self.failed.is_none() && !full.bytes.is_empty()) else {
+            return Ok(());
         };
-        buffer.clear();
-        written.inspect_err(|error| self.failed = Some(error.kind()))
+        let empty = out.take(full).inspect_err(|error| self.failed = Some(error.kind()))?;
+        *self.gathered.0.get_mut() = empty.bytes;
+        self.incomplete = empty.incomplete;
+        Ok(())
     }
 }
 
-impl<W: Write + Send> Sink for Writer<W> {
+impl<W: Destination> Sink for Writer<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         Writer::record(self, record)
+    }
+
+    fn crossing(&mut self, crossing: Crossing<'_>) -> io::Result<()> {
+        self.record_as(crossing.port, crossing)
     }
 
     fn fills_in_checksums(&self) -> bool {
@@ -207,16 +222,16 @@ impl<W: Write + Send> Sink for Writer<W> {
 }
 
 /// A capture that is dropped unfinished still keeps the frames taken so far, as far as writing works.
-impl<W: Write> Drop for Writer<W> {
+impl<W: Destination> Drop for Writer<W> {
     fn drop(&mut self) {
         let _ = self.flush();
     }
 }
 
 /// pcap-file's writer over a buffer. Its `Debug` is missing.
-struct Blocks(PcapNgWriter<Vec<u8>>);
+struct Gathered(PcapNgWriter<Vec<u8>>);
 
-impl std::fmt::Debug for Blocks {
+impl std::fmt::Debug for Gathered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bytes", self.0.get_ref().len())
     }
@@ -254,8 +269,8 @@ fn text(text: &str) -> Cow<'_, str> {
 
 /// Appends an Enhanced Packet Block: body, then the options `epb_flags`, `epb_packetid` and, for a
 /// frame that the link dropped, a comment. The port is `port`, whatever the record says; `timestamp_ns` is since the
-/// Unix epoch.
-fn append_packet(buffer: &mut Vec<u8>, port: u32, timestamp_ns: u64, record: &Record) {
+/// Unix epoch. The answer is where the frame stands, and its length.
+fn append_packet(buffer: &mut Vec<u8>, port: u32, timestamp_ns: u64, record: Crossing<'_>) -> (usize, usize) {
     let start = buffer.len();
     let data = &record.frame.bytes;
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
@@ -269,33 +284,45 @@ fn append_packet(buffer: &mut Vec<u8>, port: u32, timestamp_ns: u64, record: &Re
     fixed[16..20].copy_from_slice(&(timestamp_ns as u32).to_le_bytes());
     fixed[20..24].copy_from_slice(&length.to_le_bytes());
     fixed[24..28].copy_from_slice(&length.to_le_bytes());
-    buffer.reserve(fixed.len() + data.len() + 64);
+    let room = fixed.len() + data.len() + OPTIONS_BYTES;
+    if buffer.capacity() - start < room && start + room > BATCH_BYTES / 16 {
+        // A capture that goes on: the whole batch at once.
+        buffer.reserve((BATCH_BYTES + BATCH_BYTES_SLACK).saturating_sub(start).max(room));
+    } else {
+        buffer.reserve(room);
+    }
     buffer.extend_from_slice(&fixed);
     let place = buffer.len();
     buffer.extend_from_slice(data);
-    match record.frame.checksums {
-        Checksums::Valid => checksum::complete(&mut buffer[place..], true),
-        // As it came, or as it was broken.
-        Checksums::Unverified => {}
-    }
     buffer.extend_from_slice(&[0; 3][..data.len().wrapping_neg() % 4]);
 
     let direction: u32 = match record.way {
         Way::Inbound => 1,
         Way::Outbound => 2,
     };
-    append_option(buffer, OPTION_FLAGS, &direction.to_le_bytes());
-    if record.frame.id != PacketId::NONE {
-        append_option(buffer, OPTION_PACKET_ID, &record.frame.id.0.to_le_bytes());
+    // `epb_flags`, `epb_packetid` and the options' end, as nearly every block has them: at one stroke.
+    let mut options = [0; 24];
+    options[0..2].copy_from_slice(&OPTION_FLAGS.to_le_bytes());
+    options[2..4].copy_from_slice(&4_u16.to_le_bytes());
+    options[4..8].copy_from_slice(&direction.to_le_bytes());
+    options[8..10].copy_from_slice(&OPTION_PACKET_ID.to_le_bytes());
+    options[10..12].copy_from_slice(&8_u16.to_le_bytes());
+    options[12..20].copy_from_slice(&record.frame.id.0.to_le_bytes());
+    let before_id = if record.frame.id == PacketId::NONE { 8 } else { 20 };
+    match record.dropped {
+        None if before_id == 20 => buffer.extend_from_slice(&options),
+        None => buffer.extend_from_slice(&[&options[..8], &[0; 4]].concat()),
+        Some(reason) => {
+            buffer.extend_from_slice(&options[..before_id]);
+            append_option(buffer, OPTION_COMMENT, format!("dropped: {}", reason.as_str()).as_bytes());
+            append_option(buffer, OPTION_END, &[]);
+        }
     }
-    if let Some(reason) = record.dropped {
-        append_option(buffer, OPTION_COMMENT, format!("dropped: {}", reason.as_str()).as_bytes());
-    }
-    append_option(buffer, OPTION_END, &[]);
 
     let total = u32::try_from(buffer.len() - start + 4).unwrap_or(u32::MAX).to_le_bytes();
     buffer.extend_from_slice(&total);
     buffer[start + 4..start + 8].copy_from_slice(&total);
+    (place, data.len())
 }
 
 /// Appends a Decryption Secrets Block with lines of a TLS key log.

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use guestnet::capture::{Each, Fan, Group, KeyLog, PortInfo, Session, Sink, Writer, is_port_of};
-use guestnet::live::capture::{Threaded, private_file};
+use guestnet::live::capture::{CaptureFile, Threaded, private_file};
 use guestnet::world::World;
 
 use super::Failure;
@@ -115,7 +115,7 @@ impl Capture {
         Ok(())
     }
 
-    /// The sink for `world`, behind a thread that writes; `None` if nothing is to be captured.
+    /// The sink for `world`, before a thread that writes; `None` if nothing is to be captured.
     fn open(&self, world: &World) -> Result<Option<Box<dyn Sink>>, Failure> {
         let capture = self.open_capture(world)?;
         let Some(path) = &self.keylog else { return Ok(capture) };
@@ -126,15 +126,19 @@ impl Capture {
     fn open_capture(&self, world: &World) -> Result<Option<Box<dyn Sink>>, Failure> {
         let sink: Box<dyn Sink> = if let Some(folder) = &self.capture_guests {
             fs::create_dir_all(folder).map_err(Failure::io(format!("capture {}", folder.display())))?;
-            let groups = world.guest_ports().map(|(name, ports)| {
-                let out = create(&folder.join(format!("{name}.pcapng")))?;
-                Ok(Group { ports, out })
-            });
-            let groups = groups.collect::<Result<Vec<_>, Failure>>()?;
+            let (ports, outs): (Vec<_>, Vec<_>) = world
+                .guest_ports()
+                .map(|(name, ports)| Ok((ports, create(&folder.join(format!("{name}.pcapng")))?)))
+                .collect::<Result<Vec<_>, Failure>>()?
+                .into_iter()
+                .unzip();
+            let outs = Threaded::new(outs).map_err(self.failed())?;
+            let groups = ports.into_iter().zip(outs).map(|(ports, out)| Group { ports, out }).collect();
             Box::new(Fan::new(world.session(), groups).map_err(self.failed())?)
         } else if let Some(path) = &self.capture {
-            let out: Box<dyn Write + Send> =
-                if self.takes_stdout() { Box::new(io::stdout()) } else { Box::new(create(path)?) };
+            let out = if self.takes_stdout() { Box::new(io::stdout()) } else { create(path)? };
+            let mut outs = Threaded::new(vec![out]).map_err(self.failed())?;
+            let Some(out) = outs.pop() else { return Ok(None) };
             if self.capture_at.is_empty() {
                 Box::new(Writer::new(out, world.session()).map_err(self.failed())?)
             } else {
@@ -144,8 +148,7 @@ impl Capture {
         } else {
             return Ok(None);
         };
-        let sink = Threaded::new(sink).map_err(self.failed())?;
-        Ok(Some(Box::new(sink)))
+        Ok(Some(sink))
     }
 
     /// The ports that `--capture-at` names, in the lab's order: `r1` is all of `r1.lan` and `r1.wan`.
@@ -170,6 +173,7 @@ impl Capture {
     }
 }
 
-fn create(path: &Path) -> Result<File, Failure> {
-    File::create(path).map_err(Failure::io(format!("capture {}", path.display())))
+fn create(path: &Path) -> Result<Box<dyn Write + Send>, Failure> {
+    let file = File::create(path).map_err(Failure::io(format!("capture {}", path.display())))?;
+    Ok(Box::new(CaptureFile::new(file)))
 }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use guestnet::lab::Lab;
+use guestnet::lab::{Digests, Lab};
 use guestnet::live::{Interrupt, Stopwatch};
 use guestnet::scenario::expectation::Expected;
 use guestnet::sweep::{self, Job, Outcome};
@@ -53,8 +53,11 @@ pub struct Arguments {
     /// Where captures of failures go
     #[arg(long, value_name = "DIR", default_value = "guestnet-failures")]
     captures: PathBuf,
+    /// Write a line for each run to this file, with digests of its capture, its guests' calls and its verdicts
+    #[arg(long, value_name = "FILE")]
+    digests: Option<PathBuf>,
     /// Write golden captures anew where they differ or are missing
-    #[arg(long, conflicts_with_all = ["seeds", "shard", "verify"])]
+    #[arg(long, conflicts_with_all = ["seeds", "shard", "verify", "digests"])]
     bless: bool,
     /// Only failures and the summary
     #[arg(short, long)]
@@ -69,11 +72,15 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return Err(Failure::usage("there are no scenarios there", help));
     }
     if arguments.bless {
-        for (lab, scenario) in labs.iter().zip(&scenarios) {
-            bless(lab, scenario)?;
-        }
-        return Ok(ExitCode::SUCCESS);
+        // One that cannot be written leaves the others to be.
+        let blessed = labs.iter().zip(&scenarios).map(|(lab, scenario)| bless(lab, scenario));
+        let failed: Vec<Failure> = blessed.filter_map(Result::err).collect();
+        return Ok(failed.into_iter().map(Failure::tell).last().unwrap_or(ExitCode::SUCCESS));
     }
+    let labs = match &arguments.digests {
+        Some(_) => labs.into_iter().map(Lab::with_trace).collect(),
+        None => labs,
+    };
     let jobs = jobs(arguments, &labs);
     let mut left = BTreeMap::<usize, usize>::new();
     for job in &jobs {
@@ -83,14 +90,17 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
     let bar = progress(arguments.quiet, jobs.len());
     let stopwatch = Stopwatch::start();
-    let mut trouble = None;
+    let mut digests = BTreeMap::new();
     let interrupted = || interrupt.is_requested();
     sweep::run(&labs, &jobs, workers, interrupted, |outcome| {
         bar.inc(1);
         let number = outcome.job.lab;
+        if arguments.digests.is_some() {
+            digests.insert((number, outcome.job.seed), outcome.report.digests());
+        }
         let scenario = &mut scenarios[number];
         let failed = outcome.is_failure();
-        let told = tell(arguments, &labs[number], scenario, &outcome, &bar);
+        tell(arguments, &labs[number], scenario, &outcome, &bar);
         let over = left.get_mut(&number).is_some_and(|left| {
             *left -= 1;
             *left == 0
@@ -98,16 +108,17 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
         if over && !arguments.quiet {
             bar.suspend(|| println!("{}", scenario.line(&labs)));
         }
-        if let Err(error) = told {
-            trouble.get_or_insert(error);
-        }
-        trouble.is_none() && !(failed && arguments.fail_fast)
+        !(failed && arguments.fail_fast)
     });
     bar.finish_and_clear();
-    if let Some(error) = trouble {
-        return Err(error);
-    }
     let elapsed = stopwatch.elapsed();
+    if let Some(path) = &arguments.digests {
+        let line = |((lab, seed), digests): (&(usize, u64), &Digests)| {
+            format!("{} {seed} {digests}\n", scenarios[*lab].path.display())
+        };
+        let text: String = digests.iter().map(line).collect();
+        std::fs::write(path, text).map_err(Failure::io(format!("digests {}", path.display())))?;
+    }
     if let Some(path) = &arguments.junit {
         let text = test_report::junit(&scenarios, &labs, elapsed);
         std::fs::write(path, text).map_err(Failure::io(format!("JUnit report {}", path.display())))?;
@@ -232,27 +243,28 @@ fn jobs(arguments: &Arguments, labs: &[Lab]) -> Vec<Job> {
     part
 }
 
-/// Counts an outcome, and tells a failure in full.
-fn tell(
-    arguments: &Arguments,
-    lab: &Lab,
-    scenario: &mut Scenario,
-    outcome: &Outcome,
-    bar: &ProgressBar,
-) -> Result<(), Failure> {
+/// Counts an outcome, and tells a failure in full. A capture that cannot be kept is told with it: the failure stands, and so do the
+/// verdicts of all other runs.
+fn tell(arguments: &Arguments, lab: &Lab, scenario: &mut Scenario, outcome: &Outcome, bar: &ProgressBar) {
     scenario.count(outcome);
     if !outcome.is_failure() || scenario.failures() > FAILURES_TOLD_MAX {
-        return Ok(());
+        return;
     }
     let path = capture_path(&arguments.captures, &scenario.path, outcome.job.seed);
     let save = || {
         std::fs::create_dir_all(&arguments.captures)?;
         std::fs::write(&path, outcome.report.capture())
     };
-    save().map_err(Failure::io(format!("capture {}", path.display())))?;
-    let text = test_report::failure(lab, scenario, outcome, &path);
+    let kept = match save() {
+        Ok(()) => path.display().to_string(),
+        Err(error) => {
+            // A part of it would pass for the whole.
+            let _ = std::fs::remove_file(&path);
+            format!("{} could not be kept: {error}", path.display())
+        }
+    };
+    let text = test_report::failure(lab, scenario, outcome, &kept);
     bar.suspend(|| println!("{text}"));
-    Ok(())
 }
 
 fn capture_path(folder: &Path, scenario: &Path, seed: u64) -> PathBuf {

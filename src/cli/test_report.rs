@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use guestnet::lab::Lab;
@@ -86,7 +86,7 @@ impl Scenario {
 }
 
 /// A failure in full. The lab is run once more for the guests' calls: it does the same again.
-pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &Path) -> String {
+pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &str) -> String {
     let (report, seed) = (&outcome.report, outcome.job.seed);
     let path = scenario.path.display();
     let mut text = format!("---- {path}, seed {seed}\n");
@@ -113,7 +113,7 @@ pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &Path
             let _ = writeln!(text, "  {call}");
         });
     }
-    let _ = writeln!(text, "capture: {}", capture.display());
+    let _ = writeln!(text, "capture: {capture}");
     let _ = write!(text, "again: guestnet run --sim --seed {seed} --trace --capture again.pcapng {path}");
     text
 }

@@ -20,16 +20,20 @@
 //! # Ok::<(), guestnet::scenario::ScenarioError>(())
 //! ```
 //!
-//! A lab is compiled once and run as often as wanted. This folder is the library's front; it knows nothing of
+//! Without a file, [`Lab::builder`] describes one in Rust. A lab is compiled once and run as often as wanted. This folder is the library's front; it knows nothing of
 //! terminals, files of captures, or wall-clock time.
 
+mod builder;
 mod counters;
+mod digest;
 mod golden;
 mod packets;
 mod record;
 mod report;
 mod verdict;
 
+pub use builder::{At, Entry, Expect, Guest, LabBuilder, Link};
+pub use digest::Digests;
 pub use report::{Call, GuestReport, Report};
 pub use verdict::{Found, Subject, Verdict};
 

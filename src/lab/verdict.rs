@@ -154,9 +154,9 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
             ));
         }
         // Descriptors that are opened and never closed come to an end.
-        if guest.left_open.is_full && !says(number, |expected| expected.open.is_some()) {
-            let expected = format!("guest `{}` ends with descriptors to spare", guest.name);
-            let what = format!("it left {} open, and could have opened no more", guest.left_open.descriptors);
+        if guest.left_open.refused && !says(number, |expected| expected.open.is_some()) {
+            let expected = format!("guest `{}` has descriptors to spare", guest.name);
+            let what = format!("it was refused one; {} were open as it ended", guest.left_open.descriptors);
             verdicts.push(unmet(Subject::Guest(number), expected, what, guest.at));
         }
     }

@@ -1,21 +1,19 @@
-//! The capture on a thread of its own: the world hands a record over and goes on.
+//! Captures written by a thread of their own: the world hands a buffer over and goes on.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use nix::fcntl::{FallocateFlags, fallocate};
 
-use crate::capture::{Record, Sink};
-use crate::time::Instant;
+use crate::capture::{Blocks, Destination};
 
-/// Records handed over at once, or fewer if their frames have so many bytes; and batches that may wait. When the writer
-/// cannot keep up, the world waits: a capture is complete.
-const BATCH: usize = 256;
-const BATCH_BYTES: usize = 512 * 1024;
-const BATCHES: usize = 32;
+/// Buffers that may wait. When the thread cannot keep up, the world waits: a capture is complete. More of them are no
+/// help where the thread is the faster one, and what is written into them finds no place in a processor's cache.
+const WAITING_MAX: usize = 4;
 
 /// A file for secrets: nobody but its owner reads it.
 ///
@@ -26,108 +24,176 @@ pub fn private_file(path: &Path) -> io::Result<File> {
 }
 
 enum Message {
-    Records(Vec<Record>),
-    Secrets(String),
-    Flush,
-    Close(Instant),
+    Blocks(usize, Blocks),
+    Flush(usize),
+    /// To be answered once everything before was done.
+    Finish(usize, Sender<()>),
 }
 
-/// Hands records to a sink on another thread.
+/// A destination whose bytes are written by a thread that it shares with the others it was made with.
+#[derive(Debug)]
 pub struct Threaded {
-    batch: Vec<Record>,
-    batch_bytes: usize,
-    fills_in_checksums: bool,
+    number: usize,
     send: Sender<Message>,
-    thread: Option<JoinHandle<io::Result<()>>>,
+    spare: Spare,
+    /// At most one: nothing is written after it.
+    errors: Receiver<io::Error>,
+}
+
+/// Buffers to be filled again, those that were given last first: a processor still has them at hand.
+#[derive(Clone, Debug, Default)]
+struct Spare(Arc<Mutex<Vec<Blocks>>>);
+
+impl Spare {
+    fn give(&self, blocks: Blocks) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(blocks);
+    }
+
+    fn take(&self) -> Blocks {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+}
+
+struct Output {
+    /// `None` after an error.
+    out: Option<Box<dyn Write + Send>>,
+    errors: Sender<io::Error>,
 }
 
 impl Threaded {
+    /// A destination in front of each of `outs`, and a thread that writes to them all.
+    ///
     /// # Errors
     /// No thread to be had.
-    pub fn new(sink: Box<dyn Sink>) -> io::Result<Threaded> {
-        let (send, receive) = bounded(BATCHES);
-        let fills_in_checksums = sink.fills_in_checksums();
-        let thread =
-            std::thread::Builder::new().name("capture".to_owned()).spawn(move || write(sink, &receive))?;
-        Ok(Threaded {
-            batch: Vec::with_capacity(BATCH),
-            batch_bytes: 0,
-            fills_in_checksums,
-            send,
-            thread: Some(thread),
-        })
+    pub fn new(outs: Vec<Box<dyn Write + Send>>) -> io::Result<Vec<Threaded>> {
+        let (send, receive) = bounded(WAITING_MAX);
+        let spare = Spare::default();
+        let give_back = spare.clone();
+        let mut outputs = Vec::with_capacity(outs.len());
+        let mut fronts = Vec::with_capacity(outs.len());
+        for (number, out) in outs.into_iter().enumerate() {
+            let (tell, errors) = bounded(1);
+            outputs.push(Output { out: Some(out), errors: tell });
+            fronts.push(Threaded { number, send: send.clone(), spare: spare.clone(), errors });
+        }
+        std::thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn(move || write(&mut outputs, &receive, &give_back))?;
+        Ok(fronts)
     }
 
-    fn hand_over_batch(&mut self) -> io::Result<()> {
-        self.batch_bytes = 0;
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        self.hand_over(Message::Records(batch))
-    }
-
-    fn hand_over(&mut self, message: Message) -> io::Result<()> {
-        self.send.send(message).map_err(|_| self.end())
-    }
-
-    /// The writer's error: it is gone.
-    fn end(&mut self) -> io::Error {
-        let result = self.thread.take().map(JoinHandle::join);
-        match result {
-            Some(Ok(Err(error))) => error,
-            _ => io::Error::other("the capture's writer is gone"),
+    fn send(&mut self, message: Message) -> io::Result<()> {
+        match self.errors.try_recv() {
+            Ok(error) => Err(error),
+            Err(_) => self.send.send(message).map_err(|_| gone()),
         }
     }
 }
 
-fn write(mut sink: Box<dyn Sink>, receive: &Receiver<Message>) -> io::Result<()> {
+fn gone() -> io::Error {
+    io::Error::other("the capture's writer is gone")
+}
+
+fn write(outputs: &mut [Output], receive: &Receiver<Message>, give_back: &Spare) {
     for message in receive {
         match message {
-            Message::Records(records) => {
-                for record in records {
-                    sink.record(&record)?;
-                }
+            Message::Blocks(number, mut blocks) => {
+                outputs[number].with(|out| out.write_all(blocks.complete()));
+                blocks.clear();
+                give_back.give(blocks);
             }
-            Message::Secrets(lines) => sink.secrets(&lines)?,
-            Message::Flush => sink.flush()?,
-            Message::Close(at) => return sink.close(at),
+            Message::Flush(number) => outputs[number].with(|out| out.flush()),
+            Message::Finish(number, done) => {
+                outputs[number].with(|out| out.flush());
+                outputs[number].out = None;
+                let _ = done.send(());
+            }
         }
     }
-    Ok(())
 }
 
-impl Sink for Threaded {
-    fn record(&mut self, record: &Record) -> io::Result<()> {
-        self.batch_bytes += record.frame.len();
-        self.batch.push(record.clone());
-        if self.batch.len() < BATCH && self.batch_bytes < BATCH_BYTES {
-            return Ok(());
+impl Output {
+    fn with(&mut self, operation: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) {
+        if let Some(out) = &mut self.out
+            && let Err(error) = operation(&mut **out)
+        {
+            self.out = None;
+            let _ = self.errors.try_send(error);
         }
-        self.hand_over_batch()
+    }
+}
+
+impl Destination for Threaded {
+    fn take(&mut self, full: Blocks) -> io::Result<Blocks> {
+        self.send(Message::Blocks(self.number, full))?;
+        Ok(self.spare.take())
     }
 
-    fn fills_in_checksums(&self) -> bool {
-        self.fills_in_checksums
+    fn pass_on(&mut self) -> io::Result<()> {
+        self.send(Message::Flush(self.number))
     }
 
-    fn secrets(&mut self, lines: &str) -> io::Result<()> {
-        if !self.batch.is_empty() {
-            self.hand_over_batch()?;
+    fn finish(&mut self) -> io::Result<()> {
+        let (done, wait) = bounded(1);
+        self.send(Message::Finish(self.number, done))?;
+        wait.recv().map_err(|_| gone())?;
+        self.errors.try_recv().map_or(Ok(()), Err)
+    }
+}
+
+/// Bytes from which on room is reserved ahead, and how much at most.
+const RESERVED_BYTES_MIN: u64 = 4 << 20;
+const RESERVED_BYTES_MAX: u64 = 256 << 20;
+
+/// A file for a capture. It reserves room in larger pieces as it grows, which spares the file system a third of its work
+/// for each page; what is left over is given back at the end.
+#[derive(Debug)]
+pub struct CaptureFile {
+    file: File,
+    len: u64,
+    /// `None`: the file system cannot.
+    reserved: Option<u64>,
+}
+
+impl CaptureFile {
+    /// `file` is empty and written from its beginning.
+    pub fn new(file: File) -> Self {
+        Self { file, len: 0, reserved: Some(0) }
+    }
+
+    fn reserve(&mut self, more: usize) {
+        let Some(reserved) = self.reserved else { return };
+        let end = self.len + more as u64;
+        if end <= reserved || end < RESERVED_BYTES_MIN {
+            return;
         }
-        self.hand_over(Message::Secrets(lines.to_owned()))
+        let from = reserved.max(self.len);
+        let count = end.clamp(RESERVED_BYTES_MIN, RESERVED_BYTES_MAX);
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        // A pipe cannot, and a disk that has not so much left may still have enough.
+        let result = fallocate(&self.file, FallocateFlags::FALLOC_FL_KEEP_SIZE, signed(from), signed(count));
+        self.reserved = result.is_ok().then_some(from + count);
+    }
+}
+
+impl Write for CaptureFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.reserve(bytes.len());
+        let written = self.file.write(bytes)?;
+        self.len += written as u64;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if !self.batch.is_empty() {
-            self.hand_over_batch()?;
-        }
-        self.hand_over(Message::Flush)
+        self.file.flush()
     }
+}
 
-    fn close(&mut self, at: Instant) -> io::Result<()> {
-        self.hand_over_batch()?;
-        self.hand_over(Message::Close(at))?;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
-            _ => Err(io::Error::other("the capture's writer is gone")),
+impl Drop for CaptureFile {
+    fn drop(&mut self) {
+        if self.reserved.is_none_or(|reserved| reserved > self.len) && self.len >= RESERVED_BYTES_MIN {
+            // Nothing is lost if it cannot be given back.
+            let _ = self.file.set_len(self.len);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! TCP checksums, filled in after smoltcp has written a packet: in a quarter of its time, and only where the
-//! packet can be seen or broken; for a capture, by whoever writes it.
+//! Checksums filled in after smoltcp has written a packet, in a quarter of its time: that of IPv4's header always, TCP's only
+//! where the packet can be seen or broken; for a capture, by whoever writes it.
 
 use super::ip::ETHERNET_HEADER_BYTES;
 
@@ -13,6 +13,23 @@ const CHECKSUM: usize = 16;
 pub fn complete(packet: &mut [u8], ethernet: bool) {
     let ip = if ethernet { packet.get_mut(ETHERNET_HEADER_BYTES..) } else { Some(packet) };
     let _ = ip.and_then(complete_ip);
+}
+
+/// Gives the header of an IPv4 packet, in an Ethernet frame or bare, the checksum that was left out (RFC 791, 3.1).
+pub fn complete_ipv4(packet: &mut [u8], ethernet: bool) {
+    const HEADER_CHECKSUM: std::ops::Range<usize> = 10..12;
+    const IPV4: [u8; 2] = [0x08, 0x00];
+    if ethernet && packet.get(12..ETHERNET_HEADER_BYTES) != Some(&IPV4) {
+        return;
+    }
+    let Some(ip) = packet.get_mut(if ethernet { ETHERNET_HEADER_BYTES } else { 0 }..) else { return };
+    let Some(&first) = ip.first().filter(|first| **first >> 4 == 4) else { return };
+    let Some(header) = ip.get_mut(..usize::from(first & 0x0F) * 4) else { return };
+    if let Some(field) = header.get_mut(HEADER_CHECKSUM) {
+        field.fill(0);
+        let checksum = !fold(sum(header));
+        header[HEADER_CHECKSUM].copy_from_slice(&checksum.to_ne_bytes());
+    }
 }
 
 /// `None` for anything else.
@@ -74,7 +91,14 @@ mod tests {
             ip.extend_from_slice(&payload);
             ip[start + 12] = 0x50;
             ip[start + CHECKSUM..start + CHECKSUM + 2].fill(0);
-            complete(&mut ip, false);
+            let mut frame = [&[0; ETHERNET_HEADER_BYTES][..], &ip].concat();
+            frame[12..14].copy_from_slice(if v6 { &[0x86, 0xDD] } else { &[0x08, 0x00] });
+            complete_ipv4(&mut frame, true);
+            complete(&mut frame, true);
+            if !v6 {
+                let header = smoltcp::wire::Ipv4Packet::new_unchecked(&frame[ETHERNET_HEADER_BYTES..]);
+                prop_assert!(header.verify_checksum());
+            }
             let ends: [IpAddr; 2] = if v6 {
                 let at = |from: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&ip[from..from + 16]).unwrap()).into();
                 [at(8), at(24)]

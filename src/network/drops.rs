@@ -16,6 +16,14 @@ pub enum DeviceDrop {
     BacklogFull,
     /// A datagram past its receiver's buffer.
     DatagramDropped,
+    /// From somebody who has an address of the receiver's.
+    AddressConflict,
+    /// Past what a guest's buffers may take of the host's memory.
+    NoBuffers,
+    /// A fragment that overlaps another (RFC 5722).
+    Overlapping,
+    /// A packet of which fragments were missing when its time or the room for it was over.
+    Incomplete,
     /// A packet past the queue of a guest's loopback interface.
     LoopbackFull,
     /// A query that a DNS server of the lab could not read.
@@ -27,7 +35,7 @@ pub enum DeviceDrop {
 }
 
 impl DeviceDrop {
-    pub const ALL: [DeviceDrop; 11] = [
+    pub const ALL: [DeviceDrop; 15] = [
         DeviceDrop::Malformed,
         DeviceDrop::BadChecksum,
         DeviceDrop::Unroutable,
@@ -35,6 +43,10 @@ impl DeviceDrop {
         DeviceDrop::Forged,
         DeviceDrop::BacklogFull,
         DeviceDrop::DatagramDropped,
+        DeviceDrop::AddressConflict,
+        DeviceDrop::NoBuffers,
+        DeviceDrop::Overlapping,
+        DeviceDrop::Incomplete,
         DeviceDrop::LoopbackFull,
         DeviceDrop::DnsMalformed,
         DeviceDrop::DnsNoQuery,
@@ -50,6 +62,10 @@ impl DeviceDrop {
             DeviceDrop::Forged => "forged ICMP error",
             DeviceDrop::BacklogFull => "SYN past a backlog",
             DeviceDrop::DatagramDropped => "datagram past a buffer",
+            DeviceDrop::AddressConflict => "address that another has",
+            DeviceDrop::NoBuffers => "past the guest's buffers",
+            DeviceDrop::Overlapping => "overlapping fragment",
+            DeviceDrop::Incomplete => "packet short of fragments",
             DeviceDrop::LoopbackFull => "loopback packet past the queue",
             DeviceDrop::DnsMalformed => "malformed DNS query",
             DeviceDrop::DnsNoQuery => "DNS message that is no query",

@@ -3,8 +3,9 @@
 //! ```text
 //! port --> link --> port      link/      delay, rate, queue, loss ...: Deliver(at), Drop(reason) or Taken
 //!           switch            switch.rs  learns and forwards Ethernet addresses
-//!           router            router/    forwards IPv4 and IPv6 between subnets
-//!                             ip/            packets as bytes, for the two of them
+//!           router            router/    forwards IPv4 and IPv6 between subnets; advertises itself
+//!                             dhcp/          leases, at a router's interface
+//!                             ip/            packets as bytes, for routers and nodes' stacks
 //!                             neighbours.rs  who has which Ethernet address: for routers, and for nodes' stacks
 //! ```
 //!
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
 pub mod checksum;
+pub mod dhcp;
 pub mod drops;
 mod frame;
 pub mod ip;
@@ -39,6 +41,17 @@ pub struct InterfaceConfig {
     pub addresses: Vec<IpCidr>,
     /// Largest IP packet in bytes, without the Ethernet header.
     pub mtu: usize,
+}
+
+/// How an interface comes by addresses besides those that it is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Automatic {
+    /// DHCPv4 (RFC 2131).
+    pub dhcp: bool,
+    /// Router advertisements (RFC 4862).
+    pub slaac: bool,
+    /// IPv6 addresses are asked about before they count (RFC 4862, section 5.4).
+    pub detect: bool,
 }
 
 /// A static route of a guest or a router.

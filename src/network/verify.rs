@@ -17,6 +17,15 @@ pub fn holds(frame: &[u8]) -> bool {
     }
 }
 
+/// As [`holds`], of an IP packet: one that was put together from fragments, which have no sum of what they carry.
+pub fn packet_holds(ip: &[u8]) -> bool {
+    match ip.first().map(|byte| byte >> 4) {
+        Some(4) => ipv4(ip),
+        Some(6) => ipv6(ip),
+        Some(_) | None => true,
+    }
+}
+
 fn ipv4(bytes: &[u8]) -> bool {
     let Ok(packet) = Ipv4Packet::new_checked(bytes) else { return true };
     if !packet.verify_checksum() {

@@ -24,12 +24,13 @@ pub use stack::Stack;
 pub use stdio::{Output, OutputStream, Stdio};
 pub use wake::{Interest, Readiness, Waiter};
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use smoltcp::wire::IpCidr;
 
 use crate::error::{Error, Result};
-use crate::network::{Frame, InterfaceConfig, Route};
+use crate::network::{Automatic, Frame, InterfaceConfig, Route};
 use crate::rng::Rng;
 use crate::time::Instant;
 use object::{Context, Protocol, Read};
@@ -48,8 +49,8 @@ pub enum SocketKind {
 pub struct LeftOpen {
     /// Descriptors that it had opened itself, and not closed.
     pub descriptors: usize,
-    /// It could have opened no more.
-    pub is_full: bool,
+    /// It wanted one more at some time, and its scenario allows no more.
+    pub refused: bool,
 }
 
 pub struct Node {
@@ -148,6 +149,11 @@ impl Node {
         self.stack.set_checksums(filled_in);
     }
 
+    /// Bytes that the buffers of its sockets may take.
+    pub fn set_buffers(&mut self, bytes: usize) {
+        self.stack.set_buffers(bytes);
+    }
+
     /// True if the guest has something to wake up for.
     pub fn take_woken(&mut self) -> bool {
         std::mem::take(&mut self.woken) | self.stack.wakes().take_guest() | self.stdio.take_woken()
@@ -175,10 +181,25 @@ impl Node {
         self.stack.tcp_abort_all();
     }
 
+    /// Has an interface configure itself; before the first turn.
+    pub fn configure(&mut self, interface: usize, automatic: Automatic) {
+        self.stack.configure(interface, automatic);
+    }
+
+    /// True once interfaces that configure themselves have addresses.
+    pub fn is_configured(&self) -> bool {
+        self.stack.is_configured()
+    }
+
+    /// Servers of names that DHCP and router advertisements told of.
+    pub fn dns_servers(&self) -> Vec<IpAddr> {
+        self.stack.dns_servers()
+    }
+
     /// Changes an interface's addresses; neighbours are told.
     pub fn rebind(&mut self, now: Instant, interface: usize, addresses: &[IpCidr]) {
         self.now = now;
-        self.stack.rebind(interface, addresses);
+        self.stack.rebind(now, interface, addresses);
     }
 
     /// Sets the wall clock, so far ahead of the lab's. Whoever waits for a time of day looks at it again.

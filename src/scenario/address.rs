@@ -16,23 +16,25 @@ use crate::protocol::target::Target;
 pub(super) fn mac(value: &DeValue<'_>) -> Result<EthernetAddress, Problem> {
     const HELP: &str = "six pairs of hexadecimal digits such as \"02:00:00:00:00:01\"";
     let text = string(value)?;
+    let Some(address) = mac_text(&text) else {
+        return Err(Problem::new(format!("{} is not an Ethernet address", quote(&text)), HELP));
+    };
+    if !address.is_unicast() || address.0 == [0; 6] {
+        let help = "an interface has an individual address: the first octet is even (02 for made-up ones)";
+        return Err(Problem::new(format!("{} cannot be an interface's address", quote(&text)), help));
+    }
+    Ok(address)
+}
+
+/// Any Ethernet address; `None` if the text is none.
+pub(super) fn mac_text(text: &str) -> Option<EthernetAddress> {
     let octets: Vec<u8> = text
         .split(':')
         .filter(|pair| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit()))
         .filter_map(|pair| u8::from_str_radix(pair, 16).ok())
         .collect();
-    let Ok(octets) = <[u8; 6]>::try_from(octets) else {
-        return Err(Problem::new(format!("{} is not an Ethernet address", quote(&text)), HELP));
-    };
-    if text.len() != 17 {
-        return Err(Problem::new(format!("{} is not an Ethernet address", quote(&text)), HELP));
-    }
-    let address = EthernetAddress(octets);
-    if !address.is_unicast() || octets == [0; 6] {
-        let help = "an interface has an individual address: the first octet is even (02 for made-up ones)";
-        return Err(Problem::new(format!("{} cannot be an interface's address", quote(&text)), help));
-    }
-    Ok(address)
+    let octets = <[u8; 6]>::try_from(octets).ok()?;
+    (text.len() == 17).then_some(EthernetAddress(octets))
 }
 
 /// An address without prefix length.
@@ -53,6 +55,26 @@ pub(super) fn host(value: &DeValue<'_>) -> Result<IpCidr, Problem> {
         return Err(Problem::new(format!("{} {why}", quote(&text)), help));
     }
     Ok(cidr)
+}
+
+/// Where an interface has an address from.
+pub(super) enum Source {
+    Host(IpCidr),
+    Dhcp,
+    Slaac,
+}
+
+/// [`host`], `"dhcp"` or `"slaac"`.
+pub(super) fn source(value: &DeValue<'_>) -> Result<Source, Problem> {
+    match string(value)?.as_str() {
+        "dhcp" => Ok(Source::Dhcp),
+        "slaac" => Ok(Source::Slaac),
+        word if !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic()) => {
+            let help = "\"dhcp\", \"slaac\", or an address with its subnet's prefix length";
+            Err(Problem::new(format!("{} is no source of addresses", quote(word)), help))
+        }
+        _ => host(value).map(Source::Host),
+    }
 }
 
 /// A subnet or a route's destination, `10.0.0.0/24`: no bits beyond the prefix.

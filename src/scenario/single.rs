@@ -1,19 +1,16 @@
 //! The lab of one guest, for running a module without a scenario.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{automatic_mac, link_local, nth_host};
 use super::plan::{
-    DEFAULT_AGEING, DEFAULT_CPU_HZ, DEFAULT_DESCRIPTORS, DEFAULT_EPOCH, DEFAULT_LINGER, DEFAULT_MEMORY_BYTES,
-    DEFAULT_MTU, DEFAULT_SWITCH, DeviceRef, GuestPlan, LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan,
-    TapPlan, default_protocols, digest,
+    DEFAULT_ADDRESS_WAIT, DEFAULT_AGEING, DEFAULT_BUFFER_BYTES_EACH, DEFAULT_CPU_HZ, DEFAULT_DESCRIPTORS,
+    DEFAULT_EPOCH, DEFAULT_LINGER, DEFAULT_MEMORY_BYTES, DEFAULT_MTU, DEFAULT_SWITCH, DeviceRef, GuestPlan,
+    LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan, TapPlan, default_protocols, digest,
 };
 use super::resolve::addressing::default_subnets;
-use super::resolve::names::names_of;
-use crate::dns::resolver::ResolverConfig;
-use crate::network::InterfaceConfig;
+use crate::network::{Automatic, InterfaceConfig};
 
 impl Plan {
     /// One guest, named after its module's file, with the caller's standard input, on a switch
@@ -34,6 +31,8 @@ impl Plan {
             stdin: StdinPlan::Inherit,
             directories: Vec::new(),
             interfaces: vec![InterfaceConfig { name: "eth0".into(), mac, addresses, mtu: DEFAULT_MTU }],
+            automatic: vec![Automatic::default()],
+            address_wait: DEFAULT_ADDRESS_WAIT,
             routes: Vec::new(),
             listeners: Vec::new(),
             protocols: default_protocols(),
@@ -41,6 +40,7 @@ impl Plan {
             cpu_hz: DEFAULT_CPU_HZ,
             fuel_max: None,
             descriptors_max: DEFAULT_DESCRIPTORS,
+            buffer_bytes_max: DEFAULT_DESCRIPTORS as u64 * DEFAULT_BUFFER_BYTES_EACH,
             linger: DEFAULT_LINGER,
             start: Duration::ZERO,
             background: false,
@@ -54,7 +54,7 @@ impl Plan {
             ],
             directions: Default::default(),
         };
-        let mut plan = Plan {
+        Plan {
             name,
             seed: None,
             digest: digest(b""),
@@ -70,9 +70,7 @@ impl Plan {
             links: vec![link],
             timeline: Vec::new(),
             expectations: Vec::new(),
-        };
-        plan.settle_names();
-        plan
+        }
     }
 }
 
@@ -92,20 +90,6 @@ impl Plan {
         let name = format!("{device}:{}", switch.name);
         self.links.push(LinkPlan { name, ends, directions: Default::default() });
         self.taps.push(TapPlan { name: SINGLE_TAP.to_owned(), device: device.to_owned(), netns });
-        self.settle_names();
-    }
-}
-
-impl Plan {
-    /// Tells guests' resolvers and policies who there is, and what leads out.
-    fn settle_names(&mut self) {
-        let config = ResolverConfig { names: Arc::new(names_of(self)), ..Default::default() };
-        let config = Arc::new(config);
-        for protocol in self.guests.iter_mut().flat_map(|guest| &mut guest.protocols) {
-            if let Some(settings) = protocol.grant.ip_mut() {
-                settings.resolver = Arc::clone(&config);
-            }
-        }
     }
 }
 

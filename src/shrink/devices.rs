@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::is_made_from;
 use super::script::{Place, Script};
 use crate::network::InterfaceConfig;
-use crate::scenario::plan::Plan;
+use crate::scenario::plan::{Plan, RouterPlan};
 
 /// `guest`, `router`, `switch` or `link`, and its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +64,7 @@ fn forget_in(script: &mut Script, key: &str, place: usize, gone: &BTreeSet<Devic
 /// Keys of entries and expectations that name devices, ports or links, one or many.
 const NAMING: [&str; 9] = ["guest", "at", "link", "down", "up", "kill", "pause", "resume", "restart"];
 /// Keys whose tables do.
-const NAMING_INSIDE: [&str; 4] = ["after", "rebind", "inject", "clock"];
+const NAMING_INSIDE: [&str; 5] = ["after", "rebind", "dhcp", "inject", "clock"];
 
 /// Takes names that are gone out of an entry or an expectation. True if nothing is left of what it is about.
 fn forget(entry: &mut dyn TableLike, gone: &BTreeSet<Device>) -> bool {
@@ -77,7 +77,9 @@ fn forget(entry: &mut dyn TableLike, gone: &BTreeSet<Device>) -> bool {
     }
     for key in NAMING_INSIDE {
         let inside = entry.get(key).and_then(Item::as_table_like);
-        let about = inside.iter().flat_map(|table| ["guest", "at", "port"].map(|key| table.get(key)));
+        let about = inside.iter().flat_map(|table| {
+            ["guest", "at", "port", "router", "server", "revoke"].map(|key| table.get(key))
+        });
         if about.flat_map(names).any(|name| is_spoken_of(&name, gone)) {
             return true;
         }
@@ -117,13 +119,17 @@ pub(super) fn is_spoken_of(name: &str, gone: &BTreeSet<Device>) -> bool {
     })
 }
 
+fn kind(router: &RouterPlan) -> &'static str {
+    if router.dhcp.is_some() { "dhcp" } else { "router" }
+}
+
 /// Gives interfaces the addresses that they had in `before`, where leaving others out has changed those that are given
 /// automatically. `None` for replicas, which cannot have their own.
 pub(super) fn pin_addresses(script: &mut Script, before: &Plan, after: &Plan) -> Option<()> {
     let nodes = |plan: &'_ Plan| -> Vec<(&'static str, String, Vec<InterfaceConfig>)> {
         let guests = plan.guests.iter().map(|guest| ("guest", guest.name.clone(), guest.interfaces.clone()));
         let routers =
-            plan.routers.iter().map(|router| ("router", router.name.clone(), router.interfaces.clone()));
+            plan.routers.iter().map(|router| (kind(router), router.name.clone(), router.interfaces.clone()));
         guests.chain(routers).collect()
     };
     let before = nodes(before);

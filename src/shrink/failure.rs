@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capture::is_port_of;
 use crate::guest::Exit;
-use crate::lab::{Report, Subject, Verdict};
+use crate::lab::{GuestReport, Report, Subject, Verdict};
 use crate::scenario::expectation::{Expectation, Expected};
 use crate::scenario::plan::Plan;
 use crate::sim::Ending;
@@ -30,7 +30,8 @@ enum About {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum End {
-    Code(u32),
+    /// With the last line of its error output, in which programs say why, without its numbers.
+    Code(u32, String),
     /// The reason, and where.
     Trap(String, String),
     OutOfFuel,
@@ -40,9 +41,10 @@ enum End {
 }
 
 impl End {
-    fn of(exit: &Exit) -> End {
-        match exit {
-            Exit::Code(code) => End::Code(*code),
+    fn of(guest: &GuestReport) -> End {
+        match &guest.exit {
+            Exit::Code(0) => End::Code(0, String::new()),
+            Exit::Code(code) => End::Code(*code, last_words(&guest.stderr())),
             Exit::Trap { reason, backtrace } => End::Trap(reason.clone(), innermost(backtrace)),
             Exit::OutOfFuel { .. } => End::OutOfFuel,
             Exit::Failed(why) => End::Failed(why.clone()),
@@ -50,6 +52,12 @@ impl End {
             Exit::Killed => End::Killed,
         }
     }
+}
+
+/// Numbers are what it got to, or addresses and ports: those change with what is left out.
+fn last_words(stderr: &str) -> String {
+    let last = stderr.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    last.split(|c: char| c.is_ascii_digit()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#")
 }
 
 /// The function that a backtrace begins with.
@@ -100,7 +108,7 @@ impl Failure {
         };
         let ends = guests.into_iter().map(|number| {
             let guest = &report.guests[number];
-            (guest.name.clone(), End::of(&guest.exit))
+            (guest.name.clone(), End::of(guest))
         });
         let missing = verdict.found.as_ref().is_some_and(|found| found.missing);
         Failure { about, missing, ends: ends.collect() }
@@ -142,4 +150,16 @@ fn waiting(report: &Report) -> Vec<usize> {
         .filter(|(_, guest)| guest.exit == Exit::Stopped && !guest.background)
         .map(|(number, _)| number)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_told_apart_by_all_but_their_numbers() {
+        assert_eq!(last_words("a: gave up on 17 of 50\n\n"), last_words("x\na: gave up on 3 of 50\n"));
+        assert_ne!(last_words("a: gave up on 17 of 50"), last_words("a: 10.0.0.2:7: Network unreachable"));
+        assert_eq!(last_words(""), "");
+    }
 }

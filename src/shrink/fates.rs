@@ -99,23 +99,32 @@ const RANDOM: [&str; 3] = ["loss", "duplicate", "corrupt"];
 const RANDOM_DELAY: [&str; 5] = ["jitter", "distribution", "correlation", "in_order", "reorder"];
 const LISTS: [&str; 3] = ["drop", "delayed", "duplicated"];
 
-/// Cables whose randomness lists can take the place of: where they are described, and which link they are.
+/// Cables whose randomness lists can take the place of, be it their own or the timeline's: where they are described, and which
+/// link they are.
 pub(super) fn random_cables(script: &Script, plan: &Plan) -> Vec<(Place, usize)> {
+    let entries = (0..script.entries()).filter(|entry| {
+        let set = script.keys(&["at".to_owned(), entry.to_string(), "set".to_owned()]);
+        set.iter().any(|key| RANDOM.contains(&key.as_str()))
+    });
+    let changed: BTreeSet<usize> = entries
+        .filter_map(|entry| plan.timeline.get(entry))
+        .flat_map(|entry| entry.action.links().iter().copied())
+        .collect();
     let is_random = |place: &Place| {
         let inside = DIRECTIONS.map(|direction| [place.as_slice(), &[direction.to_owned()]].concat());
         let tables = inside.iter().chain([place]);
         let drawing = |key: &String| RANDOM.contains(&key.as_str()) || RANDOM_DELAY.contains(&key.as_str());
         tables.flat_map(|place| script.keys(place)).any(|key| drawing(&key))
     };
-    let cables = knobs::cables(script).into_iter().filter(|(_, place)| is_random(place));
-    cables
+    knobs::cables_to_be(script)
+        .into_iter()
         .filter_map(|(name, place)| {
             let is_it = |link: &LinkPlan| match place[0].as_str() {
                 "link" => link.name == name,
                 _ => link.name.rsplit_once(':').is_some_and(|(port, _)| port == name),
             };
             let link = plan.links.iter().position(is_it)?;
-            Some((place, link))
+            (is_random(&place) || changed.contains(&link)).then_some((place, link))
         })
         .collect()
 }
@@ -136,6 +145,9 @@ pub(super) fn with_lists(
         let mut replaced = [&RANDOM[..], &LISTS[..]].concat();
         if delays_too {
             replaced.extend(RANDOM_DELAY);
+        }
+        if let (None, Some((last, above))) = (script.table(place), place.split_last()) {
+            script.edit(above, |table| drop(table.insert(last, value(InlineTable::new()))))?;
         }
         let inside = DIRECTIONS.map(|direction| [place.as_slice(), &[direction.to_owned()]].concat());
         for table in inside.iter().chain([place]) {

@@ -40,13 +40,22 @@ pub(super) struct Knob {
 /// Where the cables of a scenario are described, each with its name in the plan: `PORT` alone where the key `network`
 /// plugs it into a switch.
 pub(super) fn cables(script: &Script) -> Vec<(String, Place)> {
+    let mut cables = cables_to_be(script);
+    cables.retain(|(_, place)| script.table(place).is_some());
+    cables
+}
+
+/// Where they are described or would be, those of which nothing is said among them.
+pub(super) fn cables_to_be(script: &Script) -> Vec<(String, Place)> {
     let place = |steps: &[&str]| steps.iter().map(|&step| step.to_owned()).collect::<Place>();
     let mut cables: Vec<_> =
         script.names("link").into_iter().map(|name| (name.clone(), place(&["link", &name]))).collect();
-    for kind in ["guest", "router", "tap"] {
+    for kind in ["guest", "router", "dhcp", "tap"] {
         for name in script.names(kind) {
             let own = place(&[kind, &name]);
-            cables.push((name.clone(), [own.as_slice(), &place(&["link"])].concat()));
+            if kind != "router" {
+                cables.push((name.clone(), [own.as_slice(), &place(&["link"])].concat()));
+            }
             for interface in script.keys(&[own.as_slice(), &place(&["interface"])].concat()) {
                 let port = if kind == "guest" && interface == "eth0" {
                     name.clone()
@@ -57,7 +66,6 @@ pub(super) fn cables(script: &Script) -> Vec<(String, Place)> {
             }
         }
     }
-    cables.retain(|(_, place)| script.table(place).is_some());
     cables
 }
 

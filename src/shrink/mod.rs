@@ -277,7 +277,7 @@ impl Search<'_> {
     /// Routers, switches and links that nobody uses any more.
     fn devices(&mut self) -> Result<(), Stopped> {
         self.phase = "networks";
-        let devices: Vec<Device> = ["router", "link", "switch"]
+        let devices: Vec<Device> = ["router", "dhcp", "link", "switch"]
             .into_iter()
             .flat_map(|kind| Device::all(&self.script, kind))
             .collect();

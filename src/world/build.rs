@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Secrets, Service, Timeline, World};
-use crate::abi::{FileView, Setup};
+use crate::abi::{FileView, Setup, lock};
 use crate::capture::{PortInfo, Session};
 use crate::dns::server::DnsServer;
 use crate::event::Queue;
 use crate::guest::{Engine, Exit, Limits};
+use crate::network::dhcp::Server;
 use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
@@ -18,7 +19,7 @@ use crate::protocol::tls::provider::Entropy;
 use crate::protocol::tls::supplies::Supplies;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
-use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, ServiceKind, ServicePlan, StdinPlan};
+use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, RouterPlan, ServiceKind, ServicePlan, StdinPlan};
 use crate::time::Instant;
 
 /// What a driver chooses.
@@ -87,20 +88,18 @@ impl World {
             at_work: 0,
             switches: plan.switches.iter().map(|switch| Switch::new(switch.ports, switch.ageing)).collect(),
             switch_ports: plan.switches.iter().map(|switch| vec![usize::MAX; switch.ports]).collect(),
-            routers: plan
-                .routers
-                .iter()
-                .map(|router| Router::new(&router.interfaces, &router.routes))
-                .collect(),
+            routers: plan.routers.iter().map(router).collect(),
             router_ports: plan.routers.iter().map(|r| vec![usize::MAX; r.interfaces.len()]).collect(),
             router_timers: vec![None; plan.routers.len()],
             routers_off: vec![false; plan.routers.len()],
             tap_ports: vec![usize::MAX; plan.taps.len()],
+            eager: false,
             ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
             crossing: 0,
             events: Queue::default(),
             ready: Default::default(),
+            turn_at: Instant::START,
             dirty: Vec::new(),
             packets: 0,
             sink: None,
@@ -125,6 +124,9 @@ impl World {
         let impaired =
             plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
         world.set_checksums(impaired || !plan.taps.is_empty());
+        if impaired {
+            world.make_eager();
+        }
         let timeline =
             Timeline::new(plan, assets, seed, &world.session).map(|timeline| world.timeline = timeline);
         world.begin_timeline();
@@ -132,10 +134,24 @@ impl World {
             progress(&guest.name);
             world.place(guest, assets, engine);
         }
+        world.begin_configuration();
         if let Err(why) = timeline {
             world.give_up(&format!("timeline: {why}"));
         }
         world
+    }
+
+    /// Interfaces that configure themselves begin, and routers advertise, before any guest runs.
+    fn begin_configuration(&mut self) {
+        for node in 0..self.nodes.len() {
+            let begins = lock(&self.nodes[node].node).has_work();
+            if begins {
+                self.mark_dirty(node);
+            }
+        }
+        for router in 0..self.routers.len() {
+            self.follow_router(router);
+        }
     }
 
     /// A lab that cannot be as its plan has it does not run.
@@ -173,7 +189,6 @@ impl World {
                 let link = Some((first + 1 - end, direction));
                 self.ports.push(Port { device: port.device, index: port.index, link, link_timer: None });
             }
-            self.set_eager(first);
         }
         self.plug_the_rest();
     }
@@ -224,6 +239,8 @@ impl World {
         let mut slot = GuestSlot {
             name: plan.name.clone(),
             linger: plan.linger,
+            address_wait: plan.address_wait,
+            awaits_address: None,
             background: plan.background,
             state: GuestState::Waiting,
             guest: None,
@@ -336,8 +353,25 @@ pub(super) fn fresh_node(plan: &GuestPlan, seed: Seed, boots: u32, settings: &Se
         again => seed.fork(&format!("{what}:{}:{again}", plan.name)),
     };
     let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("guest"));
+    node.set_buffers(usize::try_from(plan.buffer_bytes_max).unwrap_or(usize::MAX));
+    for (interface, &automatic) in plan.automatic.iter().enumerate() {
+        node.configure(interface, automatic);
+    }
     node.cpu = Cpu::new(settings.charge_fuel.then_some(plan.cpu_hz));
     node
+}
+
+fn router(plan: &RouterPlan) -> Router {
+    let mut router = Router::new(&plan.interfaces, &plan.routes);
+    for (port, settings) in plan.advertise.iter().enumerate() {
+        if let Some(settings) = settings {
+            router.advertise(Instant::START, port, settings.clone());
+        }
+    }
+    if let Some(config) = &plan.dhcp {
+        router.serve_dhcp(0, Server::new(config.clone()));
+    }
+    router
 }
 
 /// What a guest's standard input has in it; `None`: the driver feeds it.
@@ -357,6 +391,9 @@ fn session(plan: &Plan, settings: &Settings) -> Session {
             description: match end.device {
                 DeviceRef::Guest(guest) => format!("guest {}", plan.guests[guest].name),
                 DeviceRef::Switch(switch) => format!("switch {}", plan.switches[switch].name),
+                DeviceRef::Router(router) if plan.routers[router].dhcp.is_some() => {
+                    format!("DHCP server {}", plan.routers[router].name)
+                }
                 DeviceRef::Router(router) => format!("router {}", plan.routers[router].name),
                 DeviceRef::Tap(tap) => format!("TAP {}", plan.taps[tap].device),
                 DeviceRef::Service(service) => match &plan.services[service].kind {

@@ -21,6 +21,10 @@ impl World {
             add(DeviceDrop::Unresolved, stack.unresolved + stack.queue_full);
             add(DeviceDrop::Unroutable, stack.no_route + stack.too_big);
             add(DeviceDrop::Forged, stack.forged);
+            add(DeviceDrop::AddressConflict, stack.address_conflicts);
+            add(DeviceDrop::NoBuffers, stack.no_buffers);
+            add(DeviceDrop::Overlapping, stack.fragments_overlapping);
+            add(DeviceDrop::Incomplete, stack.reassembly_expired + stack.reassembly_full);
         }
         for (slot, service) in self.nodes[self.guests_planned()..].iter().zip(&self.services) {
             let node = lock(&slot.node);

@@ -113,6 +113,9 @@ enum Service {
 struct GuestSlot {
     name: String,
     linger: Duration,
+    /// How long its start waits for addresses; and until when it does.
+    address_wait: Duration,
+    awaits_address: Option<Instant>,
     background: bool,
     state: GuestState,
     guest: Option<Guest>,
@@ -171,6 +174,8 @@ pub struct World {
     /// The timeline switched them off: they hear nothing and say nothing.
     routers_off: Vec<bool>,
     tap_ports: Vec<usize>,
+    /// Stacks are polled for each packet.
+    eager: bool,
     ports: Vec<Port>,
     session: Session,
     immediate: VecDeque<(usize, Frame)>,
@@ -178,6 +183,8 @@ pub struct World {
     crossing: usize,
     events: Queue<Event>,
     ready: VecDeque<usize>,
+    /// When a guest last had a turn.
+    turn_at: Instant,
     dirty: Vec<usize>,
     packets: u64,
     sink: Option<Box<dyn Sink>>,
@@ -202,6 +209,9 @@ pub struct World {
 
 /// Rounds that what is sent at the end may go on for.
 const LAST_ROUNDS: usize = 64;
+
+/// Longer than the lifetimes that anybody advertises.
+const IDLE_MAX: Duration = Duration::from_secs(60 * 86_400);
 
 impl World {
     /// One round at `now`, which must not go back. True if there is more to do at this instant.
@@ -232,6 +242,18 @@ impl World {
     /// When [`World::poll`] is next due if nothing comes from outside; `None`: never.
     pub fn poll_at(&self) -> Option<Instant> {
         if self.has_work() { Some(self.now) } else { self.events.next_at() }
+    }
+
+    /// True if what happens next, at `at`, is only what machines do by themselves, advertisements and leases, and has
+    /// been for so long that no guest will ever hear of it.
+    pub fn has_stalled(&self, at: Instant) -> bool {
+        at.since(self.turn_at) > IDLE_MAX
+            && self.guests.iter().all(|slot| {
+                slot.deadline.is_none()
+                    && slot.state != GuestState::Waiting
+                    && slot.state != GuestState::Lingering
+            })
+            && !self.timeline.awaits_time()
     }
 
     fn happen(&mut self, event: Event) {

@@ -1,6 +1,6 @@
 //! Frames between ports: recorded, judged by their link, delivered.
 
-use super::{Event, Outbound, Port, World};
+use super::{Event, Outbound, World};
 use crate::abi::lock;
 use crate::capture::{Record, Way};
 use crate::network::link::{DropReason, LinkParameters, Outcome, Verdict};
@@ -125,24 +125,24 @@ impl World {
         direction.set_parameters(self.now, parameters, &mut self.outcomes);
         let impaired = !direction.is_ideal();
         self.follow_link(port);
-        self.set_eager(port);
         if impaired {
             self.set_checksums(true);
+            self.make_eager();
         }
     }
 
-    /// Stacks on an impaired link are polled for each packet.
-    pub(super) fn set_eager(&mut self, port: usize) {
-        let is_ideal = |port: usize| self.ports[port].link.as_ref().is_none_or(|(_, link)| link.is_ideal());
-        let Some((peer, _)) = self.ports[port].link.as_ref() else { return };
-        let peer = *peer;
-        let eager = !is_ideal(port) || !is_ideal(peer);
-        for port in [port, peer] {
-            let Port { device, index, .. } = self.ports[port];
-            if let Some(node) = self.node_of(device) {
-                lock(&self.nodes[node].node).set_eager(index, eager);
-            }
+    /// Once a link of the lab is impaired, all stacks are polled for each packet, those beyond switches and routers too: each of
+    /// a burst of segments is to be acknowledged, since windows open with each acknowledgement (RFC 5681, section 3.1).
+    pub(super) fn make_eager(&mut self) {
+        if !std::mem::replace(&mut self.eager, true) {
+            (0..self.nodes.len()).for_each(|node| self.make_node_eager(node));
         }
+    }
+
+    pub(super) fn make_node_eager(&mut self, node: usize) {
+        let slot = &self.nodes[node];
+        let mut node = lock(&slot.node);
+        (0..slot.ports.len()).for_each(|index| node.set_eager(index, true));
     }
 
     /// Entries of the timeline may wait for the frame.
@@ -215,6 +215,11 @@ impl World {
             self.transmit(self.router_ports[router][index], frame);
         }
         self.egress = egress;
+        self.follow_router(router);
+    }
+
+    /// Sees to it that a router is asked again when it has something to do.
+    pub(super) fn follow_router(&mut self, router: usize) {
         if let Some(at) = self.routers[router].poll_at() {
             let at = at.max(self.now);
             if self.router_timers[router].is_none_or(|timer| at < timer) {
@@ -271,6 +276,9 @@ impl World {
             }
             if drained {
                 self.drained(node);
+            }
+            if self.guests.get(node).is_some_and(|slot| slot.awaits_address.is_some()) {
+                self.start(node);
             }
             if let Some(at) = at {
                 // A microsecond at least: smoltcp counts in them, and a timer must move time.

@@ -1,7 +1,7 @@
 //! Which crossings of ports are recorded.
 
 use super::World;
-use crate::capture::{Each, Record, Way};
+use crate::capture::{Crossing, Each, Way};
 use crate::network::Frame;
 use crate::network::link::DropReason;
 use crate::scenario::plan::DeviceRef;
@@ -55,9 +55,9 @@ impl World {
 
     fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>, late: bool) {
         let Some(sink) = &mut self.sink else { return };
-        let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped, late };
+        let crossing = Crossing { at: self.now, port: port as u32, way, frame, dropped, late };
         self.unflushed = true;
-        if let Err(error) = sink.record(&record) {
+        if let Err(error) = sink.crossing(crossing) {
             // Told once, when the capture is closed; the lab goes on.
             self.sink_error.get_or_insert(error);
             self.sink = None;

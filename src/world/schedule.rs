@@ -42,11 +42,34 @@ impl World {
 
     pub(super) fn start(&mut self, guest: usize) {
         // Built before; one that could not be ended then.
-        if self.guests[guest].state == GuestState::Waiting {
+        if self.guests[guest].state == GuestState::Waiting && !self.waits_for_address(guest) {
             self.guests[guest].state = GuestState::Running;
             self.make_ready(guest);
             self.saw_start(guest);
         }
+    }
+
+    /// True while a guest that is to start has no address yet, and may wait for one.
+    fn waits_for_address(&mut self, guest: usize) -> bool {
+        let powered = self.nodes[guest].powered;
+        let configured = lock(&self.nodes[guest].node).is_configured();
+        let slot = &mut self.guests[guest];
+        let until = match slot.awaits_address {
+            Some(until) => until,
+            None => {
+                let until = self.now + slot.address_wait;
+                if !configured && powered && until > self.now {
+                    slot.awaits_address = Some(until);
+                    self.events.push(until, Event::Start { guest });
+                }
+                until
+            }
+        };
+        if !configured && powered && until > self.now {
+            return true;
+        }
+        slot.awaits_address = None;
+        false
     }
 
     /// Each ready guest has one turn.
@@ -58,6 +81,7 @@ impl World {
             slot.ready = false;
             slot.deadline = None;
             let Some(running) = &mut slot.guest else { continue };
+            self.turn_at = now;
             lock(&self.nodes[guest].node).now = now;
             let step = running.run();
             self.turns += 1;

@@ -35,6 +35,16 @@ fn ipv4(source: [u8; 4], protocol: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A third of an echo request of 96 bytes.
+fn fragment(third: u16, more: bool) -> Vec<u8> {
+    let mut frame = ipv4(STRANGER, ICMP, &[8; 32]);
+    let word = (third * 4) | (u16::from(more) << 13);
+    frame[20..22].copy_from_slice(&word.to_be_bytes());
+    frame[24..26].fill(0);
+    repair(&mut frame);
+    frame
+}
+
 fn ipv6(protocol: u8, payload: &[u8]) -> Vec<u8> {
     let length = (payload.len() as u16).to_be_bytes();
     let header = [0x60, 0, 0, 0, length[0], length[1], protocol, 255];
@@ -120,6 +130,13 @@ pub fn whole(port: u16) -> Vec<Vec<u8>> {
         ipv6(43, &extended),
         ipv6(44, &extended),
         ipv6(59, &[]),
+        fragment(0, true),
+        fragment(1, true),
+        fragment(2, false),
+        // Two of the same packet, the second of which begins within the first.
+        ipv6(44, &[&[UDP, 0, 0, 1, 0, 0, 0, 7][..], &udp(1000, port, &[7; 56])].concat()),
+        ipv6(44, &[&[UDP, 0, 0, 56, 0, 0, 0, 7][..], &[7; 64]].concat()),
+        ipv6(44, &[&[UDP, 0, 0, 64, 0, 0, 0, 8][..], &[7; 64]].concat()),
     ]
 }
 

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 /// What is not as the protocols have it: packets that are malformed or too short, and checksums that do not hold.
-/// Retransmissions and resets are worth a note to tshark too, and no mistake.
-pub const FAULTY: &str =
-    "_ws.malformed || _ws.short || _ws.expert.group == \"Malformed\" || _ws.expert.group == \"Checksum\"";
+/// Retransmissions and resets are worth a note to tshark too, and no mistake. Of a segment that an ICMP error quotes in
+/// part, tshark sums up what is there, and finds it wrong: there it is ICMP's own checksum that counts.
+pub const FAULTY: &str = "_ws.malformed || _ws.short || _ws.expert.group == \"Malformed\" \
+    || _ws.expert.group == \"Checksum\" && !(tcp && (icmp || icmpv6)) \
+    || icmp.checksum.status == 0 || icmpv6.checksum.status == 0";
 
 /// tshark on a capture, with the checksums looked at too.
 pub fn tshark(path: &Path) -> Command {

@@ -31,6 +31,9 @@ impl Router {
             return Err(Discard::BadChecksum);
         }
         let (source, destination) = (packet.src_addr(), packet.dst_addr());
+        if let Some(taken) = self.ingest_dhcp(now, port, &frame, out) {
+            return taken;
+        }
         if destination.is_multicast()
             || destination.is_broadcast()
             || EthernetAddress::from_bytes(&frame.bytes[0..6]).is_multicast()

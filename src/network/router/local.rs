@@ -14,6 +14,7 @@ const ICMPV4_ECHO_REPLY: u8 = 0;
 const ICMPV4_ECHO_REQUEST: u8 = 8;
 const ICMPV6_ECHO_REQUEST: u8 = 128;
 const ICMPV6_ECHO_REPLY: u8 = 129;
+const ICMPV6_ROUTER_SOLICITATION: u8 = 133;
 const ICMPV6_NEIGHBOUR_SOLICITATION: u8 = 135;
 const ICMPV6_NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const ICMP_BYTES_MIN: usize = 8;
@@ -120,6 +121,9 @@ impl Router {
             return Err(Discard::BadChecksum);
         }
         match message[0] {
+            ICMPV6_ROUTER_SOLICITATION => {
+                self.ingest_router_solicitation(now, port, source, hop_limit, message, out)
+            }
             ICMPV6_NEIGHBOUR_SOLICITATION => {
                 self.ingest_solicitation(now, port, (source, destination), hop_limit, message, out)
             }

@@ -3,9 +3,11 @@
 //! ```text
 //! ingest --> ethernet --> arp.rs                      answers, learns
 //!                     --> ipv4.rs, ipv6.rs            checks, TTL, route
+//!                             |      \--> dhcp.rs     a DHCP server at an interface
 //!                             |      \--> local.rs    echo, refusals: what the router itself answers
 //!                             |       --> icmp.rs     errors back to the sender, rate limited
 //!                             |       --> ndp.rs      neighbour solicitations and advertisements
+//!                             |       --> advertise.rs   router advertisements
 //!                             v
 //!                          routes.rs                  longest prefix
 //!                             v
@@ -20,20 +22,23 @@
 //! router makes has none. Bytes of any kind may come in: what cannot be understood is counted and dropped.
 //! This folder parses and builds with `smoltcp::wire` alone and knows nothing of links and stacks.
 //!
-//! Left out: router advertisements, reassembly (a fragmented echo request to the router itself goes
+//! Left out: reassembly (a fragmented echo request to the router itself goes
 //! unanswered), multicast forwarding, redirects.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpCidr, Ipv4Cidr, Ipv6Cidr};
 
+use super::dhcp::Server;
 use super::ip::ETHERNET_HEADER_BYTES;
 use super::neighbours::{Limits, Neighbours, Waiting};
 use super::{Checksums, Egress, Frame, InterfaceConfig, Route};
 use crate::time::Instant;
 
+mod advertise;
 mod arp;
 mod bucket;
+mod dhcp;
 mod icmp;
 mod ipv4;
 mod ipv6;
@@ -45,6 +50,9 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
+pub use advertise::Advertise;
+
+use advertise::Advertiser;
 use bucket::TokenBucket;
 use packet::Packet;
 use routes::{RoutingTable, Target};
@@ -124,6 +132,8 @@ struct Interface {
     neighbours: Neighbours<Packet>,
     /// Limits the ICMP errors caused by what comes in here, so that one guest cannot use up another's.
     errors: TokenBucket,
+    advertiser: Option<Box<Advertiser>>,
+    dhcp: Option<Box<Server>>,
 }
 
 /// A router with one port for each interface.
@@ -131,6 +141,9 @@ struct Interface {
 pub struct Router {
     interfaces: Vec<Interface>,
     routes: RoutingTable,
+    /// What the table is made of.
+    configs: Vec<InterfaceConfig>,
+    static_routes: Vec<Route>,
     statistics: Statistics,
     /// Identification of the next IPv4 packet that the router makes.
     next_identification: u16,
@@ -140,9 +153,14 @@ impl Router {
     /// A router for these interfaces and the subnets on them. A route whose next hop is on none of
     /// those subnets cannot be used and is left out.
     pub fn new(interfaces: &[InterfaceConfig], routes: &[Route]) -> Self {
-        let routes = RoutingTable::new(interfaces, routes);
-        let interfaces = interfaces.iter().map(Interface::new).collect();
-        Self { interfaces, routes, statistics: Statistics::default(), next_identification: 0 }
+        Self {
+            interfaces: interfaces.iter().map(Interface::new).collect(),
+            routes: RoutingTable::new(interfaces, routes),
+            configs: interfaces.to_vec(),
+            static_routes: routes.to_vec(),
+            statistics: Statistics::default(),
+            next_identification: 0,
+        }
     }
 
     pub fn statistics(&self) -> Statistics {
@@ -158,18 +176,37 @@ impl Router {
         }
     }
 
-    /// Asks again for neighbours that did not answer, and gives up on those asked three times.
+    /// Asks again for neighbours that did not answer, gives up on those asked three times, and advertises.
     pub fn poll(&mut self, now: Instant, out: &mut Egress) {
         for port in 0..self.interfaces.len() {
+            self.advertise_if_due(now, port, out);
             while let Some(due) = self.interfaces[port].neighbours.poll(now) {
                 self.neighbour_due(now, port, due, out);
             }
         }
     }
 
-    /// When [`Router::poll`] next has something to do; `None` while no neighbour is being asked.
+    /// When [`Router::poll`] next has something to do; `None` while no neighbour is being asked and nothing advertised.
     pub fn poll_at(&self) -> Option<Instant> {
-        self.interfaces.iter().filter_map(|interface| interface.neighbours.poll_at()).min()
+        let of = |interface: &Interface| {
+            let advertisement = interface.advertiser.as_ref().map(|advertiser| advertiser.next());
+            [interface.neighbours.poll_at(), advertisement].into_iter().flatten().min()
+        };
+        self.interfaces.iter().filter_map(of).min()
+    }
+
+    /// Gives the interface at `port` these addresses in place of those that it has. Of the router's routes those count
+    /// whose next hop is on a subnet of it still.
+    pub fn rebind(&mut self, now: Instant, port: usize, addresses: &[IpCidr]) {
+        self.configs[port].addresses = addresses.to_vec();
+        self.routes = RoutingTable::new(&self.configs, &self.static_routes);
+        let fresh = Interface::new(&self.configs[port]);
+        let interface = &mut self.interfaces[port];
+        let before = std::mem::replace(&mut interface.ipv6, fresh.ipv6);
+        interface.ipv4 = fresh.ipv4;
+        // Whoever was known at an address may be somebody else at the next.
+        interface.neighbours = Neighbours::new(NEIGHBOURS);
+        self.prefixes_changed(now, port, &before);
     }
 
     fn ingest_ethernet(
@@ -233,6 +270,8 @@ impl Interface {
             ipv6,
             neighbours: Neighbours::new(NEIGHBOURS),
             errors: TokenBucket::new(),
+            advertiser: None,
+            dhcp: None,
         }
     }
 

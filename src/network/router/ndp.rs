@@ -83,8 +83,8 @@ impl Router {
 
     /// Asks the link who has `target` (7.2.2).
     ///
-    /// Also when an entry is only to be confirmed, where 7.3.3 sends the question to the neighbour alone:
-    /// smoltcp, which the guests run, answers nothing but the solicited-node group.
+    /// Also when an entry is only to be confirmed, where 7.3.3 sends the question to the neighbour alone: smoltcp and its like
+    /// answer nothing but the solicited-node group.
     pub(super) fn solicit(&mut self, port: usize, target: Ipv6Addr, out: &mut Egress) {
         let interface = &self.interfaces[port];
         let Some(source) = interface.ipv6_towards(target) else {

@@ -14,6 +14,11 @@ impl Budget {
         Self { limit, used: 0 }
     }
 
+    /// What is in use past the new limit stays so.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
     /// Takes all of `bytes` or nothing; false if so many are not left.
     #[must_use]
     pub fn take(&mut self, bytes: usize) -> bool {
@@ -30,8 +35,8 @@ impl Budget {
         self.used = self.used.saturating_sub(bytes);
     }
 
-    #[cfg(test)]
-    fn used(&self) -> usize {
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
         self.used
     }
 }

@@ -4,7 +4,7 @@
 //! about UDP if it quotes a flow that there is.
 
 use super::Stack;
-use super::demux::{Tuple, Unreachable};
+use super::demux::{Quote, Quoted, Tuple, Unreachable};
 use super::tcp::{Phase, Tcp};
 use crate::error::Error;
 use crate::time::Instant;
@@ -25,6 +25,33 @@ impl Tcp {
 }
 
 impl Stack {
+    /// An ICMP error about a packet of ours.
+    pub(super) fn unreachable(&mut self, now: Instant, quote: Quote, reason: Unreachable) {
+        if let Unreachable::TooBig { mtu } = reason
+            && !self.too_big(now, &quote, mtu)
+        {
+            self.statistics.forged += 1;
+            return;
+        }
+        match quote.protocol {
+            Quoted::Tcp => self.tcp_unreachable(now, quote.tuple, Some(quote.sequence), reason),
+            Quoted::Udp => self.udp_unreachable(quote.tuple, reason),
+        }
+    }
+
+    /// Remembers how narrow a path is; false if the error is about no flow of ours, or cannot be true.
+    fn too_big(&mut self, now: Instant, quote: &Quote, mtu: usize) -> bool {
+        let is_ours = match quote.protocol {
+            Quoted::Tcp => {
+                let id = self.flows_by_tuple.get(&quote.tuple);
+                let connection = id.and_then(|&id| self.connections.get(id));
+                connection.is_some_and(|connection| connection.is_in_flight(quote.sequence))
+            }
+            Quoted::Udp => self.has_flow(&quote.tuple),
+        };
+        is_ours && self.paths.learn(now, quote.tuple.remote.ip(), quote.bytes, mtu)
+    }
+
     /// A packet of a connection of ours did not get through, as an ICMP error or our own link says. RFC 1122, 4.2.3.9: it
     /// ends a connection that is being made, and leaves an established one alone; but if that times out, this is why.
     ///

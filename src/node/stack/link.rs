@@ -103,7 +103,9 @@ impl Stack {
             EthernetProtocol::Ipv4 if payload.first()? >> 4 != 4 => None,
             EthernetProtocol::Ipv6 if payload.first()? >> 4 != 6 => None,
             EthernetProtocol::Ipv4 | EthernetProtocol::Ipv6 => {
-                self.receive(now, index, payload);
+                if !self.heard_dhcp(now, index, &payload) {
+                    self.receive(now, index, payload);
+                }
                 Some(())
             }
             EthernetProtocol::Unknown(_) => Some(()),
@@ -130,6 +132,8 @@ impl Stack {
         if !sender_mac.is_unicast() || self.has(index, sender.into()) {
             return Some(());
         }
+        // RFC 5227, 2.1.1: somebody has it, or probes for it as we do.
+        self.heard_claim(now, index, if sender.is_unspecified() { target } else { sender }, sender_mac);
         let is_ours = self.has(index, target.into());
         let is_neighbour = self.is_on_link(index, sender.into()) && is_one_host(self, index, sender);
         let is_announcement = sender == target;
@@ -166,6 +170,9 @@ impl Stack {
         if is_probe && (sender_mac.is_some() || destination != solicited_node(target)) {
             return None;
         }
+        if is_probe && self.contested(now, index, target) {
+            return Some(());
+        }
         if !self.has(index, target.into()) || self.has(index, source.into()) {
             return Some(());
         }
@@ -196,6 +203,9 @@ impl Stack {
         let is_solicited = flags & FLAG_SOLICITED != 0;
         if is_solicited && destination.is_multicast() {
             return None;
+        }
+        if self.contested(now, index, target) {
+            return Some(());
         }
         let Some(mac) = mac.filter(|_| !self.has(index, target.into())) else { return Some(()) };
         if is_solicited {
@@ -286,14 +296,21 @@ impl Stack {
         if is_link_local || self.is_on_link(index, destination) {
             return Some(destination);
         }
-        let routes = self.routes.iter().filter(|route| {
+        let learned =
+            self.learned.iter().filter(|&&(interface, _)| interface == index).map(|(_, route)| route);
+        let routes = self.routes.iter().chain(learned).filter(|route| {
             route.prefix.contains_addr(&destination.into()) && self.is_on_link(index, route.via)
         });
         // Of several as long, the first.
-        routes.rev().max_by_key(|route| route.prefix.prefix_len()).map(|route| route.via)
+        routes
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .max_by_key(|route| route.prefix.prefix_len())
+            .map(|route| route.via)
     }
 
-    fn has(&self, index: usize, address: IpAddr) -> bool {
+    pub(super) fn has(&self, index: usize, address: IpAddr) -> bool {
         self.interfaces[index].addresses.iter().any(|cidr| IpAddr::from(cidr.address()) == address)
     }
 
@@ -357,14 +374,14 @@ impl Stack {
         message(ADVERTISEMENT, flags, target, OPTION_TARGET_ADDRESS, self.interfaces[index].mac)
     }
 
-    fn transmit_arp(&mut self, index: usize, to: EthernetAddress, arp: ArpRepr) {
+    pub(super) fn transmit_arp(&mut self, index: usize, to: EthernetAddress, arp: ArpRepr) {
         let mut bytes = BytesMut::zeroed(ETHERNET_HEADER_BYTES + arp.buffer_len());
         arp.emit(&mut ArpPacket::new_unchecked(&mut bytes[ETHERNET_HEADER_BYTES..]));
         write_ethernet(&mut bytes, to, self.interfaces[index].mac, EthernetProtocol::Arp);
         self.egress.push((index, Frame::new(bytes.freeze())));
     }
 
-    fn transmit_ndp(&mut self, index: usize, to: EthernetAddress, ip: &[u8]) {
+    pub(super) fn transmit_ndp(&mut self, index: usize, to: EthernetAddress, ip: &[u8]) {
         self.emit(index, to, with_room(ip));
     }
 
@@ -380,7 +397,11 @@ impl Stack {
     /// Counters of the links are kept there.
     pub fn statistics(&self) -> Statistics {
         let links = self.nics.iter().filter_map(|nic| nic.link.as_ref());
-        Statistics { queue_full: links.map(Link::dropped).sum(), ..self.statistics }
+        Statistics {
+            queue_full: links.map(Link::dropped).sum(),
+            reassembly_full: self.reassembly.displaced(),
+            ..self.statistics
+        }
     }
 }
 

@@ -109,7 +109,7 @@ impl Stack {
         }
     }
 
-    /// The connection that a SYN to `tuple.local` makes. `None`: nobody listens. `Some(None)`: no room.
+    /// The connection that a SYN to `tuple.local` makes. `None`: nobody listens. `Some(None)`: no room, in the backlog or in the buffers.
     pub(super) fn passive_open(&mut self, now: Instant, nic: usize, tuple: Tuple) -> Option<Option<Id<Tcp>>> {
         let id = self.listener_for(tuple.local)?;
         let listener = self.listeners.get(id)?;
@@ -121,7 +121,10 @@ impl Stack {
             };
             self.discard_half_open(silent, id);
         }
-        let socket = self.make_socket(nic, &options);
+        let Some(socket) = self.make_socket(nic, &options) else {
+            self.statistics.no_buffers += 1;
+            return Some(None);
+        };
         let connection = self.insert(nic, tuple, socket, Phase::HalfOpen(id), options);
         let deadline = now + HALF_OPEN;
         self.listen_socket(connection, tuple.local, deadline);

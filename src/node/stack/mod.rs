@@ -23,7 +23,9 @@ use bytes::Bytes;
 use smoltcp::iface::SocketSet;
 use smoltcp::wire::IpCidr;
 
+mod answer;
 mod budget;
+mod configure;
 mod demux;
 mod icmp;
 mod link;
@@ -31,7 +33,9 @@ mod listen;
 mod netstat;
 mod nic;
 mod output;
+mod path_mtu;
 mod ports;
+mod reassembly;
 mod rebind;
 mod reply;
 mod segment;
@@ -54,9 +58,11 @@ use crate::node::wake::Wakes;
 use crate::rng::Rng;
 use crate::time::Instant;
 use budget::Budget;
-use demux::{Class, Keyed, Quoted, Table, Tuple};
+use demux::{Class, Keyed, Table, Tuple};
 use nic::Nic;
+use path_mtu::PathMtu;
 use ports::Ports;
+use reassembly::{Outcome, Reassembly};
 use time_wait::TimeWait;
 
 /// Packets that one connection may send before the others of its node have their turn.
@@ -65,7 +71,7 @@ const BURST_PACKETS_MAX: usize = 64;
 const LOOPBACK_PACKETS_MAX: usize = 4096;
 
 /// Bytes of a node's buffers, unless told otherwise.
-const BUFFERS: usize = 2 << 30;
+const BUFFERS: usize = 256 << 20;
 
 /// What can have work to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,20 +89,30 @@ pub struct Statistics {
     pub malformed: u64,
     /// SYNs past a listener's backlog.
     pub backlog_full: u64,
+    /// SYNs and datagrams past the node's buffers.
+    pub no_buffers: u64,
     /// Datagrams past a flow's buffer or a listener's backlog.
     pub datagrams_dropped: u64,
     /// Loopback packets past the queue.
     pub loopback_dropped: u64,
+    /// Fragments that overlapped, and those that came for their packets afterwards.
+    pub fragments_overlapping: u64,
+    /// Packets of which not all fragments came in time.
+    pub reassembly_expired: u64,
+    /// Packets whose fragments gave way to others.
+    pub reassembly_full: u64,
     /// Packets of our own whose next hop did not answer.
     pub unresolved: u64,
     /// Packets of our own that found no room to wait for their next hop.
     pub queue_full: u64,
     /// Packets of our own to where no route leads.
     pub no_route: u64,
-    /// ICMP errors about segments that were never sent, or were acknowledged.
+    /// ICMP errors about what was never sent, or was acknowledged, and those that cannot be true.
     pub forged: u64,
     /// Packets of our own that no link takes, and that cannot be cut.
     pub too_big: u64,
+    /// Addresses that were to be had and somebody else has.
+    pub address_conflicts: u64,
 }
 
 pub struct Stack {
@@ -105,6 +121,11 @@ pub struct Stack {
     loopback: Option<usize>,
     interfaces: Vec<InterfaceConfig>,
     routes: Vec<Route>,
+    /// Routes that DHCP and router advertisements told of, each with its interface.
+    learned: Vec<(usize, Route)>,
+    /// Of interfaces that configure themselves; empty if none does.
+    configurations: Vec<Option<Box<configure::Configuration>>>,
+    configure_at: Option<Instant>,
     connections: Slab<Tcp>,
     flows_by_tuple: Table<Id<Tcp>>,
     listeners: Slab<Listener>,
@@ -125,6 +146,8 @@ pub struct Stack {
     wakes: Wakes,
     /// Of the last packet that was cut into fragments, once there was one.
     identification: Option<u32>,
+    reassembly: Reassembly,
+    paths: PathMtu,
     budget: Budget,
     statistics: Statistics,
 }
@@ -141,6 +164,9 @@ impl Stack {
             loopback: None,
             interfaces: interfaces.to_vec(),
             routes: routes.to_vec(),
+            learned: Vec::new(),
+            configurations: Vec::new(),
+            configure_at: None,
             connections: Slab::default(),
             flows_by_tuple: Table::with_hasher(hash.clone()),
             listeners: Slab::default(),
@@ -155,6 +181,8 @@ impl Stack {
             loopback_queue: VecDeque::new(),
             egress: Vec::new(),
             identification: None,
+            reassembly: Reassembly::default(),
+            paths: PathMtu::default(),
             rng,
             wakes: Wakes::default(),
             budget: Budget::new(BUFFERS),
@@ -174,6 +202,16 @@ impl Stack {
         nics.for_each(|(_, nic)| nic.set_checksums(filled_in));
     }
 
+    /// Bytes that the buffers of sockets may take together; 256 MiB unless told otherwise.
+    pub fn set_buffers(&mut self, bytes: usize) {
+        self.budget.set_limit(bytes);
+    }
+
+    /// Bytes that they take.
+    pub fn buffers_in_use(&self) -> usize {
+        self.budget.used()
+    }
+
     /// A frame arrived at interface `index`.
     pub fn ingest(&mut self, now: Instant, index: usize, frame: Frame) {
         if frame.checksums == crate::network::Checksums::Unverified
@@ -185,8 +223,21 @@ impl Stack {
         self.receive_frame(now, index, frame.bytes);
     }
 
-    /// An IP packet arrived over interface `index`.
+    /// An IP packet, or a fragment of one, arrived over interface `index`.
     fn receive(&mut self, now: Instant, index: usize, packet: Bytes) {
+        match self.reassembly.take(now, packet) {
+            Outcome::Whole(packet) => self.receive_whole(now, index, packet),
+            Outcome::Together(packet) if crate::network::verify::packet_holds(&packet) => {
+                self.receive_whole(now, index, packet);
+            }
+            Outcome::Together(_) => self.statistics.bad_checksum += 1,
+            Outcome::Waiting => {}
+            Outcome::Malformed => self.statistics.malformed += 1,
+            Outcome::Overlap => self.statistics.fragments_overlapping += 1,
+        }
+    }
+
+    fn receive_whole(&mut self, now: Instant, index: usize, packet: Bytes) {
         let ethernet = self.nics[index].is_ethernet();
         match demux::classify(&packet) {
             // RFC 1122, 3.2.1.3 (g): loopback addresses do not appear outside a host.
@@ -195,10 +246,7 @@ impl Stack {
             }
             Class::Tcp(tuple, segment) => self.receive_segment(now, index, tuple, segment, packet),
             Class::Udp(tuple, payload) => self.receive_datagram(now, index, tuple, payload, packet),
-            Class::Unreachable(quote, reason) => match quote.protocol {
-                Quoted::Tcp => self.tcp_unreachable(now, quote.tuple, Some(quote.sequence), reason),
-                Quoted::Udp => self.udp_unreachable(quote.tuple, reason),
-            },
+            Class::Unreachable(quote, reason) => self.unreachable(now, quote, reason),
             Class::Solicitation | Class::Advertisement if !ethernet => {}
             Class::Solicitation => {
                 if self.receive_solicitation(now, index, &packet).is_none() {
@@ -210,6 +258,9 @@ impl Stack {
                     self.statistics.malformed += 1;
                 }
             }
+            // smoltcp cuts no answer into fragments.
+            Class::Other if packet.len() > self.nics[index].wire.ip_mtu() => self.echo(now, index, &packet),
+            Class::Other if ethernet && self.heard_router(now, index, &packet) => {}
             Class::Other => self.receive_for_nobody(now, index, packet),
             Class::Malformed => self.statistics.malformed += 1,
         }
@@ -228,7 +279,14 @@ impl Stack {
                 self.mark_dirty(id);
             }
         }
+        self.configure_due(now);
         self.neighbours_due(now);
+        while let Some(expired) = self.reassembly.expire(now) {
+            self.statistics.reassembly_expired += 1;
+            if let Some(first) = expired.first {
+                self.report_expired(now, &first);
+            }
+        }
         for _ in 0..self.dirty.len() {
             match self.dirty.pop_front() {
                 Some(Work::Tcp(id)) => self.pump(now, id),
@@ -246,13 +304,14 @@ impl Stack {
 
     /// True if something waits to be polled at this instant.
     pub fn has_work(&self) -> bool {
-        !self.dirty.is_empty() || !self.loopback_queue.is_empty()
+        !self.dirty.is_empty() || !self.loopback_queue.is_empty() || self.configuration_begins()
     }
 
     /// When [`Stack::poll`] is next due, if nothing arrives before.
     pub fn poll_at(&self) -> Option<Instant> {
         let links = self.nics.iter().filter_map(|nic| nic.link.as_ref()?.poll_at());
-        links.chain(self.timers.next_at()).min()
+        let links = links.chain(self.timers.next_at()).chain(self.reassembly.poll_at());
+        links.chain(self.configuration_poll_at()).min()
     }
 
     /// Frames that left, with the index of their interface, in order.
@@ -320,6 +379,11 @@ impl Stack {
                 offer(route.prefix.prefix_len(), index);
             }
         }
+        for (index, route) in
+            self.learned.iter().filter(|(_, route)| route.prefix.contains_addr(&remote.into()))
+        {
+            offer(route.prefix.prefix_len(), *index);
+        }
         best.map(|(_, index)| index).ok_or(Error::NetworkUnreachable)
     }
 
@@ -352,7 +416,8 @@ impl Stack {
             IpAddr::V4(v4) => interface.get_source_address_ipv4(&v4).map(IpAddr::V4),
             IpAddr::V6(v6) => {
                 let source = interface.get_source_address_ipv6(&v6);
-                (!source.is_loopback() && !source.is_unspecified()).then_some(IpAddr::V6(source))
+                let usable = !source.is_loopback() && !source.is_unspecified();
+                usable.then(|| IpAddr::V6(self.preferred(index, source)))
             }
         }
         .ok_or(Error::AddressNotAvailable)

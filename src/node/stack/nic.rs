@@ -232,9 +232,10 @@ impl Device for Wire {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = self.mtu;
-        // Received checksums were verified before, where they could be wrong at all; checksum.rs fills in TCP's.
+        // Received checksums were verified before, where they could be wrong at all; checksum.rs fills in those of TCP and
+        // of IPv4's header.
         let mut checksum = ChecksumCapabilities::default();
-        checksum.ipv4 = Checksum::Tx;
+        checksum.ipv4 = Checksum::None;
         checksum.tcp = Checksum::None;
         checksum.udp = Checksum::Tx;
         checksum.icmpv4 = Checksum::Tx;
@@ -261,6 +262,7 @@ impl TxToken for Transmit<'_> {
         chunk.resize(len, 0);
         let packet = &mut chunk[ETHERNET_HEADER_BYTES..len];
         let result = f(packet);
+        checksum::complete_ipv4(packet, false);
         if self.checksums {
             checksum::complete(packet, false);
         }

@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use smoltcp::wire::IpProtocol;
 
 use super::{LOOPBACK_PACKETS_MAX, Stack, segment};
-use crate::network::ip::{ETHERNET_HEADER_BYTES, fragment};
+use crate::network::ip::{ETHERNET_HEADER_BYTES, fill_ipv4_checksum, fragment};
 use crate::time::Instant;
 
 impl Stack {
@@ -26,8 +26,15 @@ impl Stack {
     pub(super) fn send(&mut self, now: Instant, index: usize, packet: BytesMut) {
         let ip = &packet[ETHERNET_HEADER_BYTES..];
         let Some(destination) = destination(ip) else { return };
-        let mtu = self.nics[index].wire.ip_mtu();
-        if ip.len() <= mtu {
+        let mut mtu = self.nics[index].wire.ip_mtu();
+        let mut packet = packet;
+        if let Some(path) = self.paths.get(now, destination) {
+            mtu = mtu.min(path.mtu);
+            if path.may_be_cut {
+                self.allow_cutting(&mut packet);
+            }
+        }
+        if packet.len() - ETHERNET_HEADER_BYTES <= mtu {
             return self.pass(now, index, destination, packet);
         }
         match self.cut(index, packet, mtu) {
@@ -38,23 +45,36 @@ impl Stack {
 
     /// The parts of a packet that is longer than its path takes: segments of TCP, fragments of anything else.
     fn cut(&mut self, index: usize, mut packet: BytesMut, mtu: usize) -> Option<Vec<BytesMut>> {
-        let ip = &mut packet[ETHERNET_HEADER_BYTES..];
+        let ip = &packet[ETHERNET_HEADER_BYTES..];
         let is_ipv4 = ip[0] >> 4 == 4;
         let protocol = IpProtocol::from(if is_ipv4 { ip[9] } else { ip[6] });
         if protocol == IpProtocol::Tcp {
             return segment::split(&packet, mtu, self.nics[index].wire.checksums);
         }
+        if is_ipv4 {
+            self.allow_cutting(&mut packet);
+            fragment::fragment(&packet, mtu)
+        } else {
+            fragment::fragment_ipv6(&packet, mtu, self.next_identification())
+        }
+    }
+
+    /// Lets routers, and us, cut an IPv4 packet: its parts have to be known by a number (RFC 6864, 4.1).
+    fn allow_cutting(&mut self, packet: &mut BytesMut) {
+        let identification = self.next_identification() as u16;
+        let ip = &mut packet[ETHERNET_HEADER_BYTES..];
+        if ip[0] >> 4 == 4 {
+            ip[4..6].copy_from_slice(&identification.to_be_bytes());
+            ip[6] &= !DO_NOT_FRAGMENT;
+            fill_ipv4_checksum(ip);
+        }
+    }
+
+    fn next_identification(&mut self) -> u32 {
         let last = self.identification.unwrap_or_else(|| self.rng.next_u32());
         let identification = last.wrapping_add(1);
         self.identification = Some(identification);
-        if is_ipv4 {
-            // It may be cut after all, and its parts have to be known by a number (RFC 6864, 4.1).
-            ip[4..6].copy_from_slice(&(identification as u16).to_be_bytes());
-            ip[6] &= !DO_NOT_FRAGMENT;
-            fragment::fragment(&packet, mtu)
-        } else {
-            fragment::fragment_ipv6(&packet, mtu, identification)
-        }
+        identification
     }
 
     fn pass(&mut self, now: Instant, index: usize, destination: IpAddr, packet: BytesMut) {

@@ -122,6 +122,30 @@ mod tests {
     }
 
     #[test]
+    fn ascending_ports_come_again_as_late_as_can_be() {
+        let mut rng = Seed(1).fork("ports");
+        let mut ports = Ports::ascending();
+        let any: SocketAddr = "0.0.0.0:0".parse().unwrap();
+        let mut next = |ports: &mut Ports| {
+            let bound = ports.bind(any, &mut rng).unwrap();
+            ports.release(bound);
+            bound.port()
+        };
+        let first = next(&mut ports);
+        let mut before = first;
+        for _ in 1..EPHEMERAL.len() {
+            let port = next(&mut ports);
+            assert_eq!(port, if before == *EPHEMERAL.end() { *EPHEMERAL.start() } else { before + 1 });
+            before = port;
+        }
+        assert_eq!(next(&mut ports), first, "all the others came between");
+        // One that is taken is passed over, and a choice that a caller did not agree to.
+        ports.bind(SocketAddr::new(any.ip(), first + 1), &mut Seed(1).fork("other")).unwrap();
+        assert_eq!(next(&mut ports), first + 2);
+        assert_eq!(ports.ephemeral(&mut Seed(1).fork("other"), |port| port != first + 3), Some(first + 4));
+    }
+
+    #[test]
     fn ephemeral_ports_run_out_with_an_error() {
         let mut rng = Seed(1).fork("ports");
         let mut ports = Ports::default();

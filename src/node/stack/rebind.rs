@@ -16,13 +16,22 @@ use smoltcp::wire::{
 };
 
 use super::Stack;
-use crate::network::Frame;
+use crate::network::{Frame, Route};
+use crate::time::Instant;
 
 impl Stack {
-    /// Gives interface `index` these addresses in place of those that it has.
-    pub fn rebind(&mut self, index: usize, addresses: &[IpCidr]) {
+    /// Gives interface `index` these addresses in place of those that it was given.
+    pub fn rebind(&mut self, now: Instant, index: usize, addresses: &[IpCidr]) {
+        self.regive(now, index, addresses);
+    }
+
+    /// What interface `index` has from now on, with the routes that were learned.
+    pub(super) fn set_addresses(&mut self, index: usize, addresses: &[IpCidr]) {
         let before = std::mem::replace(&mut self.interfaces[index].addresses, addresses.to_vec());
-        self.nics[index].rebind(addresses, &self.routes);
+        let learned =
+            self.learned.iter().filter(|&&(interface, _)| interface == index).map(|(_, route)| route);
+        let routes: Vec<Route> = self.routes.iter().chain(learned).cloned().collect();
+        self.nics[index].rebind(addresses, &routes);
         if let Some(loopback) = self.loopback {
             let own: Vec<IpCidr> = self.addresses().collect();
             self.nics[loopback].rebind_loopback(&own);
@@ -33,9 +42,18 @@ impl Stack {
                 self.mark_dirty(id);
             }
         }
+        for cidr in addresses.iter().filter(|cidr| !before.contains(cidr)) {
+            let address = cidr.address();
+            if !self.is_unannounced(index, address.into()) {
+                self.announce(index, address);
+            }
+        }
+    }
+
+    /// Tells neighbours of an address.
+    pub(super) fn announce(&mut self, index: usize, address: IpAddress) {
         let mac = self.interfaces[index].mac;
-        let new = addresses.iter().filter(|cidr| !before.contains(cidr));
-        self.egress.extend(new.map(|cidr| (index, Frame::new(announcement(mac, cidr.address())))));
+        self.egress.push((index, Frame::new(announcement(mac, address))));
     }
 }
 

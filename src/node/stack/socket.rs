@@ -30,6 +30,11 @@ impl TcpOptions {
     pub const BUFFER_BYTES: usize = 64 * 1024;
     pub const LINGER: Duration = Duration::from_secs(10);
 
+    /// What a connection's buffers cost.
+    fn buffer_bytes(&self) -> usize {
+        self.receive_buffer + self.send_buffer
+    }
+
     fn has_usual_buffers(&self) -> bool {
         self.receive_buffer == Self::BUFFER_BYTES && self.send_buffer == Self::BUFFER_BYTES
     }
@@ -56,8 +61,11 @@ pub(super) struct Spare {
 
 impl Stack {
     /// A socket, from the spare ones if it has the usual buffers: touching fresh pages costs more than the
-    /// whole handshake.
-    pub(super) fn make_socket(&mut self, nic: usize, options: &TcpOptions) -> Spare {
+    /// whole handshake. `None` past the node's budget.
+    pub(super) fn make_socket(&mut self, nic: usize, options: &TcpOptions) -> Option<Spare> {
+        if !self.budget.take(options.buffer_bytes()) {
+            return None;
+        }
         let kept = if options.has_usual_buffers() { self.spare.pop() } else { None };
         let mut socket = match kept {
             Some(spare) => spare.renewed(),
@@ -80,11 +88,12 @@ impl Stack {
         // Each acknowledgement lets a lossy path recover; on an ideal one they are only work.
         smoltcp.set_ack_delay((!eager).then(|| smoltcp::time::Duration::from_millis(10)));
         configure(smoltcp, options);
-        socket
+        Some(socket)
     }
 
     /// Keeps the socket of a connection that is gone, if it is like those that are made most.
     pub(super) fn keep_socket(&mut self, socket: Spare, options: &TcpOptions) {
+        self.budget.give(options.buffer_bytes());
         if options.has_usual_buffers() && self.spare.len() < SPARE_MAX {
             self.spare.push(socket);
         }

@@ -142,11 +142,13 @@ impl Stack {
         if self.in_use(now, &tuple) {
             return Err(Error::AddressInUse);
         }
-        let mut socket = self.make_socket(nic, options);
+        let mut socket = self.make_socket(nic, options).ok_or(Error::NoBuffers)?;
         let smoltcp = socket.set.get_mut::<tcp::Socket>(socket.handle);
-        smoltcp
-            .connect(self.nics[nic].interface.context(), (remote.ip(), remote.port()), (ip, local.port()))
-            .map_err(|_| Error::AddressNotAvailable)?;
+        let context = self.nics[nic].interface.context();
+        if smoltcp.connect(context, (remote.ip(), remote.port()), (ip, local.port())).is_err() {
+            self.keep_socket(socket, options);
+            return Err(Error::AddressNotAvailable);
+        }
         let id = self.insert(nic, tuple, socket, Phase::Connecting, *options);
         if let Some(connection) = self.connections.get_mut(id) {
             connection.deadline = Some(now + CONNECT);

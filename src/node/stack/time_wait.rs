@@ -133,6 +133,33 @@ mod tests {
     }
 
     #[test]
+    fn only_a_syn_out_of_the_last_window_is_an_old_one() {
+        let tuple = Tuple { local: "10.0.0.1:80".parse().unwrap(), remote: "10.0.0.2:9".parse().unwrap() };
+        let answer = |peer_next: u32, sequence: u32| {
+            let mut table = TimeWait::new(Keyed(1));
+            table.insert(Instant::START, tuple, peer_next);
+            table.segment(Instant::START, &tuple, &Segment { syn: true, ack: false, ..segment(sequence) })
+        };
+        // Also where the numbers begin anew.
+        for peer_next in [0, 1000, OLD_WINDOW, u32::MAX] {
+            for (behind, expected) in [
+                (0, Answer::GiveWay),
+                (1, Answer::Acknowledge),
+                (OLD_WINDOW, Answer::Acknowledge),
+                (OLD_WINDOW + 1, Answer::GiveWay),
+                (1 << 31, Answer::GiveWay),
+                (u32::MAX, Answer::GiveWay),
+            ] {
+                assert_eq!(
+                    answer(peer_next, peer_next.wrapping_sub(behind)),
+                    expected,
+                    "{peer_next} - {behind}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn entries_end_and_are_bounded() {
         let mut table = TimeWait::new(Keyed(1));
         for port in 0..20_000u16 {

@@ -40,6 +40,10 @@ fn certificate(why: &CertificateError) -> String {
             let presented: Vec<_> = presented.iter().take(8).map(|name| bare(name)).collect();
             format!("wrong name, `{}`: it is for {}", expected.to_str(), presented.join(", "))
         }
+        E::UnsupportedSignatureAlgorithmContext { .. }
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "signed in a way that is not known here, or not by such a key".to_owned()
+        }
         E::BadSignature => "a bad signature".to_owned(),
         E::BadEncoding => "badly encoded".to_owned(),
         other => other.to_string(),

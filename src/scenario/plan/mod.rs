@@ -9,8 +9,10 @@ use sha2::{Digest, Sha256};
 
 use super::expectation::Expectation;
 use crate::dns::zone::Zones;
+use crate::network::dhcp::ServerConfig;
 use crate::network::link::LinkParameters;
-use crate::network::{InterfaceConfig, Route};
+use crate::network::router::Advertise;
+use crate::network::{Automatic, InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::ip::{Families, Family};
 use crate::protocol::policy::Policy;
@@ -92,7 +94,11 @@ pub const DEFAULT_MEMORY_BYTES: u64 = 64 << 20;
 /// An instruction a nanosecond.
 pub const DEFAULT_CPU_HZ: u64 = 1_000_000_000;
 pub const DEFAULT_DESCRIPTORS: usize = 1024;
+/// Bytes of socket buffers for each descriptor that a guest may have: both buffers of two connections.
+pub const DEFAULT_BUFFER_BYTES_EACH: u64 = 256 << 10;
 pub const DEFAULT_LINGER: Duration = Duration::from_secs(10);
+/// As long as Debian's network waits before the machine goes on without.
+pub const DEFAULT_ADDRESS_WAIT: Duration = Duration::from_secs(60);
 pub const DEFAULT_BACKLOG: usize = 128;
 
 /// The protocol objects of a guest whose scenario names none: `ipv4` and `ipv6`, both without policy
@@ -158,6 +164,10 @@ pub struct SwitchPlan {
 pub struct RouterPlan {
     pub name: String,
     pub interfaces: Vec<InterfaceConfig>,
+    /// What each interface advertises.
+    pub advertise: Vec<Option<Advertise>>,
+    /// The server at its only interface: it is no router, but forwards as one would, between none.
+    pub dhcp: Option<ServerConfig>,
     pub routes: Vec<Route>,
 }
 
@@ -199,6 +209,10 @@ pub struct GuestPlan {
     pub stdin: StdinPlan,
     pub directories: Vec<DirectoryPlan>,
     pub interfaces: Vec<InterfaceConfig>,
+    /// How each of them comes by more addresses.
+    pub automatic: Vec<Automatic>,
+    /// How long its start waits for those.
+    pub address_wait: Duration,
     pub routes: Vec<Route>,
     /// Controls handed over listening already, from descriptor 3 on.
     pub listeners: Vec<ListenerPlan>,
@@ -211,6 +225,8 @@ pub struct GuestPlan {
     pub fuel_max: Option<u64>,
     /// Objects a guest may hold open at once.
     pub descriptors_max: usize,
+    /// Bytes that its sockets' buffers may take of the host.
+    pub buffer_bytes_max: u64,
     /// How long its stack may live on after it exited to have written bytes acknowledged.
     pub linger: Duration,
     /// When it starts, after the lab began.

@@ -1,10 +1,11 @@
 //! What is to happen to a lab while it runs: its `[[at]]` entries, resolved.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use smoltcp::wire::IpCidr;
+use smoltcp::wire::{EthernetAddress, IpCidr};
 use toml::de::{DeTable, DeValue};
 
 use super::DeviceRef;
@@ -139,6 +140,18 @@ pub enum Action {
         interface: usize,
         addresses: Vec<IpCidr>,
     },
+    /// Hosts are told of its new prefixes.
+    RebindRouter {
+        router: usize,
+        interface: usize,
+        addresses: Vec<IpCidr>,
+    },
+    /// A server has another range from now on, and the leases of these clients are over.
+    Dhcp {
+        router: usize,
+        range: Option<(Ipv4Addr, Ipv4Addr)>,
+        revoke: Vec<EthernetAddress>,
+    },
     Inject {
         port: PortPlan,
         frames: FramesPlan,
@@ -175,6 +188,8 @@ impl Action {
             | Action::Resume(_)
             | Action::Restart { .. }
             | Action::Rebind { .. }
+            | Action::RebindRouter { .. }
+            | Action::Dhcp { .. }
             | Action::Inject { .. }
             | Action::Clock { .. } => &[],
         }

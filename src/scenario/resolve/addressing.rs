@@ -128,7 +128,9 @@ impl Book<'_> {
     /// The addresses that the scenario names.
     fn written(&mut self, interface: &Interface<'_>, mtu: usize) -> Vec<IpCidr> {
         let mut addresses = Vec::new();
-        let none = interface.spec.addresses.as_ref().is_some_and(Vec::is_empty);
+        let spec = interface.spec;
+        let none =
+            spec.dhcp.is_none() && spec.slaac.is_none() && spec.addresses.as_ref().is_some_and(Vec::is_empty);
         if none && mtu < MTU_MIN_V6 && !interface.spec.broken {
             self.no_address(interface, mtu);
         }

@@ -7,7 +7,8 @@ use toml::Spanned;
 use super::super::mistake::Mistakes;
 use super::super::read::check_name;
 use super::super::spec::{
-    GUESTS_MAX, GuestSpec, InterfaceSpec, ProtocolSpec, RouterSpec, RoutingSpec, ServiceKindSpec, ServiceSpec,
+    DhcpSpec, GUESTS_MAX, GuestSpec, InterfaceSpec, ProtocolSpec, RouterSpec, RoutingSpec, ServiceKindSpec,
+    ServiceSpec,
 };
 
 /// What a lab's plan may take in memory, roughly: a small file can ask for a hundred thousand copies
@@ -28,12 +29,18 @@ pub(super) struct Node<'a> {
     /// Index of the table it is made from, and its number among that table's replicas if it has any.
     pub spec: usize,
     pub replica: Option<u64>,
+    /// Its port has its own name: all guests and DHCP servers, whose `eth0` need not be named.
+    pub plain: bool,
 }
 
-/// All guests, the routers and the services. `None` if there would be too many.
+/// DHCP servers have no routes.
+static NO_ROUTES: RoutingSpec = RoutingSpec { routes: Vec::new(), given: false };
+
+/// All guests; the routers, then the DHCP servers; the services. `None` if there would be too many.
 pub(super) fn expand<'a>(
     guests: &'a [GuestSpec],
     routers: &'a [RouterSpec],
+    servers: &'a [DhcpSpec],
     services: &'a [ServiceSpec],
     mistakes: &Mistakes,
 ) -> Option<[Vec<Node<'a>>; 3]> {
@@ -41,7 +48,8 @@ pub(super) fn expand<'a>(
     let mut first_interface = 0;
     let mut node =
         |name: String, at, what: String, interfaces: &'a [InterfaceSpec], routing, spec, replica| {
-            let node = Node { name, at, what, interfaces, routing, first_interface, spec, replica };
+            let plain = true;
+            let node = Node { name, at, what, interfaces, routing, first_interface, spec, replica, plain };
             first_interface += interfaces.len();
             node
         };
@@ -73,9 +81,14 @@ pub(super) fn expand<'a>(
         let what = format!("{kind} `{name}`");
         node(name, named.span(), what, interfaces, routing, index, None)
     };
-    let routers = routers.iter().enumerate();
-    let routers =
-        routers.map(|(index, it)| one(&it.name, "router", &it.interfaces, &it.routing, index)).collect();
+    let mut others: Vec<Node<'a>> = Vec::new();
+    for (index, it) in routers.iter().enumerate() {
+        let router = one(&it.name, "router", &it.interfaces, &it.routing, index);
+        others.push(Node { plain: false, ..router });
+    }
+    for (index, it) in servers.iter().enumerate() {
+        others.push(one(&it.name, "DHCP server", &it.interfaces, &NO_ROUTES, index));
+    }
     let services = services.iter().enumerate();
     let services = services.map(|(index, it)| {
         let kind = match it.kind {
@@ -84,7 +97,7 @@ pub(super) fn expand<'a>(
         one(&it.name, kind, &it.interfaces, &it.routing, index)
     });
     let services = services.collect();
-    Some([nodes, routers, services])
+    Some([nodes, others, services])
 }
 
 fn check_size(guests: &[GuestSpec], mistakes: &Mistakes) -> Option<()> {

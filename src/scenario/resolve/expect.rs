@@ -62,13 +62,14 @@ fn expected(subject: &Subject, named: &Named<'_>, mistakes: &Mistakes) -> Option
             let compare = match compare {
                 CompareSpec::Bytes => Compare::Bytes,
                 CompareSpec::Frames => Compare::Frames,
-                CompareSpec::Packets { among, at } => Compare::Packets {
-                    among: match among {
+                CompareSpec::Packets { among, at } => {
+                    let at = ports(at, named, mistakes);
+                    let among = match among {
                         None => None,
                         Some(among) => Some(parsed(among, mistakes)?),
-                    },
-                    at: ports(at, named, mistakes),
-                },
+                    };
+                    Compare::Packets { among, at }
+                }
             };
             Expected::Golden { path: named.folder.join(path.get_ref()), compare }
         }

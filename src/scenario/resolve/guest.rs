@@ -15,7 +15,7 @@ use super::super::spec::{AuthoritySpec, GuestSpec, ListenerSpec};
 use super::expand::Node;
 use super::protocol;
 use super::tls::Scope;
-use crate::network::{InterfaceConfig, Route};
+use crate::network::{Automatic, InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
 use crate::protocol::ip::{Families, Family};
@@ -26,6 +26,7 @@ pub(super) struct Parts<'a> {
     pub node: &'a Node<'a>,
     pub spec: &'a GuestSpec,
     pub interfaces: Vec<InterfaceConfig>,
+    pub automatic: Vec<Automatic>,
     /// For a guest that names no routes.
     pub default_routes: Vec<Route>,
     /// The lab's own.
@@ -75,6 +76,8 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
             })
             .collect(),
         interfaces: parts.interfaces,
+        automatic: parts.automatic,
+        address_wait: spec.address_wait.unwrap_or(plan::DEFAULT_ADDRESS_WAIT),
         routes,
         listeners,
         protocols,
@@ -82,6 +85,9 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         cpu_hz: spec.cpu_hz.unwrap_or(plan::DEFAULT_CPU_HZ),
         fuel_max: spec.fuel_max,
         descriptors_max,
+        buffer_bytes_max: spec
+            .buffer_bytes_max
+            .unwrap_or(descriptors_max as u64 * plan::DEFAULT_BUFFER_BYTES_EACH),
         linger: spec.linger.unwrap_or(plan::DEFAULT_LINGER),
         start: spec.start.unwrap_or_default(),
         background: spec.background,

@@ -4,6 +4,7 @@
 //! expand.rs      guests with a count become that many
 //! topology.rs    names looked up, cables laid (groups.rs: which switches are joined)
 //! addressing.rs  MAC and IP addresses written and given out
+//! dhcp.rs        DHCP servers, advertisements, automatic addresses
 //! guest.rs       routes, protocols, listeners
 //! names.rs       what guests' resolvers go by
 //! service.rs     services: the zones of DNS servers
@@ -15,8 +16,10 @@
 //! Every step goes on after a mistake as well as it can; the plan is worth something only if there was none.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
+use smoltcp::wire::Ipv4Cidr;
 use toml::Spanned;
 
 use super::address::{address_of, is_link_local_v6};
@@ -32,6 +35,7 @@ use expand::{Node, expand};
 use topology::{Domain, Topology};
 
 pub(super) mod addressing;
+mod dhcp;
 mod expand;
 mod expect;
 mod groups;
@@ -55,7 +59,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
     check_stdin(&spec, mistakes);
     let taps = taps(&spec, mistakes);
     let [guest_nodes, router_nodes, service_nodes] =
-        expand(&spec.guests, &spec.routers, &spec.services, mistakes)?;
+        expand(&spec.guests, &spec.routers, &spec.dhcp, &spec.services, mistakes)?;
     let topology = Topology::new(
         &guest_nodes,
         &router_nodes,
@@ -66,7 +70,14 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         mistakes,
     );
     let addresses = addressing(&topology, &guest_nodes, mistakes);
-    let gateways = Gateways::new(&topology, &router_nodes, &addresses);
+    let gateways = Gateways::new(&topology, &router_nodes[..spec.routers.len()], &addresses);
+    let automatic = dhcp::Resolver {
+        topology: &topology,
+        guests: &guest_nodes,
+        addresses: &addresses,
+        gateways: &gateways,
+        mistakes,
+    };
 
     let folder = path.parent().unwrap_or(Path::new(""));
     let guests: Vec<GuestPlan> = guest_nodes
@@ -76,6 +87,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
                 node,
                 spec: &spec.guests[node.spec],
                 interfaces: interfaces(node, &topology, &addresses),
+                automatic: automatic.automatic(node),
                 default_routes: gateways.default_routes(node, &topology, &addresses),
                 authorities: &spec.authorities,
                 folder,
@@ -86,7 +98,9 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
     let routers = router_nodes.iter().map(|node| {
         let interfaces = interfaces(node, &topology, &addresses);
         let routes = guest::routes(node, &interfaces, mistakes);
-        RouterPlan { name: node.name.clone(), interfaces, routes }
+        let advertise = automatic.advertise(node, &interfaces);
+        let dhcp = if node.plain { automatic.server(node, &spec.dhcp[node.spec]) } else { None };
+        RouterPlan { name: node.name.clone(), interfaces, advertise, dhcp, routes }
     });
     let routers = routers.collect();
     let services = service_nodes.iter().map(|node| {
@@ -196,6 +210,18 @@ impl Gateways {
             }
         }
         Self { by_domain }
+    }
+
+    /// The address of the only router of a domain on the subnet of `own`, if there is one.
+    fn v4_towards(&self, domain: Option<Domain>, own: Ipv4Cidr, addresses: &[Addresses]) -> Vec<Ipv4Addr> {
+        let Some(Some(gateway)) = domain.and_then(|domain| self.by_domain.get(&domain)).copied() else {
+            return Vec::new();
+        };
+        let near = addresses[gateway].addresses.iter().filter_map(|&cidr| match address_of(cidr) {
+            IpAddr::V4(address) if own.contains_addr(&address) => Some(address),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        });
+        near.collect()
     }
 
     /// Through the only router of a domain, for each family that it and the guest share a subnet of;

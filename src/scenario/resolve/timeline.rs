@@ -1,6 +1,7 @@
 //! The timeline: names of guests, links, ports and devices looked up, times checked against the lab's.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use smoltcp::config::IFACE_MAX_ADDR_COUNT;
@@ -139,7 +140,10 @@ impl Resolver<'_> {
                 let (guests, routers, graceful) = self.machines("restart", names, graceful)?;
                 Action::Restart { guests, routers, graceful }
             }
-            ActionSpec::Rebind { guest, interface, addresses } => self.rebind(guest, interface, addresses)?,
+            ActionSpec::Rebind { device, interface, addresses } => {
+                self.rebind(device, interface, addresses)?
+            }
+            ActionSpec::Dhcp { server, range, revoke } => self.dhcp(server, range.as_ref(), revoke)?,
             ActionSpec::Inject { port, frames } => Action::Inject {
                 port: self.port("inject", port)?,
                 frames: match frames {
@@ -184,15 +188,32 @@ impl Resolver<'_> {
         whole.then_some(resolved)
     }
 
-    fn rebind(&self, guest: &Name, interface: &Name, addresses: &[Spanned<IpCidr>]) -> Option<Action> {
-        let guest = self.guest("rebind", guest)?;
-        let of_guest = &self.plan.guests[guest].interfaces;
+    fn rebind(&self, device: &Name, interface: &Name, addresses: &[Spanned<IpCidr>]) -> Option<Action> {
+        let found = self.names.devices.get(device.get_ref().as_str()).copied();
+        let of_device = match found {
+            Some(DeviceRef::Guest(guest)) => &self.plan.guests[guest].interfaces,
+            Some(DeviceRef::Router(router)) if self.plan.routers[router].dhcp.is_none() => {
+                &self.plan.routers[router].interfaces
+            }
+            Some(DeviceRef::Router(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_))
+            | None => {
+                let routers = self
+                    .plan
+                    .routers
+                    .iter()
+                    .filter(|router| router.dhcp.is_none())
+                    .map(|router| &*router.name);
+                let names = self.plan.guests.iter().map(|guest| &*guest.name).chain(routers);
+                self.unknown("rebind", "guest or router", device, names);
+                return None;
+            }
+        };
         let wanted = interface.get_ref();
-        let Some(index) = of_guest.iter().position(|it| it.name == *wanted) else {
-            self.unknown("rebind", "interface", interface, of_guest.iter().map(|it| &*it.name));
+        let Some(index) = of_device.iter().position(|it| it.name == *wanted) else {
+            self.unknown("rebind", "interface", interface, of_device.iter().map(|it| &*it.name));
             return None;
         };
-        let mtu = of_guest[index].mtu;
+        let mtu = of_device[index].mtu;
         let mut list: Vec<IpCidr> = Vec::new();
         for written in addresses {
             let cidr = *written.get_ref();
@@ -208,7 +229,7 @@ impl Resolver<'_> {
         }
         // The link-local address stays, unless another is named.
         if !list.iter().any(|&cidr| is_link_local_v6(address_of(cidr))) {
-            let own = of_guest[index].addresses.iter().find(|&&cidr| is_link_local_v6(address_of(cidr)));
+            let own = of_device[index].addresses.iter().find(|&&cidr| is_link_local_v6(address_of(cidr)));
             list.extend(own);
         }
         if let Some(last) = addresses.last().filter(|_| list.len() > IFACE_MAX_ADDR_COUNT) {
@@ -216,7 +237,38 @@ impl Resolver<'_> {
             let help = format!("at most {IFACE_MAX_ADDR_COUNT}, the IPv6 link-local address among them");
             self.mistakes.add(last.span(), message, help);
         }
-        Some(Action::Rebind { guest, interface: index, addresses: list })
+        match found {
+            Some(DeviceRef::Router(router)) => {
+                Some(Action::RebindRouter { router, interface: index, addresses: list })
+            }
+            Some(DeviceRef::Guest(guest)) => {
+                Some(Action::Rebind { guest, interface: index, addresses: list })
+            }
+            Some(DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_)) | None => None,
+        }
+    }
+
+    fn dhcp(
+        &self,
+        server: &Name,
+        range: Option<&Spanned<(Ipv4Addr, Ipv4Addr)>>,
+        revoke: &[Name],
+    ) -> Option<Action> {
+        let servers = || self.plan.routers.iter().filter(|router| router.dhcp.is_some());
+        let found = self.plan.routers.iter().position(|it| it.dhcp.is_some() && it.name == *server.get_ref());
+        let Some(router) = found else {
+            self.unknown("dhcp", "DHCP server", server, servers().map(|it| &*it.name));
+            return None;
+        };
+        if let (Some(range), Some(config)) = (range, &self.plan.routers[router].dhcp)
+            && !(config.own.contains_addr(&range.get_ref().0) && config.own.contains_addr(&range.get_ref().1))
+        {
+            let message = format!("range: is not within {}", config.own.network());
+            self.mistakes.add(range.span(), message, "a range of the server's own subnet");
+        }
+        let guests = self.guests("revoke", revoke)?;
+        let macs = guests.into_iter().flat_map(|guest| &self.plan.guests[guest].interfaces).map(|it| it.mac);
+        Some(Action::Dhcp { router, range: range.map(|range| *range.get_ref()), revoke: macs.collect() })
     }
 
     fn guests(&self, key: &str, names: &[Name]) -> Option<Vec<usize>> {
@@ -244,18 +296,6 @@ impl Resolver<'_> {
         }
         let guests = self.guests(key, &others)?;
         Some((guests, of_routers.iter().filter_map(router_of).collect(), is_graceful))
-    }
-
-    /// The one guest of this name.
-    fn guest(&self, key: &str, name: &Name) -> Option<usize> {
-        let guests = self.guest_or_replicas(key, name)?;
-        if let [guest] = guests[..] {
-            return Some(guest);
-        }
-        let message = format!("{key}: {} stands for {} replicas", quote(name.get_ref()), guests.len());
-        let first = quote(&self.plan.guests[guests[0]].name);
-        self.mistakes.add(name.span(), message, format!("name one of them, such as {first}"));
-        None
     }
 
     /// A guest by its name, or replicas by the name that they share; at least one.

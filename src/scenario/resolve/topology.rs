@@ -60,6 +60,8 @@ pub(super) struct Topology<'a> {
     names: BTreeMap<&'a str, DeviceRef>,
     /// For each switch, the first of those it is joined with.
     groups: Vec<usize>,
+    /// Domains that TAPs are plugged into.
+    tapped: BTreeSet<Domain>,
     mistakes: &'a Mistakes,
 }
 
@@ -84,6 +86,7 @@ impl<'a> Topology<'a> {
             taps_plugged: vec![false; taps.len()],
             names: BTreeMap::new(),
             groups: Vec::new(),
+            tapped: BTreeSet::new(),
             mistakes,
         };
         topology.register_names();
@@ -102,6 +105,27 @@ impl<'a> Topology<'a> {
     /// The switch that stands for a domain of switches.
     pub fn switch_domain(&self, switch: usize) -> Domain {
         Domain::Switches(self.groups[switch])
+    }
+
+    /// True if a TAP is plugged in there.
+    pub fn has_tap(&self, domain: Domain) -> bool {
+        self.tapped.contains(&domain)
+    }
+
+    fn is_plain(&self, device: DeviceRef) -> bool {
+        match device {
+            DeviceRef::Guest(index) => self.guests[index].plain,
+            DeviceRef::Router(index) => self.routers[index].plain,
+            DeviceRef::Service(index) => self.services[index].plain,
+            DeviceRef::Switch(_) | DeviceRef::Tap(_) => false,
+        }
+    }
+
+    fn kind(&self, device: DeviceRef) -> &'static str {
+        match device {
+            DeviceRef::Router(_) if self.is_plain(device) => "DHCP server",
+            device => kind(device),
+        }
     }
 
     fn register_names(&mut self) {
@@ -132,7 +156,7 @@ impl<'a> Topology<'a> {
             .map(|(i, node)| (DeviceRef::Service(i), &*node.name, node.at.clone()));
         for (device, name, at) in guests.chain(switches).chain(routers).chain(taps).chain(services) {
             if let Some(&other) = self.names.get(name) {
-                let message = match (kind(other), kind(device)) {
+                let message = match (self.kind(other), self.kind(device)) {
                     (one, same) if one == same => format!("`{name}` names two {one}s"),
                     (one, other) => format!("`{name}` names a {one} and a {other}"),
                 };
@@ -156,7 +180,7 @@ impl<'a> Topology<'a> {
                 Some(network) => self.switch_named(network),
                 None => {
                     // A guest or service that says nothing is on the only switch there is, unless a link names it.
-                    let eth0 = is_host(device) && spec.name.get_ref() == "eth0";
+                    let eth0 = self.is_plain(device) && spec.name.get_ref() == "eth0";
                     let free = !linked.contains(&*port) && !linked.contains(&*format!("{port}.eth0"));
                     (eth0 && free && !spec.broken && self.switches.len() == 1).then_some(0)
                 }
@@ -356,15 +380,21 @@ impl<'a> Topology<'a> {
 
     fn find_domains(&mut self) {
         for (index, cable) in self.cables.iter().enumerate() {
-            let domain = match cable.ends {
-                [End::Switch(switch), _] | [_, End::Switch(switch)] => Domain::Switches(self.groups[switch]),
-                [End::Interface(_) | End::Tap(_), End::Interface(_) | End::Tap(_)] => Domain::Cable(index),
-            };
+            let domain = self.domain_of(index, cable);
             for end in cable.ends {
-                if let End::Interface(at) = end {
-                    self.interfaces[at].domain = Some(domain);
+                match end {
+                    End::Interface(at) => self.interfaces[at].domain = Some(domain),
+                    End::Tap(_) => drop(self.tapped.insert(domain)),
+                    End::Switch(_) => {}
                 }
             }
+        }
+    }
+
+    fn domain_of(&self, index: usize, cable: &Cable) -> Domain {
+        match cable.ends {
+            [End::Switch(switch), _] | [_, End::Switch(switch)] => Domain::Switches(self.groups[switch]),
+            [End::Interface(_) | End::Tap(_), End::Interface(_) | End::Tap(_)] => Domain::Cable(index),
         }
     }
 
@@ -407,7 +437,7 @@ fn interfaces<'a>(
         node.interfaces.iter().enumerate().map(move |(index, spec)| {
             // By the interface's name alone, so that a second interface does not rename the first (and
             // with it the random stream of its link).
-            let plain = is_host(device) && spec.name.get_ref() == "eth0";
+            let plain = node.plain && spec.name.get_ref() == "eth0";
             let port =
                 if plain { node.name.clone() } else { format!("{}.{}", node.name, spec.name.get_ref()) };
             Interface { device, index, port, spec, domain: None, plugged: false }
@@ -423,13 +453,5 @@ fn kind(device: DeviceRef) -> &'static str {
         DeviceRef::Router(_) => "router",
         DeviceRef::Tap(_) => "TAP",
         DeviceRef::Service(_) => "service",
-    }
-}
-
-/// Whether a device has an `eth0` that goes without saying.
-fn is_host(device: DeviceRef) -> bool {
-    match device {
-        DeviceRef::Guest(_) | DeviceRef::Service(_) => true,
-        DeviceRef::Switch(_) | DeviceRef::Router(_) | DeviceRef::Tap(_) => false,
     }
 }

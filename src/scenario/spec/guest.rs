@@ -13,7 +13,7 @@ use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::plan::{DirectoryPlan, StdinPlan};
 use super::super::read::{Named, Reader, article, boolean, c_string, check_name, integer, string};
 use super::super::units;
-use super::interface::{SHORT_FORM, interface, interfaces, routing};
+use super::interface::{Owner, SHORT_FORM, interface, interfaces, routing};
 use super::protocol::{ProtocolSpec, protocols};
 use super::{InterfaceSpec, ResolverSpec, RoutingSpec, missing, names};
 use crate::node::SocketKind;
@@ -24,6 +24,9 @@ pub(in super::super) const GUESTS_MAX: u64 = 100_000;
 
 /// One page of WebAssembly, and all that 32-bit addresses reach.
 const MEMORY_BYTES: std::ops::RangeInclusive<u64> = 65_536..=1 << 32;
+
+/// Half a dozen connections, and more than any machine has.
+const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 40;
 
 pub(in super::super) struct GuestSpec {
     pub name: Spanned<String>,
@@ -42,11 +45,13 @@ pub(in super::super) struct GuestSpec {
     pub protocols: Vec<ProtocolSpec>,
     pub resolver: ResolverSpec,
     pub memory_bytes_max: Option<u64>,
+    pub buffer_bytes_max: Option<u64>,
     pub cpu_hz: Option<u64>,
     pub fuel_max: Option<u64>,
     pub descriptors_max: Option<Spanned<usize>>,
     pub linger: Option<Duration>,
     pub start: Option<Duration>,
+    pub address_wait: Option<Duration>,
     pub background: bool,
 }
 
@@ -82,8 +87,10 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         cpu_hz: reader.get("cpu", units::frequency).map(Spanned::into_inner),
         fuel_max: reader.get("fuel", integer(1..=u64::MAX)).map(Spanned::into_inner),
         descriptors_max: reader.get("descriptors", count(1 << 20)),
+        buffer_bytes_max: reader.get("buffers", buffers).map(Spanned::into_inner),
         linger: reader.get("linger", units::duration).map(Spanned::into_inner),
         start: reader.get("start", units::duration).map(Spanned::into_inner),
+        address_wait: reader.get("address_wait", units::duration).map(Spanned::into_inner),
         background: reader.get("background", boolean).is_some_and(Spanned::into_inner),
         name,
     };
@@ -102,6 +109,17 @@ fn memory(value: &DeValue<'_>) -> Result<u64, Problem> {
         return Ok(bytes);
     }
     Err(Problem::new(format!("{bytes} bytes is out of range"), "from \"64KiB\" (one page) to \"4GiB\""))
+}
+
+fn buffers(value: &DeValue<'_>) -> Result<u64, Problem> {
+    let bytes = units::size(value)?;
+    if BUFFER_BYTES.contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err(Problem::new(
+        format!("{bytes} bytes is out of range"),
+        "from \"1MiB\" (some connections) to \"1TiB\"",
+    ))
 }
 
 pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, Problem> {
@@ -229,8 +247,9 @@ pub(super) fn own_interfaces(
     kind: &str,
 ) -> Vec<InterfaceSpec> {
     let short = SHORT_FORM.iter().any(|key| reader.has(key));
-    let eth0 = interface(reader, Spanned::new(name.span(), "eth0".to_owned()));
-    let tables = interfaces(reader, what);
+    let owner = if kind == "guest" { Owner::Guest } else { Owner::Server };
+    let eth0 = interface(reader, Spanned::new(name.span(), "eth0".to_owned()), owner);
+    let tables = interfaces(reader, what, owner);
     if short && let Some(twice) = tables.iter().find(|spec| spec.name.get_ref() == "eth0") {
         let help =
             format!("the keys {} in [{kind}.{}] itself describe eth0", SHORT_FORM.join(", "), name.get_ref());

@@ -9,7 +9,8 @@ use toml::de::DeTable;
 
 use super::super::address;
 use super::super::mistake::Mistakes;
-use super::super::read::{Named, Reader, integer, string};
+use super::super::read::{Named, Reader, boolean, integer, string};
+use super::dhcp::{AdvertiseSpec, advertise};
 use super::link::{Directions, directions};
 use super::missing;
 use crate::network::Route;
@@ -32,6 +33,13 @@ pub(in super::super) struct InterfaceSpec {
     pub link: Option<Range<usize>>,
     /// `None`: not given, so automatic.
     pub addresses: Option<Vec<Spanned<IpCidr>>>,
+    /// "dhcp" or "slaac" stood among them.
+    pub dhcp: Option<Range<usize>>,
+    pub slaac: Option<Range<usize>>,
+    /// Whether duplicates are looked for.
+    pub detect: Option<bool>,
+    /// Of routers alone.
+    pub advertise: Option<AdvertiseSpec>,
     pub mac: Option<Spanned<EthernetAddress>>,
     pub mtu: Option<Spanned<usize>>,
     /// Something about it was a mistake already: what follows from it is not told again.
@@ -45,11 +53,20 @@ pub(in super::super) struct RoutingSpec {
     pub given: bool,
 }
 
+/// Whose interface it is: each has a key or two of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Guest,
+    Router,
+    /// Of names or of leases.
+    Server,
+}
+
 /// Names of the keys that describe `eth0` in a guest's own table.
 pub(super) const SHORT_FORM: [&str; 5] = ["network", "link", "addresses", "mac", "mtu"];
 
 /// The tables `[....interface.NAME]`.
-pub(super) fn interfaces(reader: &mut Reader<'_>, owner: &str) -> Vec<InterfaceSpec> {
+pub(super) fn interfaces(reader: &mut Reader<'_>, owner: &str, kind: Owner) -> Vec<InterfaceSpec> {
     let mistakes = reader.mistakes;
     let mut named = reader.named("interface");
     if let Some(first_too_many) = named.get(INTERFACES_MAX) {
@@ -62,7 +79,7 @@ pub(super) fn interfaces(reader: &mut Reader<'_>, owner: &str) -> Vec<InterfaceS
         .map(|Named { name, table }| {
             let what = format!("interface `{}` of {owner}", name.get_ref());
             let mut reader = Reader::new(table, what, mistakes);
-            let spec = interface(&mut reader, name);
+            let spec = interface(&mut reader, name, kind);
             reader.finish();
             spec
         })
@@ -70,19 +87,69 @@ pub(super) fn interfaces(reader: &mut Reader<'_>, owner: &str) -> Vec<InterfaceS
 }
 
 /// The keys of one interface, be they in its own table or its guest's.
-pub(super) fn interface(reader: &mut Reader<'_>, name: Spanned<String>) -> InterfaceSpec {
+pub(super) fn interface(reader: &mut Reader<'_>, name: Spanned<String>, owner: Owner) -> InterfaceSpec {
     let mistakes_before = reader.mistakes.count();
     let network = reader.get("network", string);
     let link = reader.value("link").map(Spanned::span);
     let directions = directions(reader);
-    let addresses = reader.list("addresses", address::host);
+    let written = reader.list("addresses", address::source);
+    let (mut dhcp, mut slaac) = (None, None);
+    let addresses = written.map(|list| {
+        let host = |source: Spanned<address::Source>| {
+            let at = source.span();
+            match source.into_inner() {
+                address::Source::Host(cidr) => return Some(Spanned::new(at, cidr)),
+                address::Source::Dhcp => dhcp = Some(at),
+                address::Source::Slaac => slaac = Some(at),
+            }
+            None
+        };
+        list.into_iter().filter_map(host).collect()
+    });
     let mac = reader.get("mac", address::mac);
     let mtu = reader.get("mtu", integer(MTU_MIN..=MTU_MAX)).map(|mtu| {
         let bytes = usize::try_from(*mtu.get_ref()).unwrap_or(usize::MAX);
         Spanned::new(mtu.span(), bytes)
     });
     let broken = reader.mistakes.count() != mistakes_before;
-    InterfaceSpec { name, network, directions, link, addresses, mac, mtu, broken }
+    let mut spec = InterfaceSpec {
+        name,
+        network,
+        directions,
+        link,
+        addresses,
+        dhcp,
+        slaac,
+        detect: None,
+        advertise: None,
+        mac,
+        mtu,
+        broken,
+    };
+    match owner {
+        Owner::Guest => {
+            spec.detect = reader.get("detect_duplicates", boolean).map(Spanned::into_inner);
+        }
+        Owner::Router => {
+            spec.advertise = advertise(reader);
+            spec.refuse_automatic("a router", reader.mistakes);
+        }
+        Owner::Server => spec.refuse_automatic("a server", reader.mistakes),
+    }
+    spec
+}
+
+impl InterfaceSpec {
+    /// For machines that others get their addresses from.
+    fn refuse_automatic(&mut self, owner: &str, mistakes: &Mistakes) {
+        for (at, what) in [(self.dhcp.take(), "dhcp"), (self.slaac.take(), "slaac")] {
+            if let Some(at) = at {
+                let message = format!("addresses: \"{what}\" is for guests, and this is {owner}");
+                mistakes.add(at, message, "an address with its subnet's prefix length");
+                self.broken = true;
+            }
+        }
+    }
 }
 
 /// The keys `gateway` and `routes`.

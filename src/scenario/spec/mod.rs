@@ -10,6 +10,7 @@
 //! protocol.rs    their protocol objects
 //! service.rs     nodes with a program of guestnet's own
 //! tls.rs         [ca.NAME], and the keys of TLS
+//! dhcp.rs        DHCP servers, router advertisements
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -26,6 +27,7 @@ use super::mistake::Mistakes;
 use super::read::{Named, Reader, boolean, integer, string};
 use super::units;
 
+mod dhcp;
 mod expect;
 mod guest;
 mod interface;
@@ -38,10 +40,11 @@ mod service;
 mod timeline;
 mod tls;
 
+pub(super) use dhcp::{AdvertiseSpec, DhcpSpec};
 pub(super) use expect::{CompareSpec, ExpectSpec, Rule, Subject, Where};
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
-use interface::{interfaces, routing};
+use interface::{Owner, interfaces, routing};
 use link::directions;
 pub(super) use link::{Directions, knobs_over};
 pub(super) use names::{HostSpec, ResolverSpec, ServerSpec};
@@ -61,6 +64,7 @@ pub(super) struct Spec {
     pub guests: Vec<GuestSpec>,
     pub switches: Vec<SwitchSpec>,
     pub routers: Vec<RouterSpec>,
+    pub dhcp: Vec<DhcpSpec>,
     pub taps: Vec<TapSpec>,
     pub services: Vec<ServiceSpec>,
     pub hosts: Vec<HostSpec>,
@@ -104,8 +108,10 @@ impl Spec {
     pub fn directions_mut(&mut self) -> impl Iterator<Item = &mut Directions> {
         let guests = self.guests.iter_mut().flat_map(|guest| &mut guest.interfaces);
         let routers = self.routers.iter_mut().flat_map(|router| &mut router.interfaces);
+        let dhcp = self.dhcp.iter_mut().flat_map(|server| &mut server.interfaces);
         let services = self.services.iter_mut().flat_map(|service| &mut service.interfaces);
-        let interfaces = guests.chain(routers).chain(services).map(|interface| &mut interface.directions);
+        let interfaces = guests.chain(routers).chain(dhcp).chain(services);
+        let interfaces = interfaces.map(|interface| &mut interface.directions);
         let taps = self.taps.iter_mut().map(|tap| &mut tap.directions);
         let links = self.links.iter_mut().map(|link| &mut link.directions);
         interfaces.chain(taps).chain(links)
@@ -129,6 +135,7 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         switches: reader.named("switch").into_iter().map(|named| switch(named, mistakes)).collect(),
         guests: reader.named("guest").into_iter().map(|named| guest::guest(named, mistakes)).collect(),
         routers: reader.named("router").into_iter().map(|named| router(named, mistakes)).collect(),
+        dhcp: reader.named("dhcp").into_iter().map(|named| dhcp::dhcp(named, mistakes)).collect(),
         taps: reader.named("tap").into_iter().map(|named| tap(named, mistakes)).collect(),
         services: reader.named("dns").into_iter().map(|named| service::dns(named, mistakes)).collect(),
         hosts: names::hosts(&mut reader),
@@ -155,7 +162,7 @@ fn switch(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> SwitchSpec {
 fn router(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> RouterSpec {
     let what = format!("router `{}`", name.get_ref());
     let mut reader = Reader::new(table, what.clone(), mistakes);
-    let interfaces = interfaces(&mut reader, &what);
+    let interfaces = interfaces(&mut reader, &what, Owner::Router);
     if !reader.has("interface") {
         let help = format!("add [router.{}.interface.NAME] with `network` and `addresses`", name.get_ref());
         mistakes.add(name.span(), format!("{what} has no interface"), help);

@@ -1,5 +1,6 @@
 //! The entries `[[at]]`: when, and what.
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,7 +47,8 @@ pub(in super::super) enum ActionSpec {
     Pause(Names),
     Resume(Names),
     Restart { names: Names, graceful: Option<Spanned<bool>> },
-    Rebind { guest: Spanned<String>, interface: Spanned<String>, addresses: Vec<Spanned<IpCidr>> },
+    Rebind { device: Spanned<String>, interface: Spanned<String>, addresses: Vec<Spanned<IpCidr>> },
+    Dhcp { server: Spanned<String>, range: Option<Spanned<(Ipv4Addr, Ipv4Addr)>>, revoke: Names },
     Inject { port: Spanned<String>, frames: FramesSpec },
     Clock { guest: Spanned<String>, skew_ns: i64 },
 }
@@ -59,7 +61,7 @@ pub(in super::super) enum FramesSpec {
 const HELP: &str = "an entry is a time and an action, such as `time = \"2s\"` and `down = \"line\"`";
 
 /// What an entry can do, by the key that says so.
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 13] = [
     "set",
     "down",
     "up",
@@ -70,6 +72,7 @@ const ACTIONS: [&str; 12] = [
     "resume",
     "restart",
     "rebind",
+    "dhcp",
     "inject",
     "clock",
 ];
@@ -208,6 +211,7 @@ fn action(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
         names(reader, "resume").map(ActionSpec::Resume),
         names(reader, "restart").map(|names| ActionSpec::Restart { names, graceful: graceful.clone() }),
         rebind(reader),
+        dhcp(reader),
         inject(reader),
         clock(reader),
     ];
@@ -328,17 +332,35 @@ fn rebind(reader: &mut Reader<'_>) -> Option<ActionSpec> {
     let (at, table) = reader.table("rebind")?;
     let mut reader = Reader::new(table, "`rebind`", mistakes);
     let guest = reader.get("guest", string);
+    let router = reader.get("router", string);
     let interface = reader.get("interface", string);
     let addresses = reader.list("addresses", address::host);
-    require(
-        &reader,
-        &at,
-        &["guest", "addresses"],
-        "`rebind = { guest = \"x\", addresses = \"10.0.0.9/24\" }`",
-    );
+    let example = "`rebind = { guest = \"x\", addresses = \"10.0.0.9/24\" }`";
+    match (reader.has("guest"), reader.has("router")) {
+        (true, true) => mistakes.add(at.clone(), "rebind: both a guest and a router", "an entry for each"),
+        (false, true) => require(&reader, &at, &["interface", "addresses"], example),
+        (true, false) | (false, false) => require(&reader, &at, &["guest", "addresses"], example),
+    }
     reader.finish();
     let interface = interface.unwrap_or_else(|| Spanned::new(at, "eth0".to_owned()));
-    Some(ActionSpec::Rebind { guest: guest?, interface, addresses: addresses? })
+    Some(ActionSpec::Rebind { device: guest.or(router)?, interface, addresses: addresses? })
+}
+
+/// `dhcp = { server = "leases", range = "10.0.0.200-10.0.0.219" }`.
+fn dhcp(reader: &mut Reader<'_>) -> Option<ActionSpec> {
+    let mistakes = reader.mistakes;
+    let (at, table) = reader.table("dhcp")?;
+    let mut reader = Reader::new(table, "`dhcp`", mistakes);
+    let server = reader.get("server", string);
+    let range = reader.get("range", super::dhcp::range);
+    let revoke = reader.list("revoke", string).unwrap_or_default();
+    require(&reader, &at, &["server"], "`dhcp = { server = \"x\", revoke = \"client\" }`");
+    if !reader.has("range") && !reader.has("revoke") {
+        let help = "`range`, the addresses that it gives from now on, or `revoke`, guests whose leases end";
+        mistakes.add(at, "dhcp: changes nothing", help);
+    }
+    reader.finish();
+    Some(ActionSpec::Dhcp { server: server?, range, revoke })
 }
 
 fn inject(reader: &mut Reader<'_>) -> Option<ActionSpec> {

@@ -1,5 +1,6 @@
 //! Tests of the whole way from text to plan.
 
+mod expectations;
 mod fuzz;
 mod links;
 mod mistakes;

@@ -14,7 +14,7 @@ fn a_lab_with_some_of_everything() {
     "web" seed Some(18446744073709551615) duration Some(10s) epoch 1709208000s
     digest 5b8b87649ea495a6...
     guest server "labs/bin/server.wasm" ["--port", "80"] [("Z", "1"), ("A", "two")] stdin Text("hello")
-      memory 1073741824 cpu 1000000000 fuel Some(1000000) descriptors 16 linger 1s start 250ms
+      memory 1073741824 cpu 1000000000 fuel Some(1000000) descriptors 16 buffers 4194304 linger 1s start 250ms
       DirectoryPlan { guest: "/srv", host: "labs/www", writable: false }
       DirectoryPlan { guest: "/etc", host: "labs/conf", writable: true }
       eth0 02-aa-00-00-00-01 mtu 1500 10.0.0.2/24 fd00::2/64 fe80::aa:ff:fe00:1/64
@@ -24,7 +24,7 @@ fn a_lab_with_some_of_everything() {
       protocol ipv4 ipv4 bind [*:80] connect []
       protocol inside ipv6 bind anything connect anything
     guest client "labs/client.wasm" ["{index}"] [] stdin Empty
-      memory 67108864 cpu 1000000000 fuel None descriptors 1024 linger 10s start 0ns
+      memory 67108864 cpu 1000000000 fuel None descriptors 1024 buffers 268435456 linger 10s start 0ns
       eth0 02-00-00-00-00-02 mtu 1500 192.168.7.2/24 fe80::ff:fe00:2/64
       eth1 02-00-00-00-00-04 mtu 1500 10.0.0.3/24 fd00::3/64 fe80::ff:fe00:4/64
       0.0.0.0/0 via 192.168.7.1
@@ -32,14 +32,14 @@ fn a_lab_with_some_of_everything() {
       protocol ipv4 ipv4 bind anything connect anything
       protocol ipv6 ipv6 bind anything connect anything
     guest idle-0 "labs/idle.wasm" ["0"] [] stdin Empty
-      memory 67108864 cpu 1000000000 fuel None descriptors 1024 linger 10s start 0ns
+      memory 67108864 cpu 1000000000 fuel None descriptors 1024 buffers 268435456 linger 10s start 0ns
       eth0 02-00-00-00-00-09 mtu 1500 10.0.0.4/24 fd00::4/64 fe80::ff:fe00:9/64
       0.0.0.0/0 via 10.0.0.1
       ::/0 via fd00::1
       protocol ipv4 ipv4 bind anything connect anything
       protocol ipv6 ipv6 bind anything connect anything
     guest idle-1 "labs/idle.wasm" ["1"] [] stdin Empty
-      memory 67108864 cpu 1000000000 fuel None descriptors 1024 linger 10s start 0ns
+      memory 67108864 cpu 1000000000 fuel None descriptors 1024 buffers 268435456 linger 10s start 0ns
       eth0 02-00-00-00-00-05 mtu 1500 10.0.0.5/24 fd00::5/64 fe80::ff:fe00:5/64
       0.0.0.0/0 via 10.0.0.1
       ::/0 via fd00::1

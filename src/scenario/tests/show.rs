@@ -36,6 +36,8 @@ pub(super) fn show(plan: &Plan) -> String {
     for router in routers {
         lines.push(format!("router {}", router.name));
         show_network(&router.interfaces, &router.routes, &mut lines);
+        lines.extend(router.advertise.iter().flatten().map(|it| format!("  {it:?}")));
+        lines.extend(router.dhcp.iter().map(|it| format!("  {it:?}")));
     }
     lines.extend(taps.iter().map(|tap| format!("{tap:?}")));
     for ServicePlan { name, interfaces, routes, kind } in services {
@@ -62,16 +64,20 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
         cpu_hz,
         fuel_max,
         descriptors_max,
+        buffer_bytes_max,
         linger,
         start,
         ..
     } = guest;
     lines.push(format!("guest {name} {module:?} {args:?} {env:?} stdin {stdin:?}"));
     lines.push(format!(
-        "  memory {memory_bytes_max} cpu {cpu_hz} fuel {fuel_max:?} descriptors {descriptors_max} linger {linger:?} start {start:?}"
+        "  memory {memory_bytes_max} cpu {cpu_hz} fuel {fuel_max:?} descriptors {descriptors_max} buffers {buffer_bytes_max} linger {linger:?} start {start:?}"
     ));
     lines.extend(directories.iter().map(|directory| format!("  {directory:?}")));
     show_network(interfaces, routes, lines);
+    if guest.automatic.iter().any(|it| *it != Default::default()) {
+        lines.push(format!("  {:?} wait {:?}", guest.automatic, guest.address_wait));
+    }
     lines.extend(listeners.iter().map(|listener| format!("  {listener:?}")));
     for protocol in protocols {
         let rules = |rules: &Option<Vec<Rule>>| match rules {

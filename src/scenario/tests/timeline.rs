@@ -59,9 +59,9 @@ fn events_that_entries_wait_for() {
 #[test]
 fn what_an_entry_does() {
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\ntime = '1s'\n[[at]]\ntime = '1s'\nkill = 'a'\nheal = true\nfoo = 1")), @r"
-    labs/lab.toml:8:1: an entry of the timeline does nothing; exactly one of `set`, `down`, `up`, `partition`, `heal`, `kill`, `pause`, `resume`, `restart`, `rebind`, `inject`, `clock`
+    labs/lab.toml:8:1: an entry of the timeline does nothing; exactly one of `set`, `down`, `up`, `partition`, `heal`, `kill`, `pause`, `resume`, `restart`, `rebind`, `dhcp`, `inject`, `clock`
     labs/lab.toml:10:1: an entry of the timeline does several things: heal, kill; an entry for each; they happen in file order
-    labs/lab.toml:14:1: unknown key `foo` in an entry of the timeline; known here: time, after, delay, every, until, times, graceful, link, direction, set, down, up, partition, heal, kill, pause, resume, restart, rebind, inject, clock
+    labs/lab.toml:14:1: unknown key `foo` in an entry of the timeline; known here: time, after, delay, every, until, times, graceful, link, direction, set, down, up, partition, heal, kill, pause, resume, restart, rebind, dhcp, inject, clock
     ");
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\ntime = '1s'\nset = { loss = '1%' }\n[[at]]\ntime = '1s'\nlink = 'a:lan'\nheal = true\n[[at]]\ntime = '1s'\nlink = 'a:lam'\ndirection = 'up'\nset = {}")), @r#"
     labs/lab.toml:8:1: an entry with `set` has no `link`; the link to change: `link = "line"`
@@ -136,12 +136,12 @@ fn the_name_that_replicas_share_stands_for_all_of_them() {
 
 #[test]
 fn replicas_and_filters_that_are_wrong() {
-    insta::assert_snapshot!(mistakes(&format!("{REPLICAS}{}", "[[at]]\ntime = '1s'\nrebind = { guest = 'c', addresses = '10.0.0.9/24' }\n[[at]]\ntime = '1s'\ndown = 'd:lan'\n[[at]]\ntime = '1s'\npartition = [['c', 'c-1'], ['r']]\n[[at]]\ntime = '1s'\nrestart = ['r', 'c-0']\ngraceful = true")), @r"
-    labs/lab.toml:13:20: rebind: `c` stands for 3 replicas; name one of them, such as `c-0`
+    insta::assert_snapshot!(mistakes(&format!("{REPLICAS}{}", "[[at]]\ntime = '1s'\nrebind = { guest = 'c', addresses = '10.0.0.9/24' }\n[[at]]\ntime = '1s'\ndown = 'd:lan'\n[[at]]\ntime = '1s'\npartition = [['c', 'c-1'], ['r']]\n[[at]]\ntime = '1s'\nrestart = ['r', 'c-0']\ngraceful = true")), @r#"
+    labs/lab.toml:13:20: rebind: there is no guest or router `c`; there are: c-0, c-1, c-2, c-x, r
     labs/lab.toml:16:8: link: there is no link `d:lan`; there are: c-0:lan, c-1:lan, c-2:lan, c-x:lan, r.i:lan
     labs/lab.toml:19:20: partition: `c-1` stands on its side twice; each device is on one side, or on none
     labs/lab.toml:23:12: graceful: `r` is a router; a router has no process: leave it out
-    ");
+    "#);
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\nafter = { at = 'a', packet = 'tcp.sek > 1' }\nheal = true\n[[at]]\nafter = { at = 'a', packet = 'tcp', port = 80 }\nheal = true\n[[at]]\nafter = { guest = 'a', packet = 'tcp' }\nheal = true")), @r"
     labs/lab.toml:9:30: filter: `tcp.sek` is no field; did you mean `tcp.seq`?
     labs/lab.toml:12:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use smoltcp::wire::IpCidr;
 
 use super::{Partition, World, world_port};
 use crate::abi::lock;
@@ -32,6 +33,15 @@ impl World {
                 lock(&self.nodes[*guest].node).rebind(self.now, *interface, addresses);
                 self.mark_dirty(*guest);
             }
+            Action::RebindRouter { router, interface, addresses } => {
+                self.rebind_router(*router, *interface, addresses);
+            }
+            Action::Dhcp { router, range, revoke } => {
+                if let Some(server) = self.routers[*router].dhcp_mut(0) {
+                    range.iter().for_each(|&range| server.set_range(range));
+                    revoke.iter().for_each(|&mac| server.revoke(self.now, mac));
+                }
+            }
             Action::Inject { port, frames } => self.inject_frames(*port, frames),
             Action::Clock { guests, skew_ns } => {
                 for &guest in guests {
@@ -41,6 +51,11 @@ impl World {
                 }
             }
         }
+    }
+
+    fn rebind_router(&mut self, router: usize, interface: usize, addresses: &[IpCidr]) {
+        self.routers[router].rebind(self.now, interface, addresses);
+        self.follow_router(router);
     }
 
     fn change_link(&mut self, link: usize, directions: [bool; 2], change: &LinkChange) {

@@ -81,6 +81,7 @@ impl World {
         self.drained(guest);
         let slot = &mut self.guests[guest];
         (slot.killed, slot.paused, slot.missed, slot.deadline) = (false, false, false, None);
+        slot.awaits_address = None;
         match started {
             Ok(running) => {
                 (slot.guest, slot.state) = (Some(running), GuestState::Waiting);
@@ -122,8 +123,9 @@ impl World {
             fresh.set_skew(node.skew());
             *node = fresh;
         }
-        for port in self.nodes[guest].ports.clone() {
-            self.set_eager(port);
+        if self.eager {
+            self.make_node_eager(guest);
         }
+        self.mark_dirty(guest);
     }
 }

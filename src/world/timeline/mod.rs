@@ -97,6 +97,11 @@ impl Timeline {
         sides[peer] != 0 && frame.side >= *first_side && frame.side != sides[peer]
     }
 
+    /// True if there are entries to come at times that are known.
+    pub fn awaits_time(&self) -> bool {
+        self.entries.iter().any(|entry| entry.due)
+    }
+
     /// True if the timeline may start the guest again.
     pub fn restarts(&self, guest: usize) -> bool {
         self.entries.iter().any(|entry| entry.restarts(guest))

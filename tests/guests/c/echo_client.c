@@ -36,13 +36,25 @@ static bool echo_stream(int fd, size_t len)
     return read_full(fd, got, len) == len && !memcmp(sent, got, len);
 }
 
+/* "@N" stands for a message of N bytes. */
+static const char *message_for(const char *text)
+{
+    static char filled[sizeof sent];
+    if (text[0] != '@')
+        return text;
+    size_t len = (size_t)atol(text + 1);
+    for (size_t i = 0; i < len && i < sizeof filled - 1; i++)
+        filled[i] = (char)('a' + i % 23);
+    return filled;
+}
+
 int main(int argc, char **argv)
 {
     take_names(&argc, &argv);
     if (argc < 2)
         usage("ADDRESS [stream|dgram] [MESSAGE] [COUNT]");
     networking_filetype_t type = socket_type(argument(argc, argv, 2, "stream"));
-    const char *message = argument(argc, argv, 3, "hello");
+    const char *message = message_for(argument(argc, argv, 3, "hello"));
     long count = atol(argument(argc, argv, 4, "1"));
     unsigned long long total = 0;
 

@@ -87,6 +87,10 @@ impl Stack {
         }
     }
 
+    pub(in super::super) fn has_flow(&self, tuple: &Tuple) -> bool {
+        self.udp.by_tuple.contains_key(tuple)
+    }
+
     /// A datagram of ours did not get through. Port unreachable is refused (RFC 1122, 4.1.3.3); one that was too big for
     /// its path is gone, and the next one will be cut to fit; the rest says that the peer cannot be reached.
     pub(in super::super) fn udp_unreachable(&mut self, tuple: Tuple, reason: Unreachable) {

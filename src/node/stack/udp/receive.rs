@@ -50,8 +50,12 @@ impl Stack {
         let socket = self.udp.sockets.get_mut(flow.socket).filter(|_| flow.holders == 0);
         let has_room = flow.received_bytes + cost <= RECEIVE_BYTES
             && socket.as_ref().is_none_or(|socket| socket.unaccepted_bytes + cost <= RECEIVE_BYTES);
-        if flow.read_shut || !has_room || !self.budget.take(cost) {
+        if flow.read_shut || !has_room {
             self.statistics.datagrams_dropped += 1;
+            return;
+        }
+        if !self.budget.take(cost) {
+            self.statistics.no_buffers += 1;
             return;
         }
         if let Some(socket) = socket {

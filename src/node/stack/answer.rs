@@ -1,0 +1,115 @@
+//! The little ICMP that this stack says itself, besides what smoltcp does: answers to echo requests that came in fragments,
+//! and that not all fragments came.
+
+use std::net::IpAddr;
+
+use bytes::BytesMut;
+use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, checksum};
+
+use super::Stack;
+use crate::network::ip::{HOP_LIMIT, ipv4, ipv6, transport_sum, with_room};
+use crate::time::Instant;
+
+const ICMP_HEADER_BYTES: usize = 8;
+/// Of the packet that an error is about: as much as makes 576 and 1280 bytes (RFC 1812, 4.3.2.3; RFC 4443, 2.4 (c)).
+const QUOTED_BYTES_IPV4: usize = 576 - 20 - ICMP_HEADER_BYTES;
+const QUOTED_BYTES_IPV6: usize = 1280 - 40 - ICMP_HEADER_BYTES;
+/// Types of messages (RFC 792, RFC 4443).
+const ECHO_REPLY_IPV4: u8 = 0;
+const ECHO_REQUEST_IPV4: u8 = 8;
+const TIME_EXCEEDED_IPV4: u8 = 11;
+const TIME_EXCEEDED_IPV6: u8 = 3;
+const ECHO_REQUEST_IPV6: u8 = 128;
+const ECHO_REPLY_IPV6: u8 = 129;
+/// The code of both: not all fragments came.
+const REASSEMBLY: u8 = 1;
+
+impl Stack {
+    /// Answers an echo request, in fragments if need be; drops anything else.
+    pub(super) fn echo(&mut self, now: Instant, index: usize, ip: &[u8]) {
+        if let Some(reply) = echo_reply(ip, |address| self.is_own(address)) {
+            self.send(now, index, reply);
+        }
+    }
+
+    /// Tells the sender of `first`, the first fragment of a packet, that not all came in time (RFC 792; RFC 8200, 4.5).
+    pub(super) fn report_expired(&mut self, now: Instant, first: &[u8]) {
+        let Some((source, report)) = time_exceeded(first, |address| self.is_own(address)) else { return };
+        if let Ok(index) = self.route(now, source) {
+            self.send(now, index, report);
+        }
+    }
+}
+
+/// The answer to an echo request of `ip`'s, to one address of ours, with room for the Ethernet header in front.
+fn echo_reply(ip: &[u8], is_own: impl Fn(IpAddr) -> bool) -> Option<BytesMut> {
+    if ip.first()? >> 4 == 4 {
+        let packet = Ipv4Packet::new_checked(ip).ok()?;
+        let mut message = ip.get(usize::from(packet.header_len())..usize::from(packet.total_len()))?.to_vec();
+        let (from, to) = (packet.src_addr(), packet.dst_addr());
+        let is_request =
+            packet.next_header() == IpProtocol::Icmp && message.first() == Some(&ECHO_REQUEST_IPV4);
+        if !is_request
+            || !is_own(to.into())
+            || from.is_unspecified()
+            || from.is_multicast()
+            || from.is_broadcast()
+        {
+            return None;
+        }
+        message[0] = ECHO_REPLY_IPV4;
+        message.get_mut(2..4)?.fill(0);
+        let sum = !checksum::data(&message);
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        return Some(ipv4(to, from, IpProtocol::Icmp, 0, 0, &message));
+    }
+    let packet = Ipv6Packet::new_checked(ip).ok()?;
+    let mut message = ip.get(packet.header_len()..packet.total_len())?.to_vec();
+    let (from, to) = (packet.src_addr(), packet.dst_addr());
+    let is_request =
+        packet.next_header() == IpProtocol::Icmpv6 && message.first() == Some(&ECHO_REQUEST_IPV6);
+    if !is_request || !is_own(to.into()) || from.is_unspecified() || from.is_multicast() {
+        return None;
+    }
+    message[0] = ECHO_REPLY_IPV6;
+    message.get_mut(2..4)?.fill(0);
+    let sum = !transport_sum(to.into(), from.into(), IpProtocol::Icmpv6, &message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    Some(with_room(&ipv6(to, from, IpProtocol::Icmpv6, HOP_LIMIT, &message)))
+}
+
+/// Where it goes, and the error about `first`; `None` where nothing may be said (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).
+fn time_exceeded(first: &[u8], is_own: impl Fn(IpAddr) -> bool) -> Option<(IpAddr, BytesMut)> {
+    let message = |kind, room: usize| {
+        let mut message = vec![kind, REASSEMBLY, 0, 0, 0, 0, 0, 0];
+        message.extend_from_slice(&first[..first.len().min(room)]);
+        message
+    };
+    if first.first()? >> 4 == 4 {
+        let packet = Ipv4Packet::new_unchecked(first);
+        let (from, to) = (packet.src_addr(), packet.dst_addr());
+        let is_icmp = packet.next_header() == IpProtocol::Icmp;
+        if is_icmp
+            || !is_own(to.into())
+            || from.is_unspecified()
+            || from.is_multicast()
+            || from.is_broadcast()
+        {
+            return None;
+        }
+        let mut message = message(TIME_EXCEEDED_IPV4, QUOTED_BYTES_IPV4);
+        let sum = !checksum::data(&message);
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        return Some((from.into(), ipv4(to, from, IpProtocol::Icmp, 0, 0, &message)));
+    }
+    let packet = Ipv6Packet::new_unchecked(first);
+    let (from, to) = (packet.src_addr(), packet.dst_addr());
+    let is_icmp = packet.next_header() == IpProtocol::Icmpv6;
+    if is_icmp || !is_own(to.into()) || from.is_unspecified() || from.is_multicast() {
+        return None;
+    }
+    let mut message = message(TIME_EXCEEDED_IPV6, QUOTED_BYTES_IPV6);
+    let sum = !transport_sum(to.into(), from.into(), IpProtocol::Icmpv6, &message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    Some((from.into(), with_room(&ipv6(to, from, IpProtocol::Icmpv6, HOP_LIMIT, &message))))
+}

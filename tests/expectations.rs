@@ -1,0 +1,181 @@
+//! Expectations that can fail: descriptors, counters, and golden captures of the packets that matter.
+
+mod common;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::scenario::cache;
+use guestnet::capture;
+use guestnet::lab::{At, Expect, Guest, Lab, LabBuilder, Link, Report};
+use guestnet::scenario::expectation::Expected;
+
+const SEED: u64 = 1;
+
+fn run(lab: LabBuilder) -> Report {
+    let text = lab.to_toml();
+    let lab = lab.build().unwrap_or_else(|error| panic!("{}\n{text}", error.plain()));
+    lab.with_cache(cache()).run(SEED)
+}
+
+fn unmet(report: &Report) -> Vec<String> {
+    report.verdicts.iter().filter(|verdict| !verdict.is_met()).map(ToString::to_string).collect()
+}
+
+fn echo() -> LabBuilder {
+    let guest = |name: &str| Guest::new(name, format!("target/guests/echo_{name}.wasm")).network("lan");
+    Lab::builder().switch("lan").guest(guest("server").args(["0.0.0.0:7"]).background()).guest(
+        guest("client")
+            .args(["10.0.0.2:7", "stream", "hello", "3"])
+            .link(Link::new().delay(Duration::from_millis(5))),
+    )
+}
+
+/// It accepts three connections and closes none of them.
+fn leak(descriptors: i64) -> LabBuilder {
+    Lab::builder()
+        .guest(
+            Guest::new("server", "target/guests/hold_server.wasm")
+                .args(["0.0.0.0:7", "3"])
+                .set("descriptors", descriptors)
+                .background(),
+        )
+        .guest(Guest::new("client", "target/guests/holder.wasm").args(["10.0.0.2:7", "3", "5"]))
+}
+
+#[test]
+fn descriptors_that_are_left_open_are_counted() {
+    // The listener and three streams; what it was started with does not count.
+    assert_eq!(unmet(&run(leak(64).expect(Expect::guest("server").set("open", 4)))), [""; 0]);
+    let told = unmet(&run(leak(64).expect(Expect::guest("server").set("open", "..1"))));
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("it leaves at most 1 descriptors open"), "{}", told[0]);
+    assert!(told[0].contains("found: `server` left 4 open"), "{}", told[0]);
+    // A client that closes is through with all.
+    assert_eq!(unmet(&run(echo().expect(Expect::guest("client").set("open", 0)))), [""; 0]);
+}
+
+/// Three standard ones, two protocols, a listener, three streams, and a connection for the time of `accept`.
+#[test]
+fn a_guest_that_runs_out_of_descriptors_fails_whatever_it_makes_of_that() {
+    assert_eq!(unmet(&run(leak(10))), [""; 0]);
+    let ends =
+        |lab: LabBuilder| lab.expect(Expect::guest("server").exit(1)).expect(Expect::guest("client").exit(1));
+    let told = unmet(&run(ends(leak(9))));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("guest `server` has descriptors to spare"), "{}", told[0]);
+    assert_eq!(unmet(&run(ends(leak(9)).expect(Expect::guest("server").set("open", "1..")))), [""; 0]);
+}
+
+#[test]
+fn counters_count_what_the_capture_has() {
+    let expected = [("handshakes", 1), ("retransmissions", 0), ("drops", 0)];
+    let lab =
+        expected.iter().fold(echo(), |lab, &(name, count)| lab.expect(Expect::counter(name, count..=count)));
+    let report = run(lab
+        .expect(Expect::counter("frames", 0..=0))
+        .expect(Expect::counter("bytes", 0..=0).at("client")));
+    let told = unmet(&report);
+    let sent = report.packets("frame").unwrap().len();
+    let at_client = report.packets_at("frame", &["client"]).unwrap();
+    let bytes: usize = at_client.iter().map(|packet| packet.record().frame.len()).sum();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains(&format!("there are {sent},")), "{}", told[0]);
+    assert!(told[1].contains(&format!("there are {bytes},")), "{}", told[1]);
+
+    // A data segment of the client is lost: the frames before it are two of ARP and MLD each, SYN, ACK.
+    let lossy = |frame| {
+        let link = Link::new().delay(Duration::from_millis(5)).forward(Link::new().drop([frame]));
+        let lab = Lab::builder().switch("lan").toml(
+            "[guest.server]\nmodule = 'target/guests/echo_server.wasm'\nnetwork = 'lan'\nbackground = true",
+        );
+        let client = Guest::new("client", "target/guests/echo_client.wasm").network("lan").link(link);
+        run(lab
+            .guest(client.args(["10.0.0.2:7", "stream"]))
+            .expect(Expect::counter("retransmissions", 1..=1).at("client"))
+            .expect(Expect::counter("drops", 1..=1).set("reason", "listed in the scenario"))
+            .expect(Expect::counter("drops", 0..=0).set("reason", "queue full")))
+    };
+    let data =
+        (1..=12).find(|&frame| !lossy(frame).packets("guestnet.dropped && tcp.len > 0").unwrap().is_empty());
+    assert_eq!(unmet(&lossy(data.expect("one of them has the data"))), [""; 0]);
+}
+
+/// What stands in a capture is what it was written from.
+#[test]
+fn a_capture_is_read_back_as_it_was() {
+    let report = run(echo().at(At::packet("client", "tcp.len > 0").down("client:lan")).at(At::packet(
+        "client",
+        "tcp.len > 0",
+    )
+    .delay(Duration::from_secs(2))
+    .up("client:lan")));
+    let (session, records) = capture::records(&report.capture()).unwrap();
+    let names = |ports: &[capture::PortInfo]| ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&session.ports), names(&report.session.ports));
+    let told = |records: &[capture::Record]| {
+        let of = |record: &capture::Record| {
+            (record.at, record.port, record.way, record.frame.id, record.frame.bytes.clone(), record.dropped)
+        };
+        records.iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&records), told(&report.records));
+    assert!(records.iter().any(|record| record.dropped.is_some()));
+    for cut in [0, 10, 100] {
+        assert!(capture::records(&report.capture()[..cut]).is_err());
+    }
+}
+
+/// The golden capture is of a slower line: another file, other times, the same packets; and it differs where one is missing.
+#[test]
+fn a_golden_capture_may_be_compared_by_what_matters() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = folder.path().join("golden.pcapng");
+    std::fs::write(&golden, run(echo()).capture()).unwrap();
+    let against = |compare: &str, among: Option<&str>, delay: u64| {
+        let expect = Expect::default().set("golden", golden.to_str().unwrap()).set("compare", compare);
+        let expect =
+            among.into_iter().fold(expect, |expect, filter| expect.set("among", filter).set("at", "client"));
+        let lab =
+            echo().expect(expect).at(At::time(Duration::ZERO)
+                .change("client:lan", Link::new().delay(Duration::from_millis(delay))));
+        let lab = lab.set("seed", SEED as i64).build().unwrap();
+        assert!(matches!(lab.plan().expectations[0].expected, Expected::Golden { .. }));
+        unmet(&lab.with_cache(cache()).run(SEED))
+    };
+    assert_eq!(against("packets", Some("tcp"), 5), [""; 0]);
+    assert_eq!(against("packets", Some("tcp"), 25), [""; 0], "times do not matter");
+    assert_eq!(against("frames", None, 25), [""; 0]);
+    assert!(!against("bytes", None, 25).is_empty());
+
+    let shorter = echo().toml("").build().unwrap();
+    let mut lab = shorter.with_cache(cache());
+    lab.plan_mut().guests[1].args[3] = "2".to_owned();
+    let fewer = lab.run(SEED).capture();
+    std::fs::write(&golden, fewer).unwrap();
+    let told = against("packets", Some("tcp.len > 0"), 5);
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].contains("it has 6 such packets in place of 4; more:\n  client > 10.0.0.3:"),
+        "{}",
+        told[0]
+    );
+    assert!(Path::new(&golden).exists());
+}
+
+#[test]
+fn what_is_built_is_a_scenario_and_its_mistakes_have_places() {
+    let lab = echo().name("built").duration(Duration::from_secs(9));
+    let plan = guestnet::scenario::parse(&lab.to_toml(), Path::new("lab.toml")).unwrap();
+    assert_eq!((plan.name.as_str(), plan.duration), ("built", Some(Duration::from_secs(9))));
+    let error = echo().at(At::exited("clint").heal()).build().map(|_| ()).unwrap_err();
+    assert!(error.plain().contains("there is no guest `clint`; did you mean `client`?"), "{}", error.plain());
+    let error = Lab::builder().guest(Guest::new("a", "nowhere.wasm")).build().map(|_| ()).unwrap_err();
+    assert!(error.plain().contains("nowhere.wasm"), "{}", error.plain());
+    // A module from memory is nowhere.
+    let hello = std::fs::read("target/guests/hello.wat").unwrap();
+    let report =
+        run(Lab::builder().guest(Guest::from_bytes("hello", hello)).expect(Expect::guest("hello").exit(0)));
+    assert!(report.is_success(), "{report}");
+    assert!(report.guest("hello").stdout().contains("hello"), "{report}");
+}

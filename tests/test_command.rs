@@ -1,0 +1,114 @@
+//! `guestnet test` as a person or a script meets it: verdicts, files, a full disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder with the scenarios of a test, whose guests are in `guests`.
+struct Site(tempfile::TempDir);
+
+impl Site {
+    fn new(scenarios: &[(&str, &str)]) -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests");
+        std::os::unix::fs::symlink(modules, folder.path().join("guests")).unwrap();
+        for (name, text) in scenarios {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        Site(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn test(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_guestnet"));
+        command
+            .arg("test")
+            .args(arguments)
+            .arg("--captures")
+            .arg(self.path("kept"))
+            .current_dir(self.0.path());
+        command.output().expect("the program runs")
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// An exchange over a lossy line, of which nothing is expected that does not come true.
+const GOOD: &str = "duration = \"10min\"\n[switch.lan]\n[guest.server]\nmodule = 'guests/echo_server.wasm'\nnetwork = 'lan'\nbackground = true\n\
+    [guest.client]\nmodule = 'guests/echo_client.wasm'\nargs = ['10.0.0.2:7', 'stream', 'hello', '3']\nnetwork = 'lan'\n\
+    link = { delay = '5ms', loss = { model = 'burst', probability = '20%', cap = 1 } }\n";
+
+fn bad() -> String {
+    format!("{GOOD}[[expect]]\nnever = 'tcp'\n")
+}
+
+/// Of three scenarios the capture of one's failure does not fit on the disk: it has failed, as has the other whose capture does,
+/// and the third has passed.
+#[test]
+fn a_full_disk_fails_no_other_run() {
+    let (first, second) = (bad(), bad());
+    let site = Site::new(&[("a.toml", &first), ("b.toml", &second), ("c.toml", GOOD)]);
+    fs::create_dir(site.path("kept")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", site.path("kept/a-1.pcapng")).unwrap();
+    let output = site.test(&["--seeds", "1", "-j1", "."]);
+    let told = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("a-1.pcapng could not be kept: No space left on device"), "{told}");
+    assert!(told.contains("1 passed, 2 failed"), "{told}");
+    assert!(
+        told.contains("FAIL ./a.toml") && told.contains("FAIL ./b.toml") && told.contains("ok   ./c.toml"),
+        "{told}"
+    );
+    assert!(fs::metadata(site.path("kept/b-1.pcapng")).unwrap().len() > 1000);
+    assert!(!site.path("kept/a-1.pcapng").exists(), "what is not whole is not kept");
+}
+
+/// A folder in which nothing can be made is no reason to stop either.
+#[test]
+fn captures_that_have_no_place_are_told_with_their_failures() {
+    let text = bad();
+    let site = Site::new(&[("a.toml", &text), ("c.toml", GOOD)]);
+    fs::write(site.path("kept"), "a file where the folder should be").unwrap();
+    let output = site.test(&["--seeds", "1..4", "."]);
+    let told = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("could not be kept"), "{told}");
+    assert!(told.contains("ok   ./c.toml (4 seeds)"), "{told}");
+    assert!(told.contains("1 passed, 1 failed"), "{told}");
+}
+
+/// A run whose own capture cannot be written has failed, and says so.
+#[test]
+fn a_run_that_cannot_be_captured_fails() {
+    let site = Site::new(&[("c.toml", GOOD)]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guestnet"));
+    command.args(["run", "--sim", "--capture", "/dev/full", "c.toml"]).current_dir(site.0.path());
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("capture /dev/full: No space left on device"), "{told}");
+}
+
+#[test]
+fn runs_are_the_same_whoever_runs_them() {
+    let text = bad();
+    let site = Site::new(&[("a.toml", &text), ("c.toml", GOOD)]);
+    let digests = |name: &str, jobs: &str| {
+        site.test(&["--seeds", "1..20", "-q", "--digests", name, "-j", jobs, "."]);
+        fs::read_to_string(site.path(name)).unwrap()
+    };
+    let one = digests("one", "1");
+    assert_eq!(one.lines().count(), 40);
+    assert!(one == digests("two", "2"), "two threads");
+    // Each part tells runs apart.
+    for part in ["capture ", "calls ", "verdicts "] {
+        let of_seed = |line: &str| line.split(part).nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        let distinct: std::collections::BTreeSet<_> = one.lines().take(20).map(of_seed).collect();
+        assert!(distinct.len() > 10, "{part}: {distinct:?}");
+    }
+}
