@@ -16,27 +16,33 @@ impl Seed {
         hash.update(b"guestnet stream v1\0");
         hash.update(self.0.to_le_bytes());
         hash.update(label.as_bytes());
-        Rng { inner: ChaCha8Rng::from_seed(hash.finalize().into()) }
+        Rng { seed: hash.finalize().into(), running: None }
     }
 }
 
-/// One consumer's deterministic stream (ChaCha8).
+/// One consumer's deterministic stream (ChaCha8). It is begun by the first draw: most links and many guests never draw,
+/// and a stream at work takes eight times the room.
 #[derive(Clone, Debug)]
 pub struct Rng {
-    inner: ChaCha8Rng,
+    seed: [u8; 32],
+    running: Option<Box<ChaCha8Rng>>,
 }
 
 impl Rng {
+    fn stream(&mut self) -> &mut ChaCha8Rng {
+        self.running.get_or_insert_with(|| Box::new(ChaCha8Rng::from_seed(self.seed)))
+    }
+
     pub fn next_u32(&mut self) -> u32 {
-        self.inner.next_u32()
+        self.stream().next_u32()
     }
 
     pub fn next_u64(&mut self) -> u64 {
-        self.inner.next_u64()
+        self.stream().next_u64()
     }
 
     pub fn fill(&mut self, bytes: &mut [u8]) {
-        self.inner.fill_bytes(bytes);
+        self.stream().fill_bytes(bytes);
     }
 
     /// Uniform in `0..bound`; `bound` must not be 0. (Lemire's multiply-shift; the bias of at most

@@ -104,13 +104,13 @@ macro_rules! labs {
 labs! {
     abi_answers asymmetric backlog black_hole broken bufferbloat bufferbloat_codel buffers cable cellular
     clock_exact clock_skew corrupted crashed day_long dhcp duplicate_addresses duplicates echo echo6 echo_rust
-    fin_lost flap fragments gratuitous_arp gratuitous_ndp half_closed handshake hostile http http_go inherited
-    injected keep_alive killed killed_midway last_ack_lost late_listener linger link_down loopback loss_30
-    loss_later lossy many multihomed nostd partition partition_for_good path_mtu path_mtu_tcp paused policy
-    proxies rebound red renumbered reordering replicas reset_midway restarts router_reboot satellite slaac
-    slow_reader stalled stdio syn_ack_lost syn_backoff time tls tls12 tls_alpn tls_clients tls_lossy tls_many
-    tls_refused tls_resumed tls_stalled trunk udp udp6 udp_duplicated udp_lossy udp_reordered udp_truncated
-    unreachable zero_window
+    ecn eyeballs fin_lost flap fragments gratuitous_arp gratuitous_ndp half_closed handshake hostile http http_go
+    inherited injected keep_alive killed killed_midway last_ack_lost late_listener linger link_down loopback
+    loss_30 loss_later lossy many multihomed name_policy name_servers names nostd partition partition_for_good path_mtu path_mtu_tcp paused
+    policy proxies rebound red renumbered reordering replicas reset_midway restarts router_reboot satellite
+    slaac slow_reader stalled stdio syn_ack_lost syn_backoff time tls tls12 tls_alpn tls_clients tls_lossy
+    tls_many tls_refused tls_resumed tls_stalled trunk udp udp6 udp_duplicated udp_lossy udp_reordered
+    udp_truncated unreachable zero_window
 }
 
 #[test]
@@ -129,6 +129,25 @@ fn every_scenario_says_what_it_tests() {
         let text = std::fs::read_to_string(scenario::path(name)).unwrap();
         assert!(text.starts_with("# "), "{name}.toml begins with no comment");
     }
+}
+
+/// A lab that troubles its guests expects something that does not come true without the trouble: with ideal links, and with
+/// nothing happening on the way.
+#[test]
+fn expectations_of_trouble_fail_without_it() {
+    let mut untroubled = Vec::new();
+    for name in LABS {
+        let lab = scenario::lab(name);
+        let mut plan = lab.plan().clone();
+        plan.timeline.clear();
+        plan.links.iter_mut().for_each(|link| link.directions = Default::default());
+        let troubled = plan.links != lab.plan().links || plan.timeline != lab.plan().timeline;
+        if troubled && !plan.expectations.is_empty() && lab.run_variant(&plan, SEED).is_success() {
+            untroubled.push(*name);
+        }
+    }
+    // Its links' delays are there to tell its two interfaces apart.
+    assert_eq!(untroubled, ["multihomed"]);
 }
 
 /// Beside guests that trap, spin or cannot even be loaded, the others have what they have without them.

@@ -112,3 +112,43 @@ fn runs_are_the_same_whoever_runs_them() {
         assert!(distinct.len() > 10, "{part}: {distinct:?}");
     }
 }
+
+/// What `guestnet packets` has of a capture is what tshark has of it, by the same words.
+#[test]
+fn packets_are_listed_by_the_words_of_tshark() {
+    let site = Site::new(&[("c.toml", GOOD)]);
+    let guestnet = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_guestnet"));
+        command.args(arguments).current_dir(site.0.path()).output().expect("the program runs")
+    };
+    guestnet(&["run", "--sim", "--seed", "3", "-q", "--capture", "c.pcapng", "c.toml"]);
+    for filter in
+        ["tcp.flags.syn == 1", "frame.comment", "arp || icmpv6", "tcp.len > 0 && ip.src == 10.0.0.3"]
+    {
+        let ours = stdout(&guestnet(&["packets", "c.pcapng", filter]));
+        let numbers: Vec<_> = ours.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+        let mut tshark = Command::new("tshark");
+        tshark
+            .args(["-r", "c.pcapng", "-Y", filter, "-T", "fields", "-e", "frame.number"])
+            .current_dir(site.0.path());
+        let theirs = stdout(&tshark.output().expect("tshark runs"));
+        assert!(!numbers.is_empty(), "{filter}");
+        assert_eq!(numbers, theirs.lines().collect::<Vec<_>>(), "{filter}:\n{ours}");
+        let count = stdout(&guestnet(&["packets", "--count", "c.pcapng", filter]));
+        assert_eq!(count.trim(), numbers.len().to_string());
+    }
+    let at_client = stdout(&guestnet(&["packets", "--at", "client", "c.pcapng"]));
+    assert!(
+        at_client.lines().count() > 10 && at_client.lines().all(|line| line.contains(" client ")),
+        "{at_client}"
+    );
+    for (arguments, why) in [
+        (&["packets", "c.pcapng", "tcp.sek"][..], "did you mean `tcp.seq`?"),
+        (&["packets", "c.toml"], "c.toml is no capture"),
+        (&["packets", "--at", "nobody", "c.pcapng"], "it has server, lan.0, client, lan.1"),
+    ] {
+        let refused = guestnet(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(why), "{arguments:?}: {refused:?}");
+    }
+}

@@ -47,6 +47,18 @@ fn pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
     table("server", server.0, server.1) + &table("client", client.0, client.1)
 }
 
+/// A pair that speaks TLS 1.3 with full handshakes.
+fn tls_pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
+    let with_tls = |name: &str, (module, arguments), keys: &str| {
+        let tls = format!("over = \"ipv4\", versions = \"1.3\", resumption = false{keys}");
+        table(name, module, arguments)
+            + &format!("protocol = {{ ipv4 = {{ private = true }}, tls = {{ {tls} }} }}\n")
+    };
+    "secrets = false\n[ca.bench]\n".to_owned()
+        + &with_tls("server", server, ", certificate = [{ ca = \"bench\" }]")
+        + &with_tls("client", client, "")
+}
+
 impl Lab {
     /// A lab of up to so many guests.
     pub fn new(guests: usize) -> Self {
@@ -66,7 +78,7 @@ impl Lab {
 
     /// Seconds by the host's clock, the capture's completion included.
     fn run(&self, mode: Mode, scenario: &str, capture: Option<(&Path, Each)>) -> f64 {
-        self.run_noting(mode, scenario, capture, |_| ())
+        self.run_noting(mode, scenario, capture, || ())
     }
 
     /// Runs to the end, and sees to it that every guest did what it should. `output` hears of whatever is printed.
@@ -75,7 +87,7 @@ impl Lab {
         mode: Mode,
         scenario: &str,
         capture: Option<(&Path, Each)>,
-        mut output: impl FnMut(Instant),
+        mut output: impl FnMut(),
     ) -> f64 {
         let mut world = self.world(mode, scenario);
         if let Some((path, each)) = capture {
@@ -90,7 +102,7 @@ impl Lab {
             for report in reports {
                 match report {
                     Report::Exited { exit: Exit::Code(0), .. } => {}
-                    Report::Output { .. } => output(Instant::now()),
+                    Report::Output { .. } => output(),
                     Report::Exited { guest, exit, .. } => panic!("guest {guest}: {exit}"),
                 }
             }
@@ -125,6 +137,20 @@ impl Lab {
         own.max(all.saturating_sub(own)).as_secs_f64()
     }
 
+    /// The same over TLS.
+    pub fn tls_bulk(&self, mode: Mode, megabytes: u64) -> f64 {
+        let client = ["tls", "10.0.0.2:5001", &megabytes.to_string()];
+        self.run(mode, &tls_pair(("bulk_receiver", &["tls", "0.0.0.0:5001"]), ("bulk_sender", &client)), None)
+    }
+
+    /// Seconds to connect, shake hands, send a byte each way and close.
+    pub fn tls_connect(&self, mode: Mode, count: u64) -> f64 {
+        self.slope(mode, count, |count| {
+            let client = ["tls", "10.0.0.2:5003", count];
+            tls_pair(("conn_server", &["tls", "0.0.0.0:5003", count]), ("conn_client", &client))
+        })
+    }
+
     /// Seconds for one byte there and back.
     pub fn ping_pong(&self, mode: Mode, rounds: u64) -> f64 {
         self.slope(mode, rounds, |rounds| {
@@ -139,11 +165,12 @@ impl Lab {
         })
     }
 
-    /// Seconds for one byte there and back over the first of so many connections: the client prints a line
+    /// CPU time for one byte there and back over the first of so many connections, in seconds: the client prints a line
     /// before and a line after.
     pub fn held(&self, mode: Mode, connections: u64, rounds: u64) -> f64 {
         let mut printed = Vec::new();
-        self.run_noting(mode, &held(connections, &rounds.to_string()), None, |at| printed.push(at));
+        let scenario = held(connections, &rounds.to_string());
+        self.run_noting(mode, &scenario, None, || printed.push(cpu_time(THREAD)));
         let [begin, end] = printed[..] else { panic!("{} outputs", printed.len()) };
         (end - begin).as_secs_f64() / rounds as f64
     }

@@ -7,6 +7,7 @@
 //! lab.rs       guests: labs from scenario text, in virtual or wall-clock time
 //! bare.rs      two smoltcp interfaces joined in memory
 //! kernel.rs    Linux's loopback, two threads
+//! tls.rs       rustls alone, two sides joined in memory
 //! density.rs   many idle guests, many connections: resident memory
 //! simulation.rs  virtual time: packet events, an idle day, starting, sweeps
 //! ```
@@ -20,6 +21,7 @@ mod kernel;
 mod lab;
 mod simulation;
 mod table;
+mod tls;
 
 use bare::Checksums;
 use guestnet::capture::Each;
@@ -59,6 +61,8 @@ const BENCHMARKS: &[Benchmark] = &[
     ("bulk", bulk),
     ("ping-pong", ping_pong),
     ("connect", connect),
+    ("tls-bulk", tls_bulk),
+    ("tls-handshake", tls_handshake),
     ("held-connections", held_connections),
     ("capture", capture),
     ("idle-guests", idle_guests),
@@ -146,6 +150,31 @@ fn connect(size: &Size, table: &mut Table) {
         let sides = table::alternate(size.runs, Unit::Seconds, ours, theirs);
         let name = format!("connect, one byte each way, close, {}", mode_name(mode));
         table.row(name, "Linux loopback", Unit::Seconds, sides, Goal::TimesFaster(5.0));
+    }
+}
+
+/// Records of 16 KiB, AES-256-GCM, both sides on one core.
+fn tls_bulk(size: &Size, table: &mut Table) {
+    let bytes = size.bulk_megabytes * 1_000_000;
+    let (lab, pipe) = (Lab::new(2), tls::Pipe::new());
+    for mode in [Mode::Sim, Mode::Live] {
+        let ours = || bytes as f64 / lab.tls_bulk(mode, size.bulk_megabytes);
+        let theirs = || bytes as f64 / pipe.bulk(bytes);
+        let sides = table::alternate(size.runs, Unit::BytesPerSecond, ours, theirs);
+        let name = format!("bulk TLS, {}", mode_name(mode));
+        table.row(name, "rustls over memory", Unit::BytesPerSecond, sides, Goal::AtLeast(0.8));
+    }
+}
+
+/// TLS 1.3 with Ed25519 and X25519, nothing resumed; ours connects and closes too.
+fn tls_handshake(size: &Size, table: &mut Table) {
+    let count = size.connections / 3;
+    let (lab, pipe) = (Lab::new(2), tls::Pipe::new());
+    for mode in [Mode::Live, Mode::Sim] {
+        let ours = || lab.tls_connect(mode, count);
+        let sides = table::alternate(size.runs, Unit::Seconds, ours, || pipe.handshake(count));
+        let name = format!("TLS handshake, {}", mode_name(mode));
+        table.row(name, "rustls over memory", Unit::Seconds, sides, Goal::AtMost(1.15));
     }
 }
 

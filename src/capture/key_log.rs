@@ -35,7 +35,7 @@ impl<W: Write + Send> Sink for KeyLog<W> {
         self.hand_on(|capture| capture.record(record))
     }
 
-    fn crossing(&mut self, crossing: Crossing) -> io::Result<()> {
+    fn crossing(&mut self, crossing: Crossing<'_>) -> io::Result<()> {
         self.hand_on(|capture| capture.crossing(crossing))
     }
 

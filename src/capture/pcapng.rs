@@ -34,6 +34,9 @@ const OPTIONS_BYTES: usize = 64;
 /// Longest text of an option or name; the format's own limit is 65,535 bytes.
 const TEXT_BYTES_MAX: usize = 4096;
 
+/// Since the Unix epoch, in nanoseconds of 64 bits.
+const LAST_STAMP: Duration = Duration::from_nanos(u64::MAX);
+
 const ENHANCED_PACKET_BLOCK: u32 = 6;
 /// Section 4.7 of the draft; the type of its secrets is "TLSK".
 const DECRYPTION_SECRETS_BLOCK: u32 = 10;
@@ -165,7 +168,8 @@ impl<W: Destination> Writer<W> {
     }
 
     fn append_statistics(&mut self, at: Instant) -> io::Result<()> {
-        let end = self.epoch.saturating_add(at.elapsed());
+        // A lab that sleeps for centuries ends later than the format can say.
+        let end = self.epoch.saturating_add(at.elapsed()).min(LAST_STAMP);
         for (interface_id, counts) in (0..).zip(&self.counts) {
             let options = vec![
                 InterfaceStatisticsOption::IsbStartTime(self.epoch),

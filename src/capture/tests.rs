@@ -280,3 +280,12 @@ fn secrets_stand_before_the_packets_that_need_them() {
     log.secrets(lines).unwrap();
     assert_eq!(log.into_inner(), lines.as_bytes());
 }
+
+/// Pcapng counts nanoseconds since 1970 in 64 bits: until 2554.
+#[test]
+fn a_lab_may_end_later_than_the_format_can_say() {
+    let mut writer = Writer::new(Vec::new(), &session()).unwrap();
+    writer.record(&records()[0]).unwrap();
+    let file = writer.finish(Instant::FAR_FUTURE).unwrap();
+    assert_eq!(frames(&file).unwrap().len(), 1);
+}

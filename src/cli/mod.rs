@@ -4,6 +4,7 @@
 //!   plan) and `hints` (what was probably meant).
 //! - `test`: scenarios held against what they expect; with `seeds` and `test_report`.
 //! - `shrink`: a scenario that fails, made smaller.
+//! - `packets`: what a capture has, by display filters.
 //! - `check`: a scenario without running it.
 //! - `docs`, `paper`: the guest ABI's page, man pages, shell completions.
 //! - `failure`: an error on its way to the terminal, with its exit code.
@@ -14,6 +15,7 @@ mod docs;
 mod failure;
 mod hints;
 mod lab;
+mod packets;
 mod paper;
 mod run;
 mod seeds;
@@ -45,6 +47,7 @@ enum Command {
     Run(Box<run::Arguments>),
     Test(test::Arguments),
     Shrink(shrink::Arguments),
+    Packets(packets::Arguments),
     Check(check::Arguments),
     Docs(docs::Arguments),
     Man(paper::Man),
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(*arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Shrink(arguments) => shrink::shrink(&arguments),
+        Command::Packets(arguments) => packets::packets(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Docs(arguments) => docs::docs(&arguments),
         Command::Man(arguments) => paper::man(&arguments),

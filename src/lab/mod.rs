@@ -23,6 +23,11 @@
 //! Without a file, [`Lab::builder`] describes one in Rust. A lab is compiled once and run as often as wanted. This folder is the library's front; it knows nothing of
 //! terminals, files of captures, or wall-clock time.
 
+/// The page on testing, whose examples are compiled here.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+struct TestingPage;
+
 mod builder;
 mod counters;
 mod digest;

@@ -114,9 +114,10 @@ impl Grant {
         Ok(match self {
             Grant::Ip(settings) => Box::new(ip::Ip::new(settings)),
             Grant::Over { layer, below } => {
+                let policy = below.base().policy().cloned().unwrap_or_default();
                 let label = format!("{}/", making.label);
                 let below = below.into_protocol(Making { label: &label, ..making })?;
-                Box::new(Layered::new(layer.into_layer(making)?, below))
+                Box::new(Layered::new(layer.into_layer(making, policy)?, below))
             }
         })
     }
@@ -133,12 +134,14 @@ impl LayerKind {
         }
     }
 
-    fn into_layer(self, Making { supplies, label, programs }: Making<'_>) -> Result<Arc<dyn Layer>, String> {
+    /// `policy`: of what it stands on at the bottom.
+    fn into_layer(self, making: Making<'_>, policy: Policy) -> Result<Arc<dyn Layer>, String> {
+        let Making { supplies, label, programs } = making;
         Ok(match self {
             LayerKind::HttpConnect(settings) => Arc::new(http_connect::HttpConnect::new(settings)),
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
             LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
-            LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?)),
+            LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?, policy)),
         })
     }
 }

@@ -152,6 +152,15 @@ impl Policy {
         let allowed = self.connect.as_ref().is_none_or(|rules| rules.iter().any(about));
         if denied || !allowed { Err(Error::Access) } else { Ok(()) }
     }
+
+    /// Whether a peer at `port` may be asked for by `name`, whatever its address: as TLS does (SNI). What could be no host's
+    /// name is met by no rule.
+    pub fn may_name(&self, name: &str, port: u16) -> bool {
+        match HostName::parse(name) {
+            Some(name) => self.may_look_up(&name, port).is_ok(),
+            None => self.connect.is_none(),
+        }
+    }
 }
 
 fn judge<'a>(

@@ -18,6 +18,9 @@ mod reply;
 mod sort;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use names::Names;
 pub use reply::{Question, Reply};
 pub use sort::sort;
@@ -27,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::name::HostName;
+use super::server::PORT;
 use crate::error::Error;
 use crate::node::Waiter;
 use crate::node::object::Context;
@@ -93,6 +97,8 @@ pub struct ResolverConfig {
     pub names: Arc<Names>,
     /// Asked in this order.
     pub servers: Vec<SocketAddr>,
+    /// Those that the network told of (DHCP, router advertisements) take their place, if there are any.
+    pub heeds_network: bool,
     /// How long one of them may take.
     pub timeout: Duration,
     /// How often each is asked.
@@ -106,6 +112,7 @@ impl Default for ResolverConfig {
         Self {
             names: Arc::default(),
             servers: Vec::new(),
+            heeds_network: true,
             timeout: DEFAULT_TIMEOUT,
             attempts: DEFAULT_ATTEMPTS,
             private: Vec::new(),
@@ -183,7 +190,8 @@ impl Resolver {
                 false => Progress::Done(Ok(addresses)),
             };
         }
-        if self.config.servers.is_empty() {
+        let servers = self.servers(cx);
+        if servers.is_empty() {
             let why = format!("{name} is no name of the lab's, and there is no name server to ask");
             return failure(Error::NoEntry, why);
         }
@@ -202,7 +210,7 @@ impl Resolver {
         for family in families.list() {
             match self.cache.get(cx.now, name, family) {
                 Some(entry) => lookup.addresses.extend_from_slice(&entry.addresses),
-                None => lookup.asks.push(Ask::new(dns.clone(), family)),
+                None => lookup.asks.push(Ask::new(dns.clone(), family, Arc::clone(&servers))),
             }
         }
         if lookup.asks.is_empty() {
@@ -214,6 +222,14 @@ impl Resolver {
         }
         cx.wake_task(me.id());
         Progress::Pending(self.lookups.insert(lookup))
+    }
+
+    fn servers(&self, cx: &Context) -> Arc<[SocketAddr]> {
+        let told = if self.config.heeds_network { cx.stack.dns_servers() } else { Vec::new() };
+        match told.is_empty() {
+            true => self.config.servers.as_slice().into(),
+            false => told.into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect(),
+        }
     }
 
     /// What was found; `None` while it is not done.

@@ -101,6 +101,11 @@ struct Run {
 }
 
 fn run(scripts: &[Script], names: &[&'static str], private: &[&str]) -> Run {
+    run_with(&[], scripts, names, private)
+}
+
+/// `dead`: ports that nobody is at, asked first.
+fn run_with(dead: &[u16], scripts: &[Script], names: &[&'static str], private: &[&str]) -> Run {
     let mut node = Node::new(&[], &[], Seed(1).fork("stack"), Seed(1).fork("guest"));
     let servers: Vec<_> = scripts
         .iter()
@@ -110,7 +115,12 @@ fn run(scripts: &[Script], names: &[&'static str], private: &[&str]) -> Run {
     let lab = BTreeMap::from([(HostName::parse("guest").unwrap(), vec![[10, 0, 0, 2].into()])]);
     let config = ResolverConfig {
         names: Arc::new(Names { lab, ..Default::default() }),
-        servers: servers.iter().map(|&(port, _)| SocketAddr::from(([127, 0, 0, 1], port))).collect(),
+        servers: dead
+            .iter()
+            .copied()
+            .chain(servers.iter().map(|&(port, _)| port))
+            .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+            .collect(),
         private: private.iter().map(|domain| HostName::parse(domain).unwrap()).collect(),
         ..Default::default()
     };
@@ -246,4 +256,11 @@ fn a_server_that_fails_is_passed_over_at_once() {
     let got = run(&[failing, GOOD], &["a.test"], &[]);
     assert!(got.outcomes[0].is_ok());
     assert_eq!((got.took, got.asked), (Duration::ZERO, vec![1, 1]));
+}
+
+#[test]
+fn a_server_that_is_not_there_is_passed_over_at_once() {
+    let got = run_with(&[999], &[GOOD], &["a.test"], &[]);
+    assert!(got.outcomes[0].is_ok());
+    assert_eq!(got.took, Duration::ZERO);
 }

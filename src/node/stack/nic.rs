@@ -262,7 +262,7 @@ impl TxToken for Transmit<'_> {
         chunk.resize(len, 0);
         let packet = &mut chunk[ETHERNET_HEADER_BYTES..len];
         let result = f(packet);
-        checksum::complete_ipv4(packet, false);
+        checksum::complete_ipv4(packet);
         if self.checksums {
             checksum::complete(packet, false);
         }

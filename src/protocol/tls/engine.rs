@@ -13,8 +13,10 @@ use crate::node::object::Context;
 use crate::node::{Interest, Waiter};
 use crate::protocol::layer::Carrier;
 
-/// Ciphertext that may wait for the carrier; a guest that writes more sleeps until then.
-pub const UNSENT_BYTES_MAX: usize = 64 * 1024;
+/// Plaintext that is taken at a time, and how much ciphertext may still wait for the carrier then: whenever there is
+/// room, there is room for whole records, however little the carrier takes at a time.
+const ROOM_BYTES: usize = 64 * 1024;
+const UNSENT_BYTES_MAX: usize = 16 * 1024;
 
 /// What of the peer's is still to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,9 +122,14 @@ impl Engine {
         count
     }
 
+    /// Bytes that [`Engine::write`] takes now.
+    pub fn room(&self) -> usize {
+        if self.unsent <= UNSENT_BYTES_MAX { ROOM_BYTES } else { 0 }
+    }
+
     /// Encrypts as much of `bytes` as may wait; 0 bytes if nothing more may.
     pub fn write(&mut self, bytes: &[u8]) -> usize {
-        let room = UNSENT_BYTES_MAX.saturating_sub(self.unsent);
+        let room = self.room();
         self.tls.writer().write(&bytes[..bytes.len().min(room)]).unwrap_or(0)
     }
 

@@ -31,6 +31,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection};
 
 use super::layer::{Carrier, Layer, Upgrade};
+use super::policy::Policy;
+use super::target::{Host, Target};
 use crate::error::{Error, Result};
 use crate::node::object::Context;
 use config::Config;
@@ -39,11 +41,13 @@ use handshake::Handshake;
 /// A `tls` protocol object.
 pub struct Tls {
     config: Arc<Config>,
+    /// Of what it stands on: a name that is not connected to is not asked for either.
+    policy: Policy,
 }
 
 impl Tls {
-    pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config) }
+    pub fn new(config: Config, policy: Policy) -> Self {
+        Self { config: Arc::new(config), policy }
     }
 
     /// Whom the peer at `address` (`name:port`, `10.0.0.2:443`, `[fd00::2]:443`) has to be.
@@ -51,19 +55,22 @@ impl Tls {
         if let Some(name) = &self.config.server_name {
             return Ok(name.clone());
         }
-        let (host, _port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3).
-        let host = host.strip_suffix('.').unwrap_or(host);
-        ServerName::try_from(host.to_owned()).map_err(|_| Error::Invalid)
+        // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3): it is gone here.
+        match Target::parse(address)?.host {
+            Host::Address(address) => Ok(ServerName::IpAddress(address.into())),
+            Host::Name(name) => ServerName::try_from(name.as_str().to_owned()).map_err(|_| Error::Invalid),
+        }
     }
 }
 
 impl Layer for Tls {
     fn via(&self, address: &str) -> Result<String> {
         // Before anybody is connected to.
-        self.server_name(address)?;
-        Ok(address.to_owned())
+        let port = Target::parse(address)?.port;
+        match self.server_name(address)? {
+            ServerName::DnsName(name) if !self.policy.may_name(name.as_ref(), port) => Err(Error::Access),
+            _ => Ok(address.to_owned()),
+        }
     }
 
     fn has_server(&self) -> bool {

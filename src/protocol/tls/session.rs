@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::engine::{Engine, Inbound, UNSENT_BYTES_MAX};
+use super::engine::{Engine, Inbound};
 use crate::error::{Error, Result};
 use crate::node::object::{Context, Read, SocketOption};
 use crate::node::task::{Task, TaskId};
@@ -214,7 +214,7 @@ impl Session {
         let failed = self.failed.is_some();
         let hangup = failed || self.read_shut || self.engine.inbound != Inbound::Open;
         let open = !failed && self.outbound == Outbound::Open;
-        let write_bytes = if open { UNSENT_BYTES_MAX.saturating_sub(self.engine.unsent) } else { 0 };
+        let write_bytes = if open { self.engine.room() } else { 0 };
         let read_bytes = if self.read_shut { 0 } else { self.engine.unread };
         Readiness {
             read: read_bytes > 0 || hangup,

@@ -122,6 +122,7 @@ impl Servers {
         ResolverConfig {
             names: Arc::clone(names),
             servers,
+            heeds_network: spec.servers.is_none(),
             timeout: spec.timeout.unwrap_or(DEFAULT_TIMEOUT),
             attempts: spec.attempts.unwrap_or(DEFAULT_ATTEMPTS),
             private: spec.private.clone(),

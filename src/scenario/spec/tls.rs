@@ -21,6 +21,9 @@ const CERTIFICATES_MAX: usize = 64;
 /// A name of a protocol has a byte for its length (RFC 7301, 3.1).
 const ALPN_BYTES_MAX: usize = 255;
 
+/// Whatever the layer, a handshake is given up then (`protocol/layer`).
+const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
+
 pub(in super::super) struct AuthoritySpec {
     pub name: Spanned<String>,
     pub valid: ValidityPlan,
@@ -107,7 +110,7 @@ pub(super) fn tls(reader: &mut Reader<'_>, what: &str) -> TlsSpec {
         alpn: alpn.into_iter().map(Spanned::into_inner).collect(),
         versions: versions(reader),
         resumption: reader.get("resumption", boolean).map(Spanned::into_inner),
-        timeout: reader.get("timeout", units::duration).map(Spanned::into_inner),
+        timeout: reader.get("timeout", timeout).map(Spanned::into_inner),
     }
 }
 
@@ -179,6 +182,16 @@ fn root<'a>(mistakes: &'a Mistakes) -> impl Fn(&DeValue<'_>) -> Result<RootSpec,
                 Err(Problem::new("names neither a CA nor a file, or both", HELP))
             }
         }
+    }
+}
+
+fn timeout(value: &DeValue<'_>) -> Result<Duration, Problem> {
+    match units::duration(value)? {
+        Duration::ZERO => Err(Problem::new("is no time at all", "up to \"30s\"")),
+        time if time > HANDSHAKE_MAX => {
+            Err(Problem::new("is more than a handshake is given", "up to \"30s\""))
+        }
+        time => Ok(time),
     }
 }
 

@@ -34,7 +34,7 @@ fn what_is_counted() {
         assert_eq!(counter(&text), Counter::LinkDrops(Some(reason)));
     }
     for reason in DeviceDrop::ALL {
-        let text = format!("counter = 'drops'\ncount = 1\nreason = '{}'", reason.as_str());
+        let text = format!("counter = 'drops'\ncount = 1\nreason = \"{}\"", reason.as_str());
         assert_eq!(counter(&text), Counter::DeviceDrops(reason));
     }
 }

@@ -77,6 +77,8 @@ fn mistakes_are_told_where_they_are() {
         "alpn = ['']",
         "versions = ['1.1']",
         "timeout = 10",
+        "timeout = '31s'",
+        "timeout = '0s'",
         "bind = ['*:443']",
     ]
     .map(wrong);
