@@ -8,7 +8,7 @@ use guestnet::error::Error;
 use guestnet::lab::Lab;
 use guestnet::network::{Frame, InterfaceConfig};
 use guestnet::node::{Node, SocketKind};
-use guestnet::protocol::ip::{Family, Ip};
+use guestnet::protocol::ip::{Families, Family, Ip, Settings};
 use guestnet::protocol::policy::Policy;
 use guestnet::rng::Seed;
 use guestnet::time::Instant;
@@ -59,7 +59,7 @@ fn datagram(to: [u8; 4]) -> Frame {
 #[test]
 fn loopback_addresses_stay_inside_a_guest() {
     let mut node = node();
-    let ipv4 = node.grant(Box::new(Ip::new(Family::V4, Policy::default())));
+    let ipv4 = node.grant(Box::new(Ip::new(Settings::new(Families::only(Family::V4), Policy::default()))));
     let control = node.open(ipv4, "0.0.0.0:5353", SocketKind::Datagram).unwrap();
     node.listen(control, 8).unwrap();
     node.ingest(Instant::START, 0, datagram([127, 0, 0, 1]));

@@ -179,6 +179,8 @@ impl networking::Networking for Context {
         let nonblock = control.nonblock;
         let connect = |node: &mut Node| match node.connect(control.id, &address) {
             Err(Error::InProgress) if !nonblock => Err(Error::WouldBlock),
+            // Whoever does not wait may try again later.
+            Err(Error::NameServer) if nonblock => Err(Error::WouldBlock),
             other => other,
         };
         let id = block(&self.node, self.fuel_used, control.id, Interest::WRITE, nonblock, connect).await?;

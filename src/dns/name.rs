@@ -8,7 +8,7 @@ use hickory_proto::rr::Name;
 const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 
-/// A host's name: letters, digits, `-` and `_` in labels of 1 to 63 (RFC 1123, 2.1, and the underscore that names are
+/// A host's name: letters, digits, `_` and, within, `-` in labels of 1 to 63 (RFC 1123, 2.1, and the underscore that names are
 /// given in spite of it), in lower case and without the final dot. What ends in a number is none, but an address
 /// written wrongly.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,12 @@ impl fmt::Display for HostName {
 /// Whether labels of a domain stand in `text`, which has no final dot.
 pub fn is_domain(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    let label = |label: &str| (1..=LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(legal);
+    let label = |label: &str| {
+        (1..=LABEL_BYTES_MAX).contains(&label.len())
+            && label.bytes().all(legal)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
     text.len() <= NAME_BYTES_MAX && text.split('.').all(label)
 }
 
@@ -85,8 +90,8 @@ mod tests {
         let label = "a".repeat(64);
         let long = "a.".repeat(128);
         for text in [
-            "", ".", "a..b", ".a", "a b", "10.0.0", "1.2.3.4", "a.7", "a.0x1f", "*", "*.a", "ü", "a\0",
-            &label, &long,
+            "", ".", "-a", "a-.b", "a..b", ".a", "a b", "10.0.0", "1.2.3.4", "a.7", "a.0x1f", "*", "*.a",
+            "ü", "a\0", &label, &long,
         ] {
             assert_eq!(HostName::parse(text), None, "{text}");
         }

@@ -384,8 +384,11 @@ impl Node {
 
     pub fn close(&mut self, id: ObjectId) {
         let Some(mut object) = self.objects.remove(id) else { return };
-        if let Ok(endpoint) = object.endpoint() {
-            endpoint.close(&mut self.context());
+        match &mut object {
+            Object::Protocol(protocol) => protocol.close(&mut self.context()),
+            Object::Control(control) => control.close(&mut self.context()),
+            Object::Connection(connection) => connection.close(&mut self.context()),
+            Object::Stream(stream) => stream.close(&mut self.context()),
         }
     }
 

@@ -67,6 +67,9 @@ pub trait Endpoint: Send {
 /// A factory of connections and a sandbox at once.
 pub trait Protocol: Send {
     fn open(&mut self, cx: &mut Context, bind: &str, kind: SocketKind) -> Result<Box<dyn Control>>;
+
+    /// The guest has no use for it any more; what was opened goes on.
+    fn close(&mut self, _: &mut Context) {}
 }
 
 pub trait Control: Endpoint {

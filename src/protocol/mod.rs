@@ -15,7 +15,7 @@ pub mod unix;
 use std::sync::Arc;
 
 use crate::node::object::Protocol;
-use ip::Family;
+use ip::{Families, Family};
 use layer::{Layer, Layered};
 use policy::Policy;
 use proxy::{http_connect, proxy_protocol, socks5};
@@ -24,7 +24,7 @@ use tls::supplies::Supplies;
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
-    Ip { family: Family, policy: Policy },
+    Ip(ip::Settings),
     Unix(unix::Settings),
     Over { layer: LayerKind, below: Box<Grant> },
 }
@@ -49,15 +49,15 @@ pub struct Making<'a> {
 }
 
 impl Grant {
-    pub fn ip(family: Family, policy: Policy) -> Self {
-        Grant::Ip { family, policy }
+    /// Without any name servers.
+    pub fn ip(families: Families, policy: Policy) -> Self {
+        Grant::Ip(ip::Settings::new(families, policy))
     }
 
     /// As the scenario names it.
     pub fn kind(&self) -> &'static str {
         match self {
-            Grant::Ip { family: Family::V4, .. } => "ipv4",
-            Grant::Ip { family: Family::V6, .. } => "ipv6",
+            Grant::Ip(settings) => settings.kind(),
             Grant::Unix(_) => "unix",
             Grant::Over { layer, .. } => layer.name(),
         }
@@ -66,7 +66,7 @@ impl Grant {
     /// What it stands on at the bottom.
     pub fn base(&self) -> &Grant {
         match self {
-            Grant::Ip { .. } | Grant::Unix(_) => self,
+            Grant::Ip(_) | Grant::Unix(_) => self,
             Grant::Over { below, .. } => below.base(),
         }
     }
@@ -74,7 +74,7 @@ impl Grant {
     /// What it stands on, if that is not the node's stack.
     fn below(&self) -> Option<&Grant> {
         match self {
-            Grant::Ip { .. } | Grant::Unix(_) => None,
+            Grant::Ip(_) | Grant::Unix(_) => None,
             Grant::Over { below, .. } => Some(below),
         }
     }
@@ -82,23 +82,32 @@ impl Grant {
     /// What stands over the node's stack, from the top down.
     pub fn layers(&self) -> impl Iterator<Item = &LayerKind> {
         std::iter::successors(Some(self), |grant| grant.below()).filter_map(|grant| match grant {
-            Grant::Ip { .. } | Grant::Unix(_) => None,
+            Grant::Ip(_) | Grant::Unix(_) => None,
             Grant::Over { layer, .. } => Some(layer),
         })
     }
 
-    /// The family of the addresses it takes, if those are of one.
-    pub fn family(&self) -> Option<Family> {
+    /// Whether it takes addresses of a family itself.
+    pub fn takes(&self, family: Family) -> bool {
         match self {
-            Grant::Ip { family, .. } => Some(*family),
-            Grant::Unix(_) | Grant::Over { .. } => None,
+            Grant::Ip(settings) => settings.families.has(family),
+            Grant::Unix(_) | Grant::Over { .. } => false,
+        }
+    }
+
+    /// What it is at the bottom, if that is IP.
+    pub fn ip_mut(&mut self) -> Option<&mut ip::Settings> {
+        match self {
+            Grant::Ip(settings) => Some(settings),
+            Grant::Unix(_) => None,
+            Grant::Over { below, .. } => below.ip_mut(),
         }
     }
 
     /// Its own policy, if it is of a kind that has one.
     pub fn policy(&self) -> Option<&Policy> {
         match self {
-            Grant::Ip { policy, .. } => Some(policy),
+            Grant::Ip(settings) => Some(&settings.policy),
             Grant::Unix(_) | Grant::Over { .. } => None,
         }
     }
@@ -107,7 +116,7 @@ impl Grant {
     /// A sentence that names what it cannot be made of.
     pub fn into_protocol(self, making: Making<'_>) -> Result<Box<dyn Protocol>, String> {
         Ok(match self {
-            Grant::Ip { family, policy } => Box::new(ip::Ip::new(family, policy)),
+            Grant::Ip(settings) => Box::new(ip::Ip::new(settings)),
             Grant::Unix(settings) => Box::new(unix::Unix::new(settings)),
             Grant::Over { layer, below } => {
                 let policy = below.base().policy().cloned().unwrap_or_default();

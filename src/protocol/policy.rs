@@ -1,71 +1,291 @@
-//! What a protocol object may reach: allow lists by address, prefix and port, each direction its own.
+//! What a protocol object may reach: rules by address, prefix, name and port, each direction its own.
+//!
+//! For a call, the rules that deny are asked first, then those that allow; where none of those is given, everything
+//! goes on the guest's own virtual network, and nothing that leads out of it. A rule by name lets through what the
+//! resolver gave for such a name, when the guest connects by it, and no address that the guest names itself.
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use smoltcp::wire::IpCidr;
 
 use super::target::{Host, Target};
-use crate::error::{Error, Result};
+use crate::dns::name::HostName;
+use crate::dns::resolver::Names;
+use crate::error::Error;
 
-/// Addresses and ports that one rule lets through.
+/// Whom a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    Anybody,
+    Prefix(IpCidr),
+    /// One name, by which the guest connects.
+    Name(HostName),
+    /// All names below this one (`*.example.org`).
+    Below(HostName),
+}
+
+/// Peers, or addresses of one's own, and ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// `None` is any address.
-    pub prefix: Option<IpCidr>,
+    pub who: Who,
     pub ports: RangeInclusive<u16>,
 }
 
+/// The policy of one protocol object. An empty list of `bind`, `connect` or `accept` allows nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Local addresses and ports that `open` may bind. `None`: any.
+    pub bind: Option<Vec<Rule>>,
+    /// Peers that `connect` may reach. `None`: what is on the guest's own virtual network.
+    pub connect: Option<Vec<Rule>>,
+    /// Peers that `accept` may meet. `None`: any.
+    pub accept: Option<Vec<Rule>>,
+    pub deny: Denied,
+}
+
+/// What is refused whatever else allows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denied {
+    pub bind: Vec<Rule>,
+    pub connect: Vec<Rule>,
+    pub accept: Vec<Rule>,
+}
+
+/// Why a policy refuses something, for the trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal<'a> {
+    /// This rule denies it.
+    Denied(&'static str, &'a Rule),
+    /// There are rules that allow, and it is not among what they do.
+    NotAllowed(&'static str),
+    /// No rule allows what is not of the lab.
+    LeadsOut,
+}
+
 impl Rule {
-    fn matches(&self, address: IpAddr, port: u16) -> bool {
-        self.prefix.is_none_or(|prefix| prefix.contains_addr(&address.into())) && self.ports.contains(&port)
+    pub fn matches(&self, name: Option<&HostName>, address: IpAddr, port: u16) -> bool {
+        let who = match &self.who {
+            Who::Prefix(prefix) => prefix.contains_addr(&address.into()),
+            Who::Anybody | Who::Name(_) | Who::Below(_) => self.who.has(name),
+        };
+        who && self.ports.contains(&port)
     }
 }
 
-/// The policy of one protocol object. `None` allows everything on the guest's own virtual network;
-/// an empty list allows nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// Local addresses and ports that `open` may bind.
-    pub bind: Option<Vec<Rule>>,
-    /// Peers that `connect` may reach.
-    pub connect: Option<Vec<Rule>>,
+impl Who {
+    /// Whether it is about a name, before anybody knows the address.
+    fn has(&self, name: Option<&HostName>) -> bool {
+        match self {
+            Who::Anybody => true,
+            Who::Prefix(_) => false,
+            Who::Name(own) => name == Some(own),
+            Who::Below(domain) => name.is_some_and(|name| domain.has(name) && name != domain),
+        }
+    }
+
+    /// Whether it is about names alone.
+    pub fn is_name(&self) -> bool {
+        match self {
+            Who::Name(_) | Who::Below(_) => true,
+            Who::Anybody | Who::Prefix(_) => false,
+        }
+    }
 }
 
 impl Policy {
-    pub fn may_bind(&self, address: IpAddr, port: u16) -> bool {
-        allows(&self.bind, address, port)
+    /// Every rule that there is.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let allowed = [&self.bind, &self.connect, &self.accept].into_iter().flatten().flatten();
+        allowed.chain(self.deny.bind.iter().chain(&self.deny.connect).chain(&self.deny.accept))
     }
 
-    /// Whether `target`, which somebody else connects to for the guest, may be reached. A name may where any
-    /// address may.
+    /// # Errors
+    /// A refusal; so for the others.
+    pub fn may_bind(&self, local: SocketAddr) -> Result<(), Refusal<'_>> {
+        judge("bind", &self.deny.bind, self.bind.as_deref(), None, local)
+    }
+
+    pub fn may_accept(&self, peer: SocketAddr) -> Result<(), Refusal<'_>> {
+        judge("accept", &self.deny.accept, self.accept.as_deref(), None, peer)
+    }
+
+    /// Whether a peer may be connected to: by `name`, if the resolver gave its address for that. `is_inside` tells an
+    /// address of the guest's own virtual network.
+    pub fn may_connect(
+        &self,
+        name: Option<&HostName>,
+        peer: SocketAddr,
+        is_inside: impl FnOnce(IpAddr) -> bool,
+    ) -> Result<(), Refusal<'_>> {
+        judge("connect", &self.deny.connect, self.connect.as_deref(), name, peer)?;
+        let outside = self.connect.is_none() && !is_inside(peer.ip());
+        if outside { Err(Refusal::LeadsOut) } else { Ok(()) }
+    }
+
+    /// Whether a name is worth looking up: somebody who may not connect by it at all does not ask the world for it.
+    pub fn may_look_up(&self, name: &HostName, port: u16) -> Result<(), Refusal<'_>> {
+        let about = |rule: &&Rule| rule.who.has(Some(name)) && rule.ports.contains(&port);
+        if let Some(rule) = self.deny.connect.iter().find(about) {
+            return Err(Refusal::Denied("connect", rule));
+        }
+        let could =
+            |rule: &Rule| matches!(rule.who, Who::Prefix(_)) && rule.ports.contains(&port) || about(&rule);
+        match &self.connect {
+            Some(rules) if !rules.iter().any(could) => Err(Refusal::NotAllowed("connect")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether `target`, which somebody else connects to for the guest, may be reached: by address or by name, as the
+    /// guest has it. Where a name leads is the other's to know.
     ///
     /// # Errors
     /// `Access` if not.
-    pub fn check_target(&self, target: &Target) -> Result<()> {
-        let may = match (&target.host, &self.connect) {
-            (_, None) => true,
-            (Host::Address(address), Some(_)) => self.may_connect(*address, target.port),
-            (Host::Name(_), Some(rules)) => {
-                rules.iter().any(|rule| rule.prefix.is_none() && rule.ports.contains(&target.port))
-            }
+    pub fn check_target(&self, target: &Target) -> Result<(), Error> {
+        let about = |rule: &Rule| match &target.host {
+            Host::Address(address) => rule.matches(None, *address, target.port),
+            Host::Name(name) => rule.who.has(Some(name)) && rule.ports.contains(&target.port),
         };
-        if may { Ok(()) } else { Err(Error::Access) }
+        let denied = self.deny.connect.iter().any(about);
+        let allowed = self.connect.as_ref().is_none_or(|rules| rules.iter().any(about));
+        if denied || !allowed { Err(Error::Access) } else { Ok(()) }
     }
 
-    /// Whether a peer at `port` may be asked for by `name`, whatever its address: as TLS does (SNI).
-    pub fn may_name(&self, _name: &str, port: u16) -> bool {
-        self.connect.as_ref().is_none_or(|rules| rules.iter().any(|rule| rule.ports.contains(&port)))
-    }
-
-    pub fn may_connect(&self, address: IpAddr, port: u16) -> bool {
-        allows(&self.connect, address, port)
+    /// Whether a peer at `port` may be asked for by `name`, whatever its address: as TLS does (SNI). What could be no host's
+    /// name is met by no rule.
+    pub fn may_name(&self, name: &str, port: u16) -> bool {
+        match HostName::parse(name) {
+            Some(name) => self.may_look_up(&name, port).is_ok(),
+            None => self.connect.is_none(),
+        }
     }
 }
 
-fn allows(rules: &Option<Vec<Rule>>, address: IpAddr, port: u16) -> bool {
-    match rules {
-        None => true,
-        Some(rules) => rules.iter().any(|rule| rule.matches(address, port)),
+fn judge<'a>(
+    what: &'static str,
+    deny: &'a [Rule],
+    allow: Option<&[Rule]>,
+    name: Option<&HostName>,
+    address: SocketAddr,
+) -> Result<(), Refusal<'a>> {
+    let about = |rule: &&Rule| rule.matches(name, address.ip(), address.port());
+    if let Some(rule) = deny.iter().find(about) {
+        return Err(Refusal::Denied(what, rule));
+    }
+    match allow {
+        Some(rules) if !rules.iter().any(|rule| about(&rule)) => Err(Refusal::NotAllowed(what)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether an address is of the guest's own virtual network, `on_link` telling its own subnets: those of the lab, itself,
+/// and what does not cross routers. A lab that is plugged in nowhere leads nowhere.
+pub fn is_inside(lab: &Names, address: IpAddr, on_link: impl FnOnce(IpAddr) -> bool) -> bool {
+    let local = match address {
+        IpAddr::V4(v4) => v4.is_broadcast() || v4.is_link_local() || v4.is_multicast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast(),
+    };
+    !lab.leads_out
+        || local
+        || address.is_loopback()
+        || address.is_unspecified()
+        || lab.is_inside(address)
+        || on_link(address)
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.who {
+            Who::Anybody => f.write_str("*")?,
+            Who::Prefix(prefix @ IpCidr::Ipv4(_)) => prefix.fmt(f)?,
+            Who::Prefix(prefix @ IpCidr::Ipv6(_)) => write!(f, "[{prefix}]")?,
+            Who::Name(name) => name.fmt(f)?,
+            Who::Below(name) => write!(f, "*.{name}")?,
+        }
+        match (*self.ports.start(), *self.ports.end()) {
+            (0, u16::MAX) => f.write_str(":*"),
+            (first, last) if first == last => write!(f, ":{first}"),
+            (first, last) => write!(f, ":{first}-{last}"),
+        }
+    }
+}
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Denied(what, rule) => write!(f, "the rule {rule} of `deny.{what}` refuses it"),
+            Refusal::NotAllowed(what) => write!(f, "no rule of `{what}` allows it"),
+            Refusal::LeadsOut => f.write_str("it leads out of the lab, and no rule of `connect` allows it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(who: Who, ports: RangeInclusive<u16>) -> Rule {
+        Rule { who, ports }
+    }
+
+    fn name(text: &str) -> HostName {
+        HostName::parse(text).unwrap()
+    }
+
+    fn prefix(text: &str, length: u8) -> Who {
+        Who::Prefix(IpCidr::new(text.parse().unwrap(), length))
+    }
+
+    fn connect(policy: &Policy, by: Option<&str>, peer: &str) -> Result<(), String> {
+        let by = by.map(name);
+        let inside = |address: IpAddr| address.to_string().starts_with("10.");
+        policy.may_connect(by.as_ref(), peer.parse().unwrap(), inside).map_err(|refusal| refusal.to_string())
+    }
+
+    #[test]
+    fn denying_comes_before_allowing() {
+        let policy = Policy {
+            connect: Some(vec![rule(Who::Anybody, 80..=80), rule(prefix("10.0.0.0", 8), 0..=u16::MAX)]),
+            deny: Denied { connect: vec![rule(prefix("10.6.6.6", 32), 1..=99)], ..Default::default() },
+            ..Default::default()
+        };
+        assert_eq!(connect(&policy, None, "192.0.2.1:80"), Ok(()));
+        assert_eq!(connect(&policy, None, "10.6.6.6:100"), Ok(()));
+        let denied = Err("the rule 10.6.6.6/32:1-99 of `deny.connect` refuses it".to_owned());
+        assert_eq!(connect(&policy, None, "10.6.6.6:80"), denied);
+        assert_eq!(connect(&policy, Some("a.test"), "10.6.6.6:80"), denied);
+        let not_allowed = Err("no rule of `connect` allows it".to_owned());
+        assert_eq!(connect(&policy, None, "192.0.2.1:81"), not_allowed);
+        let out = Err("it leads out of the lab, and no rule of `connect` allows it".to_owned());
+        assert_eq!(connect(&Policy::default(), None, "192.0.2.1:80"), out);
+        assert_eq!(connect(&Policy::default(), Some("a.test"), "192.0.2.1:80"), out);
+        assert_eq!(connect(&Policy::default(), None, "10.9.9.9:80"), Ok(()));
+    }
+
+    #[test]
+    fn a_rule_by_name_is_for_those_who_come_by_it() {
+        let policy = Policy {
+            connect: Some(vec![
+                rule(Who::Below(name("example.org")), 443..=443),
+                rule(Who::Name(name("db.test")), 5432..=5432),
+            ]),
+            deny: Denied {
+                connect: vec![rule(Who::Name(name("bad.example.org")), 0..=u16::MAX)],
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        assert_eq!(connect(&policy, Some("www.example.org"), "192.0.2.1:443"), Ok(()));
+        assert!(connect(&policy, Some("www.example.org"), "192.0.2.1:80").is_err());
+        assert!(connect(&policy, Some("example.org"), "192.0.2.1:443").is_err());
+        assert!(connect(&policy, Some("notexample.org"), "192.0.2.1:443").is_err());
+        assert!(connect(&policy, None, "192.0.2.1:443").is_err(), "no way around the name");
+        assert!(connect(&policy, Some("bad.example.org"), "192.0.2.1:443").is_err());
+        assert_eq!(policy.may_look_up(&name("db.test"), 5432), Ok(()));
+        assert_eq!(policy.may_look_up(&name("db.test"), 80), Err(Refusal::NotAllowed("connect")));
+        assert!(policy.may_look_up(&name("bad.example.org"), 443).is_err());
+        assert!(Policy { connect: Some(vec![]), ..Default::default() }.may_look_up(&name("a"), 1).is_err());
     }
 }

@@ -3,17 +3,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::dns::name::HostName;
 use crate::error::{Error, Result};
-
-/// Octets of a name, and of one of its labels (RFC 1035, 2.3.4).
-const NAME_BYTES_MAX: usize = 253;
-const LABEL_BYTES_MAX: usize = 63;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Host {
     Address(IpAddr),
-    /// In lower case, without a dot at the end.
-    Name(String),
+    Name(HostName),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,26 +32,8 @@ impl Target {
             return Err(Error::Invalid);
         }
         let port = port.parse().map_err(|_| Error::Invalid)?;
-        Ok(Target { host: Host::Name(host_name(name)?), port })
+        Ok(Target { host: Host::Name(HostName::parse(name).ok_or(Error::Invalid)?), port })
     }
-}
-
-/// A name of letters, digits, hyphens and underscores, as one may stand in the DNS (RFC 1123, 2.1). What ends in a
-/// number is an address with a mistake, and no name.
-fn host_name(text: &str) -> Result<String> {
-    let name = text.strip_suffix('.').unwrap_or(text);
-    let good = |label: &str| {
-        (1..=LABEL_BYTES_MAX).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let number = last.bytes().all(|byte| byte.is_ascii_digit());
-    if name.len() > NAME_BYTES_MAX || !name.split('.').all(good) || number {
-        return Err(Error::Invalid);
-    }
-    Ok(name.to_ascii_lowercase())
 }
 
 impl fmt::Display for Target {

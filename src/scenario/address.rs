@@ -9,8 +9,10 @@ use toml::de::DeValue;
 
 use super::mistake::{Problem, quote};
 use super::read::string;
+use crate::dns::name::HostName;
 use crate::protocol::Grant;
-use crate::protocol::policy::Rule;
+use crate::protocol::ip::Family;
+use crate::protocol::policy::{Rule, Who};
 use crate::protocol::target::{Host, Target};
 use crate::protocol::unix::{PATH_BYTES_MAX, UnixPath};
 
@@ -133,8 +135,9 @@ impl Endpoint {
     /// Whether what a protocol object stands on takes it.
     pub fn fits(&self, grant: &Grant) -> bool {
         match self {
-            Endpoint::Name(_) => grant.base().family().is_some(),
-            Endpoint::Ip(_) | Endpoint::Unix(_) => self.kind() == grant.base().kind(),
+            Endpoint::Name(_) => matches!(grant.base(), Grant::Ip(_)),
+            Endpoint::Ip(address) => grant.base().takes(Family::of(address.ip())),
+            Endpoint::Unix(_) => matches!(grant.base(), Grant::Unix(_)),
         }
     }
 
@@ -214,11 +217,10 @@ pub(super) fn target(value: &DeValue<'_>) -> Result<String, Problem> {
     }
 }
 
-/// One rule of a policy: `ADDRESSES:PORTS` with addresses `*`, an address or a prefix (IPv6 in
-/// brackets) and ports `*`, one, or a range.
+/// One rule of a policy: `WHO:PORTS`, who being `*`, an address or a prefix (IPv6 in brackets), a name or `*.NAME`, and
+/// ports `*`, one, or a range.
 pub(super) fn rule(value: &DeValue<'_>) -> Result<Rule, Problem> {
-    const HELP: &str =
-        "addresses and ports, such as \"*:80\", \"10.0.0.0/8:1024-65535\" or \"[fd00::/64]:*\"";
+    const HELP: &str = "addresses or a name, and ports, such as \"*:80\", \"10.0.0.0/8:1024-65535\", \"[fd00::/64]:*\" or \"*.example.org:443\"";
     let text = string(value)?;
     let wrong = |why: String| Problem::new(format!("{} {why}", quote(&text)), HELP);
     let bracketed = text.strip_prefix('[').map(|rest| rest.split_once("]:"));
@@ -232,26 +234,29 @@ pub(super) fn rule(value: &DeValue<'_>) -> Result<Rule, Problem> {
             Some(split) => split,
         },
     };
-    let prefix = match addresses {
-        "*" => None,
+    let who = match addresses {
+        "*" => Who::Anybody,
         _ if addresses.contains('/') => {
             let prefix = cidr(addresses, HELP)?;
             if network(prefix) != prefix {
                 return Err(wrong(format!("has bits set beyond its prefix: {} is meant", network(prefix))));
             }
-            Some(prefix)
+            Who::Prefix(prefix)
         }
-        _ => {
-            let address: IpAddr =
-                addresses.parse().map_err(|_| wrong(format!("has no address in {}", quote(addresses))))?;
-            Some(cidr_of(address, if address.is_ipv4() { 32 } else { 128 }))
-        }
+        _ => match (addresses.parse::<IpAddr>(), HostName::parse(addresses)) {
+            (Ok(address), _) => Who::Prefix(cidr_of(address, if address.is_ipv4() { 32 } else { 128 })),
+            (Err(_), Some(name)) => Who::Name(name),
+            (Err(_), None) => match addresses.strip_prefix("*.").and_then(HostName::parse) {
+                Some(domain) => Who::Below(domain),
+                None => return Err(wrong(format!("has no address or name in {}", quote(addresses)))),
+            },
+        },
     };
     let ports = port_range(ports).ok_or_else(|| wrong(format!("has no ports in {}", quote(ports))))?;
     if ports.is_empty() {
         return Err(wrong(format!("has its ports the wrong way round: {}-{}", ports.start(), ports.end())));
     }
-    Ok(Rule { prefix, ports })
+    Ok(Rule { who, ports })
 }
 
 fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
@@ -434,15 +439,27 @@ mod tests {
 
     #[test]
     fn rules_take_addresses_and_ports() {
-        let ports =
-            |text: &str| parse(rule, text).map(|rule| (rule.prefix.map(|p| p.to_string()), rule.ports));
-        assert_eq!(ports("*:1024-65535"), Ok((None, 1024..=65535)));
-        assert_eq!(ports("0.0.0.0/0:80"), Ok((Some("0.0.0.0/0".into()), 80..=80)));
-        assert_eq!(ports("[fd00::/64]:*"), Ok((Some("fd00::/64".into()), 0..=65535)));
-        assert_eq!(ports("[fd00::1]:53"), Ok((Some("fd00::1/128".into()), 53..=53)));
-        for wrong in
-            ["", "*", "*:", "*:9-1", "*:65536", "*:+80", "fd00::1:80", "[fd00::1]", "10.0.0.1/8:80", "[*"]
+        let ports = |text: &str| parse(rule, text).map(|rule| rule.to_string());
+        for same in ["*:1024-65535", "0.0.0.0/0:80", "[fd00::/64]:*", "a.example.org:80", "*.example.org:1-2"]
         {
+            assert_eq!(ports(same).as_deref(), Ok(same));
+        }
+        assert_eq!(ports("[fd00::1]:53").as_deref(), Ok("[fd00::1/128]:53"));
+        for wrong in [
+            "",
+            "*",
+            "*:",
+            "*:9-1",
+            "*:65536",
+            "*:+80",
+            "fd00::1:80",
+            "[fd00::1]",
+            "10.0.0.1/8:80",
+            "[*",
+            "*.*.a:1",
+            "a b:1",
+            "10.0.0:1",
+        ] {
             assert!(ports(wrong).is_err(), "{wrong}");
         }
     }

@@ -1,6 +1,7 @@
 //! The lab of one guest, for running a module without a scenario.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{automatic_mac, link_local, nth_host};
@@ -10,6 +11,8 @@ use super::plan::{
     LinkPlan, Plan, PortRef, StdinPlan, SwitchPlan, TapPlan, default_protocols, digest,
 };
 use super::resolve::addressing::default_subnets;
+use super::resolve::names::names_of;
+use crate::dns::resolver::ResolverConfig;
 use crate::network::{Automatic, InterfaceConfig};
 
 impl Plan {
@@ -56,7 +59,7 @@ impl Plan {
             ],
             directions: Default::default(),
         };
-        Plan {
+        let mut plan = Plan {
             name,
             seed: None,
             digest: digest(b""),
@@ -73,7 +76,9 @@ impl Plan {
             links: vec![link],
             timeline: Vec::new(),
             expectations: Vec::new(),
-        }
+        };
+        plan.settle_names();
+        plan
     }
 }
 
@@ -93,6 +98,20 @@ impl Plan {
         let name = format!("{device}:{}", switch.name);
         self.links.push(LinkPlan { name, ends, directions: Default::default() });
         self.taps.push(TapPlan { name: SINGLE_TAP.to_owned(), device: device.to_owned(), netns });
+        self.settle_names();
+    }
+}
+
+impl Plan {
+    /// Tells guests' resolvers and policies who there is, and what leads out.
+    fn settle_names(&mut self) {
+        let config = ResolverConfig { names: Arc::new(names_of(self)), ..Default::default() };
+        let config = Arc::new(config);
+        for protocol in self.guests.iter_mut().flat_map(|guest| &mut guest.protocols) {
+            if let Some(settings) = protocol.grant.ip_mut() {
+                settings.resolver = Arc::clone(&config);
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names both ways: dig against a lab's DNS server.
+//! Names both ways: dig against a lab's DNS server, guests against dnsmasq and unbound.
 
 use crate::common::lab::{Lab, Site};
 
@@ -90,4 +90,128 @@ fn the_server_outlives_nonsense() {
     // Not as a capture that has nothing wrong in it.
     let ended = lab.stop(nix::sys::signal::Signal::SIGINT);
     assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+}
+
+/// A process that ends with the test.
+struct Peer(std::process::Child);
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A web server in the namespace, at addresses of the lab and outside of it, and two who answer for names.
+fn peers(site: &Site) -> Vec<Peer> {
+    std::fs::create_dir(site.path("www")).unwrap();
+    std::fs::write(site.path("www/page"), "a page\n").unwrap();
+    site.namespace.run("ip address add 192.0.2.1/32 dev lo");
+    site.namespace.run("ip route add local 192.0.2.0/24 dev lo");
+    let folder = site.path("www").to_str().unwrap().to_owned();
+    let web = format!("/usr/bin/python3 -m http.server --bind 0.0.0.0 --directory {folder} 8000");
+    let many: Vec<String> =
+        (1..=40).map(|last| format!("--host-record=many.example.test,192.0.2.{last}")).collect();
+    let dnsmasq = format!(
+        "dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= --user=root --no-resolv --no-hosts \
+         --bind-interfaces --listen-address=10.0.0.1,fd00::1 --local=/example.test/ \
+         --host-record=www.example.test,192.0.2.1 --host-record=inside.example.test,10.0.0.1 \
+         --cname=alias.example.test,www.example.test {}",
+        many.join(" ")
+    );
+    let conf = site.path("unbound.conf");
+    std::fs::write(
+        &conf,
+        "server:\n  interface: 10.0.0.1@5300\n  interface: fd00::1@5300\n  access-control: 0.0.0.0/0 allow\n  \
+         access-control: ::0/0 allow\n  do-daemonize: no\n  chroot: \"\"\n  username: \"\"\n  directory: \"\"\n  \
+         pidfile: \"\"\n  use-syslog: no\n  module-config: \"iterator\"\n  local-zone: \"unbound.test.\" static\n  \
+         local-data: \"www.unbound.test. 30 IN A 192.0.2.1\"\n",
+    )
+    .unwrap();
+    let unbound = format!("unbound -d -c {}", conf.to_str().unwrap());
+    let peers = [web, dnsmasq, unbound].map(|line| Peer(site.namespace.start(&line)));
+    for ready in [
+        "curl -sS --retry 50 --retry-delay 1 --retry-connrefused -o /dev/null http://192.0.2.1:8000/page",
+        "dig +tries=20 +time=1 @10.0.0.1 www.example.test",
+        "dig +tries=20 +time=1 @10.0.0.1 -p 5300 www.unbound.test",
+    ] {
+        site.namespace.run(ready);
+    }
+    peers.into()
+}
+
+fn client(name: &str, host: &str, keys: &str) -> String {
+    format!(
+        "[guest.{name}]\nmodule = \"GUESTS/http_client.wasm\"\nargs = [\"{host}:8000\", \"/page\"]\n\
+         gateway = \"10.0.0.1\"\n{keys}\n"
+    )
+}
+
+#[test]
+fn guests_ask_dnsmasq_and_unbound() {
+    let site = Site::new();
+    let _peers = peers(&site);
+    const OUT: &str = "protocol.ipv4.connect = \"*:*\"";
+    let dnsmasq = format!("resolver = {{ servers = [\"10.0.0.1\"] }}\n{OUT}");
+    let dnsmasq6 = format!("resolver = {{ servers = [\"fd00::1\"] }}\n{OUT}");
+    let unbound = format!("resolver = {{ servers = [\"10.0.0.1:5300\"] }}\n{OUT}");
+    let trusting = format!("resolver = {{ servers = [\"10.0.0.1\"], private = [\"example.test\"] }}\n{OUT}");
+    let mut lab = site.start(
+        &[
+            client("mask", "www.example.test", &dnsmasq),
+            client("mask6", "www.example.test", &dnsmasq6),
+            client("alias", "alias.example.test", &dnsmasq),
+            // Forty addresses: over TCP.
+            client("many", "many.example.test", &dnsmasq),
+            client("missing", "nobody.example.test", &dnsmasq),
+            client("unbound", "www.unbound.test", &unbound),
+            client("inside", "inside.example.test", &dnsmasq),
+            client("trusted", "inside.example.test", &trusting),
+        ]
+        .concat(),
+    );
+    let ended = lab.end();
+    for name in ["mask", "mask6", "alias", "many", "unbound", "trusted"] {
+        assert!(ended.stdout.lines().any(|line| line == format!("{name}: a page")), "{name}: {ended:?}");
+    }
+    for (name, why) in [("missing", "No such file or directory"), ("inside", "Permission denied")] {
+        let prefix = format!("{name}: ");
+        let told = ended.stderr.lines().any(|line| line.starts_with(&prefix) && line.ends_with(why));
+        assert!(told, "{name}: {ended:?}");
+    }
+    crate::common::capture::check(&lab.capture());
+}
+
+/// What leads out of the lab is refused unless a rule lets it, and the trace says so.
+#[test]
+fn nothing_leaves_the_lab_that_no_rule_lets_out() {
+    let site = Site::new();
+    let _peers = peers(&site);
+    let by_name = "resolver = { servers = [\"10.0.0.1\"] }\nprotocol.ipv4.connect = \"*.example.test:8000\"";
+    let scenario = [
+        client("kept", "192.0.2.1", ""),
+        client("near", "10.0.0.1", ""),
+        client("let", "192.0.2.1", "protocol.ipv4.connect = \"192.0.2.0/24:8000\""),
+        client("named", "www.example.test", by_name),
+        client("around", "192.0.2.1", by_name),
+    ]
+    .concat();
+    let path = site.scenario(&scenario);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_guestnet"));
+    command.arg("run").arg("--trace").arg(path);
+    let ended = site.spawn(&mut command).end();
+    for name in ["near", "let", "named"] {
+        assert!(ended.stdout.lines().any(|line| line == format!("{name}: a page")), "{name}: {ended:?}");
+    }
+    let said = format!("{}{}", ended.stdout, ended.stderr);
+    for (name, why) in [
+        (
+            "kept",
+            "connect 192.0.2.1:8000: refused: it leads out of the lab, and no rule of `connect` allows it",
+        ),
+        ("around", "connect 192.0.2.1:8000: refused: no rule of `connect` allows it"),
+    ] {
+        let told = said.lines().any(|line| line.starts_with(name) && line.ends_with(why));
+        assert!(told, "{name}: {said}");
+    }
 }

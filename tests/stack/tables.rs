@@ -5,7 +5,7 @@ use guestnet::error::Error;
 use guestnet::network::InterfaceConfig;
 use guestnet::node::stack::TcpOptions;
 use guestnet::node::{Node, SocketKind};
-use guestnet::protocol::ip::{Family, Ip};
+use guestnet::protocol::ip::{Families, Family, Ip, Settings};
 use guestnet::protocol::policy::Policy;
 use guestnet::rng::Seed;
 use smoltcp::wire::EthernetAddress;
@@ -85,7 +85,7 @@ fn settle_node(node: &mut Node) {
 fn a_control_connects_to_the_unspecified_address_again_and_again() {
     for (family, any, here) in [(Family::V4, "0.0.0.0", "127.0.0.1"), (Family::V6, "[::]", "[::1]")] {
         let mut node = node();
-        let ip = node.grant(Box::new(Ip::new(family, Policy::default())));
+        let ip = node.grant(Box::new(Ip::new(Settings::new(Families::only(family), Policy::default()))));
         let server = node.open(ip, &format!("{any}:80"), SocketKind::Stream).unwrap();
         node.listen(server, 8).unwrap();
         let client = node.open(ip, &format!("{any}:0"), SocketKind::Stream).unwrap();

@@ -1,6 +1,7 @@
 //! One question, asked of servers in turn until one of them says something.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::rr::Name;
@@ -19,6 +20,7 @@ const FOREIGN_MAX: u32 = 64;
 
 pub struct Ask {
     question: Question,
+    servers: Arc<[SocketAddr]>,
     aliases: usize,
     /// Of the aliases followed so far.
     ttl: Duration,
@@ -47,9 +49,10 @@ pub enum Told {
 }
 
 impl Ask {
-    pub fn new(name: Name, family: Family) -> Ask {
+    pub fn new(name: Name, family: Family, servers: Arc<[SocketAddr]>) -> Ask {
         Ask {
             question: Question { id: 0, name, family },
+            servers,
             aliases: 0,
             ttl: Duration::MAX,
             turn: 0,
@@ -137,8 +140,8 @@ impl Ask {
 
     /// The one whose turn it is; `None` once all had all of theirs.
     fn server(&self, config: &ResolverConfig) -> Option<SocketAddr> {
-        let turns = config.servers.len() * config.attempts as usize;
-        (self.turn < turns).then(|| config.servers[self.turn % config.servers.len()])
+        let turns = self.servers.len() * config.attempts as usize;
+        (self.turn < turns).then(|| self.servers[self.turn % self.servers.len()])
     }
 
     /// Sends the question anew, with an id of its own, from a port of its own.

@@ -18,6 +18,9 @@ mod reply;
 mod sort;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use names::Names;
 pub use reply::{Question, Reply};
 pub use sort::sort;
@@ -27,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::name::HostName;
+use super::server::PORT;
 use crate::error::Error;
 use crate::node::Waiter;
 use crate::node::object::Context;
@@ -93,6 +97,8 @@ pub struct ResolverConfig {
     pub names: Arc<Names>,
     /// Asked in this order.
     pub servers: Vec<SocketAddr>,
+    /// Those that the network told of (DHCP, router advertisements) take their place, if there are any.
+    pub heeds_network: bool,
     /// How long one of them may take.
     pub timeout: Duration,
     /// How often each is asked.
@@ -106,6 +112,7 @@ impl Default for ResolverConfig {
         Self {
             names: Arc::default(),
             servers: Vec::new(),
+            heeds_network: true,
             timeout: DEFAULT_TIMEOUT,
             attempts: DEFAULT_ATTEMPTS,
             private: Vec::new(),
@@ -133,7 +140,8 @@ pub struct Resolver {
     config: Arc<ResolverConfig>,
     cache: Cache,
     lookups: Slab<Lookup>,
-    rng: Rng,
+    /// A stream of its own, from the first question on: how often it draws must not shift what the guest does.
+    rng: Option<Rng>,
     /// The protocol object and its controls.
     holders: usize,
 }
@@ -152,10 +160,8 @@ pub struct Lookup {
 }
 
 impl Resolver {
-    pub fn new(config: Arc<ResolverConfig>, rng: &mut Rng) -> Resolver {
-        // A stream of its own: how often it draws must not shift what the guest does.
-        let rng = Seed(rng.next_u64()).fork("resolver");
-        Resolver { config, cache: Cache::default(), lookups: Slab::default(), rng, holders: 1 }
+    pub fn new(config: Arc<ResolverConfig>) -> Resolver {
+        Resolver { config, cache: Cache::default(), lookups: Slab::default(), rng: None, holders: 1 }
     }
 
     pub fn hold(&mut self) {
@@ -184,7 +190,8 @@ impl Resolver {
                 false => Progress::Done(Ok(addresses)),
             };
         }
-        if self.config.servers.is_empty() {
+        let servers = self.servers(cx);
+        if servers.is_empty() {
             let why = format!("{name} is no name of the lab's, and there is no name server to ask");
             return failure(Error::NoEntry, why);
         }
@@ -203,7 +210,7 @@ impl Resolver {
         for family in families.list() {
             match self.cache.get(cx.now, name, family) {
                 Some(entry) => lookup.addresses.extend_from_slice(&entry.addresses),
-                None => lookup.asks.push(Ask::new(dns.clone(), family)),
+                None => lookup.asks.push(Ask::new(dns.clone(), family, Arc::clone(&servers))),
             }
         }
         if lookup.asks.is_empty() {
@@ -217,10 +224,30 @@ impl Resolver {
         Progress::Pending(self.lookups.insert(lookup))
     }
 
+    fn servers(&self, cx: &Context) -> Arc<[SocketAddr]> {
+        let told = if self.config.heeds_network { cx.stack.dns_servers() } else { Vec::new() };
+        match told.is_empty() {
+            true => self.config.servers.as_slice().into(),
+            false => told.into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect(),
+        }
+    }
+
     /// What was found; `None` while it is not done.
     pub fn take(&mut self, id: Id<Lookup>) -> Option<Outcome> {
         self.lookups.get(id)?.outcome.as_ref()?;
         self.lookups.remove(id)?.outcome
+    }
+
+    /// Whether [`Resolver::take`] has something to give, or never will.
+    pub fn is_done(&self, id: Id<Lookup>) -> bool {
+        self.lookups.get(id).is_none_or(|lookup| lookup.outcome.is_some())
+    }
+
+    /// Wakes `waiter`, and nobody else, when it is done.
+    pub fn watch(&mut self, id: Id<Lookup>, waiter: Waiter) {
+        if let Some(lookup) = self.lookups.get_mut(id) {
+            lookup.waiter = waiter;
+        }
     }
 
     /// Nobody waits for it any more.
@@ -286,6 +313,10 @@ impl Lookup {
 impl Task for Resolver {
     fn poll(&mut self, cx: &mut Context, me: TaskId) {
         let Resolver { config, cache, lookups, rng, .. } = self;
+        if lookups.is_empty() {
+            return;
+        }
+        let rng = rng.get_or_insert_with(|| Seed(cx.rng.next_u64()).fork("resolver"));
         for id in lookups.ids().collect::<Vec<_>>() {
             let Some(lookup) = lookups.get_mut(id).filter(|lookup| lookup.outcome.is_none()) else {
                 continue;

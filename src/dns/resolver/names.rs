@@ -13,8 +13,10 @@ pub struct Names {
     /// Guests and services, with the addresses that the scenario gave them.
     pub lab: BTreeMap<HostName, Vec<IpAddr>>,
     pub hosts: BTreeMap<HostName, Vec<IpAddr>>,
-    /// Subnets that the lab's interfaces are on: what is in none leads out of it.
+    /// Subnets that the lab's interfaces are on.
     pub subnets: Vec<IpCidr>,
+    /// The lab is plugged in somewhere, so that what is in none of its subnets leads out of it.
+    pub leads_out: bool,
     /// The lab's own name servers, whose answers are as good as the lab's.
     pub servers: Vec<IpAddr>,
 }
@@ -57,14 +59,12 @@ impl Names {
 
 /// Why no answer at all may lead to `address`.
 pub fn impossible(address: IpAddr) -> Option<&'static str> {
-    let mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4().is_some());
     if address.is_loopback() {
-        Some("a loopback address")
-    } else if address.is_unspecified() || address.is_multicast() || mapped {
-        Some("no host's address")
-    } else if matches!(address, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0) {
-        Some("no host's address")
-    } else {
-        None
+        return Some("a loopback address");
     }
+    let nobody = match address {
+        IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unspecified() || v6.to_ipv4_mapped().is_some(),
+    };
+    (nobody || address.is_multicast()).then_some("no host's address")
 }

@@ -1,72 +1,119 @@
-//! `ipv4` and `ipv6`: TCP connections and UDP flows straight on the node's stack.
+//! `ipv4`, `ipv6` and `ip`, which is both: TCP connections and UDP flows straight on the node's stack.
+//!
+//! ```text
+//! open, connect --> scope.rs: what the text names, and whether it may be reached
+//!   tcp.rs --by name--> dial.rs: a task that looks it up and tries its addresses (RFC 8305)
+//!   udp.rs --by name--> the resolver
+//! ```
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::policy::Policy;
+use crate::dns::resolver::{Resolver, ResolverConfig};
 use crate::error::{Error, Result};
 use crate::node::SocketKind;
 use crate::node::object::{Context, Control, Protocol};
+use crate::node::task::Handle;
 
+mod dial;
+mod scope;
 mod tcp;
 mod udp;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    V4,
-    V6,
+pub use crate::dns::resolver::{Families, Family};
+use scope::Scope;
+
+/// What a protocol object of this kind is made with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub families: Families,
+    pub policy: Policy,
+    pub resolver: Arc<ResolverConfig>,
 }
 
-impl Family {
-    pub fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Family::V4,
-            IpAddr::V6(_) => Family::V6,
+impl Settings {
+    /// Without names.
+    pub fn new(families: Families, policy: Policy) -> Self {
+        Self { families, policy, resolver: Arc::default() }
+    }
+
+    /// As the scenario names it.
+    pub fn kind(&self) -> &'static str {
+        match self.families {
+            Families { v4: true, v6: true } => "ip",
+            Families { v4: true, v6: false } => "ipv4",
+            Families { v4: false, .. } => "ipv6",
         }
     }
-
-    /// Reads `10.0.0.1:80` or `[fd00::1]:80`.
-    fn parse(self, text: &str) -> Result<SocketAddr> {
-        let address: SocketAddr = text.parse().map_err(|_| Error::Invalid)?;
-        if Family::of(address.ip()) == self { Ok(address) } else { Err(Error::AddressFamily) }
-    }
 }
 
-/// A protocol object of one address family.
 pub struct Ip {
-    family: Family,
-    policy: Policy,
+    settings: Arc<Settings>,
+    /// Made when something is opened first.
+    resolver: Option<Handle<Resolver>>,
 }
 
 impl Ip {
-    pub fn new(family: Family, policy: Policy) -> Self {
-        Self { family, policy }
+    pub fn new(settings: Settings) -> Self {
+        Self { settings: Arc::new(settings), resolver: None }
     }
 }
 
 impl Protocol for Ip {
     fn open(&mut self, cx: &mut Context, bind: &str, kind: SocketKind) -> Result<Box<dyn Control>> {
-        let local = self.family.parse(bind)?;
-        if !self.policy.may_bind(local.ip(), local.port()) {
-            return Err(Error::Access);
+        let resolver = *self
+            .resolver
+            .get_or_insert_with(|| cx.spawn(Resolver::new(Arc::clone(&self.settings.resolver))));
+        let scope = Scope { settings: Arc::clone(&self.settings), resolver };
+        let locals = scope.locals(cx, bind)?;
+        let control: Box<dyn Control> = match kind {
+            SocketKind::Stream => Box::new(tcp::TcpControl::open(cx, &locals, scope)?),
+            SocketKind::Datagram => Box::new(udp::UdpControl::open(cx, &locals, scope)?),
+        };
+        cx.with_task(resolver, |resolver, _| resolver.hold());
+        Ok(control)
+    }
+
+    fn close(&mut self, cx: &mut Context) {
+        if let Some(resolver) = self.resolver.take() {
+            cx.with_task(resolver, |resolver, _| resolver.release());
         }
-        let scope = Scope { family: self.family, policy: self.policy.clone() };
-        Ok(match kind {
-            SocketKind::Stream => Box::new(tcp::TcpControl::open(cx, local, scope)?),
-            SocketKind::Datagram => Box::new(udp::UdpControl::open(cx, local, scope)?),
-        })
     }
 }
 
-/// What a control may connect to.
-struct Scope {
-    family: Family,
-    policy: Policy,
-}
-
-impl Scope {
-    /// The peer that `text` names, if it may be reached.
-    fn peer(&self, text: &str) -> Result<SocketAddr> {
-        let peer = self.family.parse(text)?;
-        if self.policy.may_connect(peer.ip(), peer.port()) { Ok(peer) } else { Err(Error::Access) }
+/// Binds an address, or one port at an address of each family.
+fn bind_all<T>(
+    cx: &mut Context,
+    locals: &[SocketAddr],
+    bind: impl Fn(&mut Context, SocketAddr) -> Result<(T, SocketAddr)>,
+    release: impl Fn(&mut Context, T, SocketAddr),
+) -> Result<Vec<(T, SocketAddr)>> {
+    /// Ports that are free in one family and not in the other.
+    const TRIES_MAX: usize = 16;
+    let mut last = Error::AddressInUse;
+    for _ in 0..TRIES_MAX {
+        let mut bound: Vec<(T, SocketAddr)> = Vec::with_capacity(locals.len());
+        let mut failed = None;
+        for local in locals {
+            let mut local = *local;
+            if let Some((_, first)) = bound.first() {
+                local.set_port(first.port());
+            }
+            match bind(cx, local) {
+                Ok(one) => bound.push(one),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let Some(error) = failed else { return Ok(bound) };
+        bound.drain(..).for_each(|(one, local)| release(cx, one, local));
+        last = error;
+        if error != Error::AddressInUse || locals.iter().any(|local| local.port() != 0) {
+            break;
+        }
     }
+    Err(last)
 }

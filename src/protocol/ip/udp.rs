@@ -2,82 +2,183 @@
 
 use std::net::SocketAddr;
 
-use super::Scope;
+use super::scope::Scope;
+use super::{Family, bind_all};
+use crate::dns::name::HostName;
+use crate::dns::resolver::{Lookup, Outcome, Progress};
 use crate::error::{Error, Result};
-use crate::node::SocketKind;
 use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOption, Stream};
 use crate::node::slab::Id;
 use crate::node::stack::{Flow, Stack, Udp};
-use crate::node::{Interest, Readiness, Waiter};
+use crate::node::{Interest, Readiness, SocketKind, Waiter};
+use crate::protocol::target::{Host, Target};
 
 pub struct UdpControl {
-    udp: Id<Udp>,
-    local: SocketAddr,
+    /// One, or one of each family.
+    sockets: Vec<(Id<Udp>, SocketAddr)>,
     scope: Scope,
     role: Role,
 }
 
 /// What a control was first used for; it is not used for the other after that.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Idle,
     Listening,
     Connected,
+    /// A name is being looked up: as it was given, and what it stands for.
+    LookingUp {
+        text: String,
+        name: HostName,
+        port: u16,
+        lookup: Id<Lookup>,
+    },
 }
 
 impl UdpControl {
-    pub fn open(cx: &mut Context, bind: SocketAddr, scope: Scope) -> Result<Self> {
-        let udp = cx.stack.udp_bind(bind)?;
-        let local = cx.stack.udp_local(udp).ok_or(Error::BadDescriptor)?;
-        Ok(Self { udp, local, scope, role: Role::Idle })
+    pub fn open(cx: &mut Context, binds: &[SocketAddr], scope: Scope) -> Result<Self> {
+        let bind = |cx: &mut Context, local| {
+            let udp = cx.stack.udp_bind(local)?;
+            Ok((udp, cx.stack.udp_local(udp).ok_or(Error::BadDescriptor)?))
+        };
+        let release = |cx: &mut Context, udp, _| cx.stack.udp_release(udp);
+        Ok(Self { sockets: bind_all(cx, binds, bind, release)?, scope, role: Role::Idle })
+    }
+
+    fn flow(&mut self, cx: &mut Context, peer: SocketAddr) -> Result<Box<dyn Connection>> {
+        let same = |(_, local): &&(Id<Udp>, SocketAddr)| Family::of(local.ip()) == Family::of(peer.ip());
+        let &(udp, _) = self.sockets.iter().find(same).ok_or(Error::AddressFamily)?;
+        let flow = cx.stack.udp_connect(cx.now, udp, peer)?;
+        self.role = Role::Connected;
+        Ok(Box::new(UdpConnection { flow, udp, stream_taken: false }))
+    }
+
+    /// A flow to the best of the addresses that a name has: there is no telling whether anybody is there.
+    fn found(
+        &mut self,
+        cx: &mut Context,
+        name: &HostName,
+        port: u16,
+        outcome: Outcome,
+    ) -> Result<Box<dyn Connection>> {
+        self.role = Role::Idle;
+        let mut last = Error::NoEntry;
+        for peer in self.scope.peers(cx, name, port, outcome)? {
+            match self.flow(cx, peer) {
+                Err(
+                    error @ (Error::NetworkUnreachable | Error::AddressNotAvailable | Error::AddressFamily),
+                ) => {
+                    last = error;
+                }
+                other => return other,
+            }
+        }
+        Err(last)
+    }
+
+    fn udp(&self) -> Result<Id<Udp>> {
+        Ok(self.sockets.first().ok_or(Error::BadDescriptor)?.0)
     }
 }
 
 impl Control for UdpControl {
     fn listen(&mut self, cx: &mut Context, backlog: usize) -> Result<()> {
-        if self.role == Role::Connected {
-            return Err(Error::IsConnected);
+        match self.role {
+            Role::Connected | Role::LookingUp { .. } => return Err(Error::IsConnected),
+            Role::Idle | Role::Listening => {}
         }
-        cx.stack.udp_listen(self.udp, backlog)?;
+        for &(udp, _) in &self.sockets {
+            cx.stack.udp_listen(udp, backlog)?;
+        }
         self.role = Role::Listening;
         Ok(())
     }
 
     fn accept(&mut self, cx: &mut Context) -> Result<Box<dyn Connection>> {
-        let flow = cx.stack.udp_accept(self.udp)?;
-        Ok(Box::new(UdpConnection { flow, udp: self.udp, stream_taken: false }))
+        for &(udp, _) in &self.sockets {
+            loop {
+                let flow = match cx.stack.udp_accept(udp) {
+                    Ok(flow) => flow,
+                    Err(Error::WouldBlock) => break,
+                    Err(error) => return Err(error),
+                };
+                let peer = cx.stack.flow_addresses(flow).map(|(_, peer)| peer);
+                if peer.is_some_and(|peer| self.scope.check_accepted(cx, peer).is_err()) {
+                    cx.stack.flow_release(flow);
+                    continue;
+                }
+                return Ok(Box::new(UdpConnection { flow, udp, stream_taken: false }));
+            }
+        }
+        Err(Error::WouldBlock)
     }
 
     fn connect(&mut self, cx: &mut Context, address: &str) -> Result<Box<dyn Connection>> {
-        let peer = self.scope.peer(address)?;
-        if self.role == Role::Listening {
+        if let Role::LookingUp { text, name, port, lookup } = &self.role {
+            if text != address {
+                return Err(Error::Already);
+            }
+            let (name, port, lookup) = (name.clone(), *port, *lookup);
+            let outcome = cx.with_task(self.scope.resolver, |resolver, _| resolver.take(lookup));
+            return match outcome.flatten() {
+                None => Err(Error::InProgress),
+                Some(outcome) => self.found(cx, &name, port, outcome),
+            };
+        }
+        let Target { host, port } = self.scope.target(cx, address)?;
+        if matches!(self.role, Role::Listening) {
             return Err(Error::Invalid);
         }
-        let flow = cx.stack.udp_connect(cx.now, self.udp, peer)?;
-        self.role = Role::Connected;
-        Ok(Box::new(UdpConnection { flow, udp: self.udp, stream_taken: false }))
+        match host {
+            Host::Address(ip) => self.flow(cx, SocketAddr::new(ip, port)),
+            Host::Name(name) => match self.scope.look_up(cx, &name, Waiter::Guest) {
+                Progress::Done(outcome) => self.found(cx, &name, port, outcome),
+                Progress::Pending(lookup) => {
+                    self.role = Role::LookingUp { text: address.to_owned(), name, port, lookup };
+                    Err(Error::InProgress)
+                }
+            },
+        }
     }
 }
 
 impl Endpoint for UdpControl {
     fn readiness(&self, cx: &Context) -> Readiness {
-        cx.stack.udp_readiness(self.udp)
+        let waiting = self.sockets.iter().map(|&(udp, _)| cx.stack.udp_readiness(udp).read_bytes);
+        let waiting = waiting.sum();
+        let write = match &self.role {
+            Role::LookingUp { lookup, .. } => {
+                cx.tasks.get(self.scope.resolver).is_none_or(|resolver| resolver.is_done(*lookup))
+            }
+            Role::Idle | Role::Listening | Role::Connected => true,
+        };
+        Readiness { read: waiting > 0, write, read_bytes: waiting, ..Default::default() }
     }
 
     fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
-        (interest.read && self.role != Role::Listening).then_some(Error::Invalid)
+        (interest.read && !matches!(self.role, Role::Listening)).then_some(Error::Invalid)
     }
 
     fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
-        cx.stack.udp_watch(self.udp, interest, waiter);
+        match self.role {
+            Role::LookingUp { lookup, .. } => {
+                cx.with_task(self.scope.resolver, |resolver, _| resolver.watch(lookup, waiter));
+            }
+            Role::Idle | Role::Listening | Role::Connected => {
+                self.sockets.iter().for_each(|&(udp, _)| cx.stack.udp_watch(udp, interest, waiter));
+            }
+        }
     }
 
     fn close(&mut self, cx: &mut Context) {
-        cx.stack.udp_release(self.udp);
+        if let Role::LookingUp { lookup, .. } = self.role {
+            cx.with_task(self.scope.resolver, |resolver, cx| resolver.forget(cx, lookup));
+        }
+        self.sockets.iter().for_each(|&(udp, _)| cx.stack.udp_release(udp));
+        self.scope.release(cx);
     }
 
     fn local_address(&self, _: &Context) -> Result<String> {
-        Ok(self.local.to_string())
+        Ok(self.sockets.first().ok_or(Error::BadDescriptor)?.1.to_string())
     }
 
     fn peer_address(&self, _: &Context) -> Result<String> {
@@ -85,11 +186,14 @@ impl Endpoint for UdpControl {
     }
 
     fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
-        get(cx.stack, self.udp, option)
+        get(cx.stack, self.udp()?, option)
     }
 
     fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
-        set(cx, self.udp, option, value)
+        for &(udp, _) in &self.sockets {
+            set(cx, udp, option, value)?;
+        }
+        Ok(())
     }
 
     fn kind(&self) -> SocketKind {

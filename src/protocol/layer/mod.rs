@@ -99,4 +99,8 @@ impl Protocol for Layered {
             SocketKind::Datagram => self.layer.open_datagram(cx, &mut *self.below, bind),
         }
     }
+
+    fn close(&mut self, cx: &mut Context) {
+        self.below.close(cx);
+    }
 }

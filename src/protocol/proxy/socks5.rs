@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::Credentials;
 use super::associate::AssociateControl;
 use super::dialogue::{Dialogue, Script, Turn};
+use crate::dns::name::HostName;
 use crate::error::{Error, Result};
 use crate::node::object::{Context, Control, Protocol};
 use crate::protocol::layer::{Carrier, Layer, Upgrade};
@@ -222,8 +223,8 @@ pub(super) fn write_target(into: &mut Vec<u8>, target: &Target) {
         }
         Host::Name(name) => {
             // At most 253 bytes, as `Target` has it.
-            into.extend_from_slice(&[3, name.len() as u8]);
-            into.extend_from_slice(name.as_bytes());
+            into.extend_from_slice(&[3, name.as_str().len() as u8]);
+            into.extend_from_slice(name.as_str().as_bytes());
         }
         Host::Address(IpAddr::V6(address)) => {
             into.push(4);
@@ -245,8 +246,8 @@ pub(super) fn read_target(bytes: &[u8]) -> Result<Option<(Target, usize)>, &'sta
             let Some((&length, rest)) = rest.split_first() else { return Ok(None) };
             let length = usize::from(length);
             let Some(name) = rest.get(..length) else { return Ok(None) };
-            let name = std::str::from_utf8(name).map_err(|_| "a name that is no text")?;
-            (Host::Name(name.to_ascii_lowercase()), 1 + length)
+            let name = std::str::from_utf8(name).ok().and_then(HostName::parse);
+            (Host::Name(name.ok_or("a name that no host has")?), 1 + length)
         }
         4 => match rest.first_chunk::<16>() {
             Some(octets) => (Host::Address(Ipv6Addr::from(*octets).into()), 16),

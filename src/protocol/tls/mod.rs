@@ -58,7 +58,7 @@ impl Tls {
         // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3): it is gone here.
         match Target::parse(address)?.host {
             Host::Address(address) => Ok(ServerName::IpAddress(address.into())),
-            Host::Name(name) => ServerName::try_from(name).map_err(|_| Error::Invalid),
+            Host::Name(name) => ServerName::try_from(name.as_str().to_owned()).map_err(|_| Error::Invalid),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::network::link::LinkParameters;
 use crate::network::router::Advertise;
 use crate::network::{Automatic, InterfaceConfig, Route};
 use crate::node::SocketKind;
-use crate::protocol::ip::Family;
+use crate::protocol::ip::{Families, Family};
 use crate::protocol::policy::Policy;
 use crate::protocol::tls::plan::{AuthorityPlan, CertificatePlan, RootPlan, TlsPlan};
 use crate::protocol::{Grant, LayerKind};
@@ -114,7 +114,7 @@ pub const DEFAULT_BACKLOG: usize = 128;
 pub fn default_protocols() -> Vec<ProtocolPlan> {
     [Family::V4, Family::V6]
         .map(|family| {
-            let grant = Grant::ip(family, Policy::default());
+            let grant = Grant::ip(Families::only(family), Policy::default());
             ProtocolPlan { name: grant.kind().to_owned(), grant, private: false }
         })
         .into()

@@ -59,10 +59,10 @@ pub(super) fn connections(parts: &Parts<'_>, protocols: &[ProtocolPlan]) -> Vec<
 
 /// What is bound where it does not matter.
 fn anything(grant: &Grant) -> &'static str {
-    match grant.base().family() {
-        Some(Family::V4) => "0.0.0.0:0",
-        Some(Family::V6) => "[::]:0",
-        None => "",
+    match grant.base() {
+        base if base.takes(Family::V6) => "[::]:0",
+        base if base.takes(Family::V4) => "0.0.0.0:0",
+        _ => "",
     }
 }
 
@@ -85,9 +85,12 @@ fn check_peer(connection: &ConnectionSpec, mistakes: &Mistakes) {
 /// What stands over another protocol has its peers reached by that one, perhaps by another way.
 fn check_reach(protocol: &ProtocolPlan, address: &Spanned<Endpoint>, mistakes: &Mistakes) {
     let allowed = match (&protocol.grant, address.get_ref()) {
-        (Grant::Ip { policy, .. }, Endpoint::Ip(peer)) => policy.may_connect(peer.ip(), peer.port()),
+        // Where the lab ends is known when it runs.
+        (Grant::Ip(settings), Endpoint::Ip(peer)) => {
+            settings.policy.may_connect(None, *peer, |_| true).is_ok()
+        }
         (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_connect(path),
-        (Grant::Ip { .. } | Grant::Unix(_) | Grant::Over { .. }, _) => true,
+        (Grant::Ip(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
     };
     if !allowed {
         let (name, peer) = (&protocol.name, address.get_ref());

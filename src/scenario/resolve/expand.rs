@@ -148,7 +148,7 @@ fn weight(guest: &GuestSpec) -> u64 {
             Some(StdinPlan::File(path)) => path.as_os_str().len(),
             Some(StdinPlan::Empty | StdinPlan::Inherit) | None => 0,
         };
-    let rules = guest.protocols.iter().flat_map(ProtocolSpec::policy);
+    let rules: usize = guest.protocols.iter().map(ProtocolSpec::rule_count).sum();
     let things = guest.args.len()
         + 2 * guest.env.len()
         + 2 * guest.directories.len()
@@ -156,7 +156,7 @@ fn weight(guest: &GuestSpec) -> u64 {
         + 5 * guest.connections.len()
         + 4 * guest.protocols.len()
         + 2 * guest.routing.routes.len()
-        + rules.flatten().map(Vec::len).sum::<usize>()
+        + rules
         + guest.interfaces.iter().map(|spec| 16 + spec.addresses.as_ref().map_or(0, Vec::len)).sum::<usize>();
     u64::try_from(1024 + strings + 48 * things).unwrap_or(u64::MAX)
 }

@@ -258,7 +258,10 @@ pub(super) fn protocol_of<'a>(
     let takes = |protocol: &ProtocolPlan| address.fits(&protocol.grant);
     let kind = address.kind();
     let Some(wanted) = wanted else {
-        let first = protocols.iter().find(|protocol| protocol.grant.kind() == kind && takes(protocol));
+        let first = protocols.iter().find(|protocol| {
+            // On the stack itself, rather than over something.
+            std::ptr::eq(protocol.grant.base(), &protocol.grant) && takes(protocol)
+        });
         if first.is_none() && protocols.len() >= spec.protocols.len() {
             let message = format!("{} has no {kind} protocol to {purpose} {address} with", node.what);
             let help = format!("add [guest.{}.protocol.{kind}]", spec.name.get_ref());
@@ -295,10 +298,10 @@ pub(super) fn protocol_of<'a>(
 pub(super) fn check_policy(protocol: &ProtocolPlan, bind: &Spanned<Endpoint>, mistakes: &Mistakes) {
     let (bind, at) = (bind.get_ref(), bind.span());
     let allowed = match (protocol.grant.base(), bind) {
-        (Grant::Ip { policy, .. }, Endpoint::Ip(to)) => to.port() == 0 || policy.may_bind(to.ip(), to.port()),
+        (Grant::Ip(settings), Endpoint::Ip(to)) => to.port() == 0 || settings.policy.may_bind(*to).is_ok(),
         (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_bind(path),
         // Not of its kind, which is told elsewhere.
-        (Grant::Ip { .. } | Grant::Unix(_) | Grant::Over { .. }, _) => true,
+        (Grant::Ip(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
     };
     if !allowed {
         let name = &protocol.name;

@@ -7,6 +7,7 @@
 //! dhcp.rs        DHCP servers, advertisements, automatic addresses
 //! guest.rs       routes, protocols, listeners
 //! connection.rs  connections that are made before a guest runs
+//! names.rs       what guests' resolvers go by
 //! service.rs     services: the zones of DNS servers
 //! tls.rs         authorities, and who names them
 //! timeline.rs    what happens while the lab runs
@@ -41,6 +42,7 @@ mod expand;
 mod expect;
 mod groups;
 mod guest;
+pub(super) mod names;
 mod protocol;
 mod service;
 mod timeline;
@@ -148,6 +150,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         expectations,
     };
     plan.timeline = timeline::timeline(&spec.timeline, &plan, folder, mistakes);
+    names::settle(&mut plan, &spec, &guest_nodes, mistakes);
     Some(plan)
 }
 

@@ -16,7 +16,7 @@ use super::interface::{Owner, SHORT_FORM, interface, interfaces, routing};
 use super::preopen::{ConnectionSpec, connections};
 use super::protocol::{ProtocolSpec, protocols};
 use super::unix::{UNIX_INTERFACE, unix_interface};
-use super::{InterfaceSpec, RoutingSpec, missing};
+use super::{InterfaceSpec, ResolverSpec, RoutingSpec, missing, names};
 use crate::node::SocketKind;
 
 /// Guests in a lab, replicas counted: each costs the machine about four memory mappings, of which it
@@ -45,6 +45,7 @@ pub(in super::super) struct GuestSpec {
     pub connections: Vec<ConnectionSpec>,
     /// Empty: not given.
     pub protocols: Vec<ProtocolSpec>,
+    pub resolver: ResolverSpec,
     pub memory_bytes_max: Option<u64>,
     pub buffer_bytes_max: Option<u64>,
     pub cpu_hz: Option<u64>,
@@ -84,6 +85,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         listeners: listeners(&mut reader, &what),
         connections: connections(&mut reader, &what),
         protocols: protocols(&mut reader, &what),
+        resolver: names::resolver(&mut reader),
         memory_bytes_max: reader.get("memory", memory).map(Spanned::into_inner),
         cpu_hz: reader.get("cpu", units::frequency).map(Spanned::into_inner),
         fuel_max: reader.get("fuel", integer(1..=u64::MAX)).map(Spanned::into_inner),

@@ -6,6 +6,7 @@
 //! interface.rs   what guests and routers share: interfaces, routes
 //! link.rs        the knobs of a link (loss.rs, queue.rs)
 //! guest.rs       guests
+//! names.rs       the hosts table, and guests' resolvers
 //! protocol.rs    their protocol objects
 //! service.rs     nodes with a program of guestnet's own
 //! unix.rs        those of kind `unix`, and the network that they make
@@ -33,6 +34,7 @@ mod guest;
 mod interface;
 mod link;
 mod loss;
+mod names;
 mod preopen;
 mod protocol;
 mod queue;
@@ -48,6 +50,7 @@ pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{Owner, interfaces, routing};
 use link::directions;
 pub(super) use link::{Directions, knobs_over};
+pub(super) use names::{HostSpec, ResolverSpec, ServerSpec};
 pub(super) use preopen::ConnectionSpec;
 pub(super) use protocol::{KindSpec, ProtocolSpec};
 pub(super) use service::{DnsSpec, ServiceKindSpec, ServiceSpec};
@@ -69,6 +72,7 @@ pub(super) struct Spec {
     pub dhcp: Vec<DhcpSpec>,
     pub taps: Vec<TapSpec>,
     pub services: Vec<ServiceSpec>,
+    pub hosts: Vec<HostSpec>,
     pub links: Vec<LinkSpec>,
     pub timeline: Vec<EntrySpec>,
     pub expectations: Vec<ExpectSpec>,
@@ -141,6 +145,7 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         dhcp: reader.named("dhcp").into_iter().map(|named| dhcp::dhcp(named, mistakes)).collect(),
         taps: reader.named("tap").into_iter().map(|named| tap(named, mistakes)).collect(),
         services: reader.named("dns").into_iter().map(|named| service::dns(named, mistakes)).collect(),
+        hosts: names::hosts(&mut reader),
         links: reader.named("link").into_iter().map(|named| link(named, mistakes)).collect(),
         timeline: timeline::entries(&mut reader),
         expectations: reader

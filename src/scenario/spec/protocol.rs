@@ -10,8 +10,8 @@ use super::missing;
 use super::tls::{self, TlsSpec};
 use super::unix::{UnixSpec, unix};
 use crate::protocol::LayerKind;
-use crate::protocol::ip::Family;
-use crate::protocol::policy::{Policy, Rule};
+use crate::protocol::ip::{Families, Family};
+use crate::protocol::policy::{Denied, Policy, Rule, Who};
 use crate::protocol::proxy::{Credentials, http_connect, proxy_protocol, socks5};
 
 pub(in super::super) struct ProtocolSpec {
@@ -24,7 +24,7 @@ pub(in super::super) struct ProtocolSpec {
 
 pub(in super::super) enum KindSpec {
     Ip {
-        family: Family,
+        families: Families,
         policy: Policy,
     },
     Unix(UnixSpec),
@@ -40,18 +40,18 @@ pub(in super::super) enum KindSpec {
 }
 
 impl ProtocolSpec {
-    /// The rules that it has, for what is bound and what is connected to.
-    pub fn policy(&self) -> [&Option<Vec<Rule>>; 2] {
+    /// Rules that it has, of all kinds.
+    pub fn rule_count(&self) -> usize {
         match &self.kind {
-            Some(KindSpec::Ip { policy, .. }) => [&policy.bind, &policy.connect],
-            Some(KindSpec::Unix(_) | KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => [&None, &None],
+            Some(KindSpec::Ip { policy, .. }) => policy.rules().count(),
+            Some(KindSpec::Unix(_) | KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => 0,
         }
     }
 }
 
 /// The kinds there are, as a mistake tells them.
 const KINDS: &str =
-    "\"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\" or \"proxy-protocol\"";
+    "\"ip\", \"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -85,8 +85,9 @@ fn kind(
     what: &str,
 ) -> Option<KindSpec> {
     match word.get_ref().as_str() {
-        "ipv4" => Some(ip(Family::V4, reader)),
-        "ipv6" => Some(ip(Family::V6, reader)),
+        "ip" => Some(ip(Families::BOTH, reader)),
+        "ipv4" => Some(ip(Families::only(Family::V4), reader)),
+        "ipv6" => Some(ip(Families::only(Family::V6), reader)),
         "unix" => Some(unix(reader)),
         "proxy-protocol" => {
             let from = reader.list("from", address::subnet).map(inner);
@@ -189,25 +190,45 @@ fn credential(value: &DeValue<'_>) -> Result<String, Problem> {
 
 /// What may be connected to through a proxy; names are let through by rules for any address.
 fn connect_policy(reader: &mut Reader<'_>) -> Policy {
-    Policy { bind: None, connect: reader.list("connect", address::rule).map(inner) }
+    Policy { connect: reader.list("connect", address::rule).map(inner), ..Policy::default() }
 }
 
-fn ip(family: Family, reader: &mut Reader<'_>) -> KindSpec {
-    let bind = reader.list("bind", address::rule);
-    let connect = reader.list("connect", address::rule);
-    bind.iter().chain(&connect).flatten().for_each(|rule| check_family(family, rule, reader.mistakes));
-    KindSpec::Ip { family, policy: Policy { bind: bind.map(inner), connect: connect.map(inner) } }
-}
-
-/// A rule for the other family would never let anything through: surely not what was meant.
-fn check_family(family: Family, rule: &Spanned<Rule>, mistakes: &Mistakes) {
-    let Some(prefix) = rule.get_ref().prefix else { return };
-    let address = address::address_of(prefix);
-    let (fits, kind) = match family {
-        Family::V4 => (address.is_ipv4(), "ipv4"),
-        Family::V6 => (address.is_ipv6(), "ipv6"),
+fn ip(families: Families, reader: &mut Reader<'_>) -> KindSpec {
+    let mut policy = Policy {
+        bind: rules("bind", families, reader),
+        connect: rules("connect", families, reader),
+        accept: rules("accept", families, reader),
+        deny: Denied::default(),
     };
-    if !fits {
+    if let Some((_, table)) = reader.table("deny") {
+        let mut inner = Reader::new(table, "`deny`", reader.mistakes);
+        policy.deny = Denied {
+            bind: rules("bind", families, &mut inner).unwrap_or_default(),
+            connect: rules("connect", families, &mut inner).unwrap_or_default(),
+            accept: rules("accept", families, &mut inner).unwrap_or_default(),
+        };
+        inner.finish();
+    }
+    KindSpec::Ip { families, policy }
+}
+
+/// A list of rules, each of them one that can be met.
+fn rules(key: &'static str, families: Families, reader: &mut Reader<'_>) -> Option<Vec<Rule>> {
+    let list = reader.list(key, address::rule)?;
+    let mistakes = reader.mistakes;
+    list.iter().for_each(|rule| check_family(families, rule, mistakes));
+    for rule in list.iter().filter(|rule| key != "connect" && rule.get_ref().who.is_name()) {
+        let message = format!("{key}: {} is a name", rule.get_ref());
+        mistakes.add(rule.span(), message, "rules by name are for `connect`: write addresses");
+    }
+    Some(list.into_iter().map(Spanned::into_inner).collect())
+}
+
+/// A rule for the other family would never be met: surely not what was meant.
+fn check_family(families: Families, rule: &Spanned<Rule>, mistakes: &Mistakes) {
+    let Who::Prefix(prefix) = rule.get_ref().who else { return };
+    if !families.has(Family::of(address::address_of(prefix))) {
+        let kind = if families.v4 { "ipv4" } else { "ipv6" };
         let message = format!("{prefix} is of another family than the protocol, {kind}");
         mistakes.add(rule.span(), message, "give it to the other protocol, or write `*` for any address");
     }

@@ -25,12 +25,12 @@ seed = 1"#), @r#"labs/lab.toml:1:10: not TOML: invalid basic string, expected `"
 fn unknown_and_missing_keys() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodul = 'a.wasm'"), @r#"
     labs/lab.toml:1:8: guest `a` has no `module`; name its WebAssembly file: `module = "....wasm"`
-    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
+    labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect, protocol, resolver, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
     "#);
-    insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, secrets, ca, switch, guest, router, dhcp, tap, dns, link, at, expect");
+    insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, secrets, ca, switch, guest, router, dhcp, tap, dns, hosts, link, at, expect");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { dealy = '1ms' }\ncolour = 1"), @r"
     labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated, forward, backward
-    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
+    labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect, protocol, resolver, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[guest.a.listen]]\nport = 80"), @r#"
     labs/lab.toml:3:1: a listener of guest `a` has no `bind`; the address and port it listens on: `bind = "0.0.0.0:80"`
@@ -39,7 +39,7 @@ fn unknown_and_missing_keys() {
     insta::assert_snapshot!(mistakes("guest = 1\nswitch = []\n[guest2]"), @r"
     labs/lab.toml:1:9: guest: an integer where a table belongs; write `[guest.NAME]` with its keys below
     labs/lab.toml:2:10: switch: a list where a table belongs; write `[switch.NAME]` with its keys below
-    labs/lab.toml:3:2: unknown key `guest2` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, secrets, ca, switch, guest, router, dhcp, tap, dns, link, at, expect
+    labs/lab.toml:3:2: unknown key `guest2` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, secrets, ca, switch, guest, router, dhcp, tap, dns, hosts, link, at, expect
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nroutes = [{ to = '10.1.0.0/16' }, 1]\n\
          directories = { '/' = {} }"), @r#"
@@ -225,7 +225,7 @@ fn protocols_over_others() {
     insta::assert_snapshot!(lab("[guest.a.protocol.p]\nkind = 'proxy-protocol'"), @r#"labs/lab.toml:3:19: protocol `p` of guest `a` has no `over`; name the guest's protocol that it stands on: `over = "ipv4"`"#);
     insta::assert_snapshot!(lab("[guest.a.protocol.proxy-protocol]\nover = 'ip4'\n[guest.a.protocol.ipv4]\nover = 'p'"), @r"
     labs/lab.toml:4:8: over: guest `a` has no protocol `ip4`; did you mean `ipv4`? it has ipv4
-    labs/lab.toml:6:1: unknown key `over` in protocol `ipv4` of guest `a`; known here: kind, private, bind, connect
+    labs/lab.toml:6:1: unknown key `over` in protocol `ipv4` of guest `a`; known here: kind, private, bind, connect, accept, deny
     ");
     insta::assert_snapshot!(lab("[guest.a.protocol.p]\nkind = 'proxy-protocol'\nover = 'q'\nbind = '*:1'\n\
          [guest.a.protocol.q]\nkind = 'proxy-protocol'\nover = 'p'\nfrom = '10.0.0.1'"), @r#"
@@ -258,17 +258,17 @@ fn proxies() {
 #[test]
 fn protocols_and_listeners() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
-    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls" or "proxy-protocol"
-    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls" or "proxy-protocol"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ip", "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls" or "proxy-protocol"
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ip", "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls" or "proxy-protocol"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
          bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"
-    labs/lab.toml:4:9: bind: `80` names no ports; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
-    labs/lab.toml:4:15: bind: `*:99999` has no ports in `99999`; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
-    labs/lab.toml:4:26: bind: `*:9-1` has its ports the wrong way round: 9-1; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
-    labs/lab.toml:4:35: bind: `fd00::1:80` needs brackets around its IPv6 addresses; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
+    labs/lab.toml:4:9: bind: `80` names no ports; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
+    labs/lab.toml:4:15: bind: `*:99999` has no ports in `99999`; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
+    labs/lab.toml:4:26: bind: `*:9-1` has its ports the wrong way round: 9-1; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
+    labs/lab.toml:4:35: bind: `fd00::1:80` needs brackets around its IPv6 addresses; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
     labs/lab.toml:4:49: fd00::/128 is of another family than the protocol, ipv4; give it to the other protocol, or write `*` for any address
-    labs/lab.toml:4:64: bind: `10.0.0.1/8:80` has bits set beyond its prefix: 10.0.0.0/8 is meant; addresses and ports, such as "*:80", "10.0.0.0/8:1024-65535" or "[fd00::/64]:*"
+    labs/lab.toml:4:64: bind: `10.0.0.1/8:80` has bits set beyond its prefix: 10.0.0.0/8 is meant; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
          listen = [{ bind = '0.0.0.0' }, { bind = '[::]:80', protocol = 'ipv4' }, { bind = '[::]:80', protocol = 'ipv7' }]"), @r#"
@@ -427,7 +427,7 @@ fn a_mistake_is_shown_in_its_text() {
        ╰────
       help: did you mean `module`? known here: module, count, args, env, stdin, directories, network,
             link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect,
-            protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
+            protocol, resolver, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
     "#);
 }
 
@@ -445,7 +445,7 @@ fn address_configuration() {
          [guest.a]\nmodule = 'a'\nadvertise = true\naddresses = 'dchp'\nmtu = 1000\n[guest.b]\nmodule = 'b'\naddresses = 'slaac'\nmtu = 1000"), @r#"
     labs/lab.toml:5:14: addresses: "dhcp" is for guests, and this is a router; an address with its subnet's prefix length
     labs/lab.toml:6:13: advertise: an integer where a boolean or a table belongs; `advertise = true`, or `advertise = { lifetime = "30min" }`
-    labs/lab.toml:9:1: unknown key `advertise` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect, protocol, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
+    labs/lab.toml:9:1: unknown key `advertise` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect, protocol, resolver, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
     labs/lab.toml:10:13: addresses: `dchp` is no source of addresses; "dhcp", "slaac", or an address with its subnet's prefix length
     labs/lab.toml:14:13: addresses: "slaac" needs an MTU of 1280, and this is 1000; IPv6 needs links of 1280 bytes (RFC 8200): raise `mtu`
     "#);

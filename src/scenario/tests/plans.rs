@@ -21,7 +21,7 @@ fn a_lab_with_some_of_everything() {
       0.0.0.0/0 via 10.0.0.1
       ListenerPlan { name: "web", protocol: "ipv4", bind: "0.0.0.0:80", kind: Stream, backlog: 128 }
       ListenerPlan { name: "listen1", protocol: "inside", bind: "[fd00::2]:53", kind: Datagram, backlog: 4 }
-      protocol ipv4 ipv4 bind [None 80..=80] connect []
+      protocol ipv4 ipv4 bind [*:80] connect []
       protocol inside ipv6 bind anything connect anything
     guest client "labs/client.wasm" ["{index}"] [] stdin Empty
       memory 67108864 cpu 1000000000 fuel None descriptors 1024 buffers 268435456 linger 10s start 0ns

@@ -52,6 +52,19 @@ fn every_key_of_the_reference_page_has_an_example() {
     assert!(missing.is_empty(), "keys without an example: {missing:?}");
 }
 
+#[test]
+fn every_example_about_protocols_is_a_scenario() {
+    let page = include_str!("../../../docs/protocols.md");
+    let examples: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    assert!(examples.len() >= 3, "found {}", examples.len());
+    for text in examples {
+        // Some show what stands below a guest alone.
+        let guest = if text.contains("module = ") { "" } else { "[guest.client]\nmodule = 'client.wasm'\n" };
+        assert_eq!(parse(&format!("{guest}{text}")).map(|_| ()), Ok(()), "{text}");
+    }
+}
+
 /// Each key that "known here" would tell stands on the page, in code quotes.
 #[test]
 fn every_key_stands_on_the_reference_page() {
@@ -66,7 +79,7 @@ fn every_key_stands_on_the_reference_page() {
                  ca.c.x = 1\nguest.g.protocol.t = { kind = 'tls', over = 'ipv4', x = 1, certificate = [{ x = 1 }], roots = [{ x = 1 }] }\n\
                  ca.d.valid.x = 1\n\
                  guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1\n\
-                 dns.n.x = 1\ndns.n.zone.z.a = { x = 1, srv = { x = 1 } }\n\
+                 hosts.h = '10.0.0.9'\nguest.g.resolver.x = 1\nguest.g.protocol.ipv4.deny.x = 1\ndns.n.x = 1\ndns.n.zone.z.a = { x = 1, srv = { x = 1 } }\n\
                  at = [{ x = 1, after.x = 1, set.x = 1, rebind.x = 1, dhcp.x = 1, inject.x = 1, clock.x = 1 }]\n\
                  expect = [{ guest = 'g', x = 1 }, { packets = 'tcp', x = 1 }, { always = 'tcp', x = 1 }, \
                  { ending = 'over', x = 1 }, { golden = 'g', x = 1 }]";

@@ -110,3 +110,62 @@ fn mistakes_in_zones() {
     labs/lab.toml:3:6: `ns` is plugged in nowhere; add `network = "lan"`, or a [link.NAME] with it among its `ends`
     "#);
 }
+
+#[test]
+fn mistakes_about_names_and_policies() {
+    let lab = |keys: &str| mistakes(&format!("[dns.ns]\n[guest.web]\nmodule = 'w'\n{keys}"));
+    insta::assert_snapshot!(lab("[hosts]\nweb = '10.0.0.9'\n'a b' = '10.0.0.9'\nc = ['10.0.0.9', 'x', 1]\nC = '10.0.0.8'\n'1' = '::1'"), @r#"
+    labs/lab.toml:5:1: hosts: `web` is a name of the lab already; its guests and services are found by their names: leave it out
+    labs/lab.toml:6:1: hosts: `a b` cannot be a host's name; labels of 1 to 63 letters, digits, `-` and `_`, joined by dots; the last is no number
+    labs/lab.toml:7:18: hosts: `x` is not an IP address; such as "10.0.0.1" or "fd00::1"
+    labs/lab.toml:7:23: hosts: an integer where a string belongs; put it in quotes
+    labs/lab.toml:8:1: hosts: `C` is there twice; upper and lower case are the same: one name has a list of addresses
+    labs/lab.toml:9:1: hosts: `1` cannot be a host's name; labels of 1 to 63 letters, digits, `-` and `_`, joined by dots; the last is no number
+    "#);
+    insta::assert_snapshot!(lab("resolver = { servers = ['nss', '10.0.0.1:x', 'fd00::53'], timeout = '0s', attempts = 11, private = '*.a', search = 'a' }"), @r#"
+    labs/lab.toml:4:25: servers: there is no dns `nss`; did you mean `ns`?
+    labs/lab.toml:4:32: servers: `10.0.0.1:x` is no name server; an address such as "10.0.0.53" or "[fd00::53]:5353", or the name of a [dns.NAME]
+    labs/lab.toml:4:69: timeout: is out of range; above 0, up to "60s"
+    labs/lab.toml:4:86: attempts: `11` is out of range; a whole number from 1 to 10
+    labs/lab.toml:4:100: private: `*.a` cannot be a host's name; labels of 1 to 63 letters, digits, `-` and `_`, joined by dots; the last is no number
+    labs/lab.toml:4:107: unknown key `search` in `resolver`; known here: servers, timeout, attempts, private
+    "#);
+    insta::assert_snapshot!(lab("[guest.web.protocol.ipv4]\nbind = 'web:80'\nconnect = ['*.*.a:1', '*.a:70000', 'a:1-0', '[fd00::1]:1']\n\
+        deny = { accept = 'a.b:*', listen = [] }\n[guest.web.protocol.ip]\nconnect = ['[fd00::1]:1', '10.0.0.1:2']"), @r#"
+    labs/lab.toml:5:8: bind: web:80 is a name; rules by name are for `connect`: write addresses
+    labs/lab.toml:6:12: connect: `*.*.a:1` has no address or name in `*.*.a`; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
+    labs/lab.toml:6:23: connect: `*.a:70000` has no ports in `70000`; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
+    labs/lab.toml:6:36: connect: `a:1-0` has its ports the wrong way round: 1-0; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
+    labs/lab.toml:6:45: fd00::1/128 is of another family than the protocol, ipv4; give it to the other protocol, or write `*` for any address
+    labs/lab.toml:7:19: accept: a.b:* is a name; rules by name are for `connect`: write addresses
+    labs/lab.toml:7:28: unknown key `listen` in `deny`; known here: bind, connect, accept
+    "#);
+}
+
+#[test]
+fn guests_resolvers_know_the_lab() {
+    let plan = parse(&format!(
+        "[hosts]\nelse = '10.9.9.9'\n[tap.t]\nnetwork = 'lan'\n[switch.lan]\n{LAB}\n[guest.asks]\nmodule = 'a'\n\
+         resolver = {{ servers = ['10.0.0.1', 'ns'], attempts = 1 }}"
+    ))
+    .unwrap();
+    let config = |guest: &str| {
+        let mut plan = plan.guests.iter().find(|plan| plan.name == guest).unwrap().clone();
+        std::sync::Arc::clone(&plan.protocols[0].grant.ip_mut().unwrap().resolver)
+    };
+    let (web, asks) = (config("web"), config("asks"));
+    let text = |servers: &[std::net::SocketAddr]| servers.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(text(&web.servers), ["10.0.0.6:53", "[fd00::6]:53"]);
+    assert_eq!(text(&asks.servers), ["10.0.0.1:53", "10.0.0.6:53", "[fd00::6]:53"]);
+    assert_eq!((web.attempts, asks.attempts), (2, 1));
+    let names = &web.names;
+    assert!(names.leads_out && std::sync::Arc::ptr_eq(names, &asks.names));
+    let found =
+        |name: &str| names.find(&crate::dns::name::HostName::parse(name).unwrap()).map(|list| list.len());
+    assert_eq!(
+        ["web", "DB-1", "ns", "else", "db", "localhost"].map(found),
+        [Some(2), Some(2), Some(2), Some(1), None, Some(2)]
+    );
+    let subnets: Vec<String> = names.subnets.iter().map(ToString::to_string).collect();
+    assert_eq!(subnets, ["10.0.0.0/24", "fd00::/64", "fe80::/64"]);
+}

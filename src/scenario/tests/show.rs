@@ -87,10 +87,7 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
         let rules = |rules: &Option<Vec<Rule>>| match rules {
             None => "anything".to_owned(),
             Some(rules) => {
-                let text = |rule: &Rule| {
-                    format!("{:?} {:?}", rule.prefix.map(|prefix| prefix.to_string()), rule.ports)
-                };
-                format!("[{}]", rules.iter().map(text).collect::<Vec<_>>().join(", "))
+                format!("[{}]", rules.iter().map(Rule::to_string).collect::<Vec<_>>().join(", "))
             }
         };
         let kind = protocol.grant.kind();

@@ -112,12 +112,13 @@ static int listen_on(const char *address, networking_filetype_t type, int backlo
     return control;
 }
 
-/* A control to connect from, bound to any address of the family that the peer's is of. */
+/* A control to connect from, bound to any address of the family that the peer's is of; of both for the protocol "ip". */
 static int open_towards(const char *address, networking_filetype_t type, networking_fdflags_t flags)
 {
     static const char *const anything[] = {"0.0.0.0:0", "[::]:0", ""};
     int protocol = protocol_for(address);
-    int first = address[0] == '[' ? 1 : address[0] == '/' ? 2 : 0;
+    int both = protocol_name && !strcmp(protocol_name, "ip");
+    int first = address[0] == '[' || both ? 1 : address[0] == '/' ? 2 : 0;
     int error = 0, control = -1;
     for (int i = 0; i < 3; i++) {
         error = networking_open(protocol, anything[(first + i) % 3], type, RIGHTS, RIGHTS, flags, &control);

@@ -1,0 +1,138 @@
+//! What the text of an address names, and whether a control may reach it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use super::{Family, Settings};
+use crate::dns::name::HostName;
+use crate::dns::resolver::{Outcome, Progress, Resolver, sort};
+use crate::error::{Error, Result};
+use crate::node::Waiter;
+use crate::node::object::Context;
+use crate::node::task::Handle;
+use crate::protocol::policy::is_inside;
+use crate::protocol::target::{Host, Target};
+
+/// A protocol object's settings and resolver, as its controls use them.
+#[derive(Clone)]
+pub struct Scope {
+    pub settings: Arc<Settings>,
+    pub resolver: Handle<Resolver>,
+}
+
+impl Scope {
+    /// The addresses that `open` binds: one, or the unspecified ones of both families for a protocol of both that is
+    /// given `[::]`. A name is one of the lab's or of the hosts table, and stands for the guest's own address there.
+    pub fn locals(&self, cx: &mut Context, text: &str) -> Result<Vec<SocketAddr>> {
+        let Target { host, port } = Target::parse(text)?;
+        let locals = match host {
+            Host::Address(ip) => {
+                self.check_family(ip)?;
+                let both = ip == Ipv6Addr::UNSPECIFIED && self.settings.families.v4;
+                let other = both.then(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port));
+                [SocketAddr::new(ip, port)].into_iter().chain(other).collect()
+            }
+            Host::Name(name) => {
+                let known = self.settings.resolver.names.find(&name).ok_or(Error::NoEntry)?;
+                let own =
+                    |ip: &&IpAddr| self.settings.families.has(Family::of(**ip)) && cx.stack.is_own(**ip);
+                let ip = known.iter().find(own).ok_or(Error::AddressNotAvailable)?;
+                vec![SocketAddr::new(*ip, port)]
+            }
+        };
+        for local in &locals {
+            if let Err(refusal) = self.settings.policy.may_bind(*local) {
+                return Err(refuse(cx, "bind", local, refusal));
+            }
+        }
+        Ok(locals)
+    }
+
+    /// What `connect` is to reach, if an address that may be reached, or a name that may be looked up.
+    pub fn target(&self, cx: &mut Context, text: &str) -> Result<Target> {
+        let target = Target::parse(text)?;
+        match &target.host {
+            Host::Address(ip) => {
+                self.check_family(*ip)?;
+                self.check_peer(cx, None, SocketAddr::new(*ip, target.port))?;
+            }
+            Host::Name(name) => {
+                if let Err(refusal) = self.settings.policy.may_look_up(name, target.port) {
+                    return Err(refuse(cx, "connect", text, refusal));
+                }
+            }
+        }
+        Ok(target)
+    }
+
+    fn check_family(&self, ip: IpAddr) -> Result<()> {
+        if self.settings.families.has(Family::of(ip)) { Ok(()) } else { Err(Error::AddressFamily) }
+    }
+
+    /// Whether a peer may be connected to, by `name` if that led to it.
+    pub fn check_peer(&self, cx: &mut Context, name: Option<&HostName>, peer: SocketAddr) -> Result<()> {
+        let on_link = |ip: IpAddr| cx.stack.addresses().any(|cidr| cidr.contains_addr(&ip.into()));
+        let inside = |ip| is_inside(&self.settings.resolver.names, ip, on_link);
+        match self.settings.policy.may_connect(name, peer, inside) {
+            Ok(()) => Ok(()),
+            Err(refusal) => match name {
+                Some(name) => Err(refuse(cx, "connect", format_args!("{name} ({peer})"), refusal)),
+                None => Err(refuse(cx, "connect", peer, refusal)),
+            },
+        }
+    }
+
+    /// Whether somebody who connected may be accepted.
+    pub fn check_accepted(&self, cx: &mut Context, peer: SocketAddr) -> Result<()> {
+        match self.settings.policy.may_accept(peer) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refuse(cx, "accept", peer, refusal)),
+        }
+    }
+
+    /// Begins to look a name up.
+    pub fn look_up(&self, cx: &mut Context, name: &HostName, waiter: Waiter) -> Progress {
+        let (me, families) = (self.resolver, self.settings.families);
+        let gone = || Progress::Done(Ok(Vec::new()));
+        cx.with_task(me, |resolver, cx| resolver.look_up(cx, me, name, families, waiter)).unwrap_or_else(gone)
+    }
+
+    /// The peers that a lookup led to and that may be reached, best first.
+    pub fn peers(
+        &self,
+        cx: &mut Context,
+        name: &HostName,
+        port: u16,
+        outcome: Outcome,
+    ) -> Result<Vec<SocketAddr>> {
+        let mut addresses = match outcome {
+            Ok(addresses) => addresses,
+            Err(failure) => {
+                cx.journal.remark(|| failure.why);
+                return Err(failure.error);
+            }
+        };
+        sort(cx, &mut addresses);
+        let mut refused = Error::NoEntry;
+        let mut peers = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            let peer = SocketAddr::new(address, port);
+            match self.check_peer(cx, Some(name), peer) {
+                Ok(()) => peers.push(peer),
+                Err(error) => refused = error,
+            }
+        }
+        if peers.is_empty() { Err(refused) } else { Ok(peers) }
+    }
+
+    /// A control lets go of the resolver.
+    pub fn release(&self, cx: &mut Context) {
+        cx.with_task(self.resolver, |resolver, _| resolver.release());
+    }
+}
+
+fn refuse(cx: &mut Context, what: &str, whom: impl fmt::Display, refusal: impl fmt::Display) -> Error {
+    cx.journal.remark(|| format!("{what} {whom}: refused: {refusal}"));
+    Error::Access
+}
