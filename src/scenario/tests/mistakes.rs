@@ -427,7 +427,8 @@ fn a_mistake_is_shown_in_its_text() {
        ╰────
       help: did you mean `module`? known here: module, count, args, env, stdin, directories, network,
             link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, connect,
-            protocol, resolver, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait, background
+            protocol, resolver, memory, cpu, fuel, descriptors, buffers, linger, start, address_wait,
+            background
     "#);
 }
 
