@@ -122,15 +122,13 @@ impl Lab {
     pub fn bulk(&self, mode: Mode, megabytes: u64, capture: Option<(&Path, Each)>) -> f64 {
         let megabytes = megabytes.to_string();
         let client = ["10.0.0.2:5001", megabytes.as_str()];
-        // A file that is written over is written to the disk at once (ext4, auto_da_alloc): that is not what is measured.
-        if let Some((path, _)) = capture {
-            let _ = std::fs::remove_file(path);
-        }
+        make_way(capture);
         self.run(mode, &pair(("bulk_receiver", &[]), ("bulk_sender", &client)), capture)
     }
 
     /// The same by the CPU time of the thread that has most to do: what it takes where each has a processor of its own.
     pub fn bulk_busiest(&self, mode: Mode, megabytes: u64, capture: Option<(&Path, Each)>) -> f64 {
+        make_way(capture);
         let (all, own) = (cpu_time(PROCESS), cpu_time(THREAD));
         self.bulk(mode, megabytes, capture);
         let (all, own) = (cpu_time(PROCESS) - all, cpu_time(THREAD) - own);
@@ -181,6 +179,14 @@ impl Lab {
         let few = count / 10;
         let seconds = |count: u64| self.run(mode, &scenario(&count.to_string()), None);
         (seconds(count) - seconds(few)) / (count - few) as f64
+    }
+}
+
+/// Removes the last run's capture. A file that is written over is emptied first, and written to the disk at once as it is
+/// closed (ext4, auto_da_alloc): that is not what is measured.
+fn make_way(capture: Option<(&Path, Each)>) {
+    if let Some((path, _)) = capture {
+        let _ = std::fs::remove_file(path);
     }
 }
 

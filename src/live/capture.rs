@@ -197,3 +197,58 @@ impl Drop for CaptureFile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::capture::{PortInfo, Record, Session, Sink, Way, Writer};
+    use crate::network::Frame;
+    use crate::time::Instant;
+
+    fn writer(out: Box<dyn Write + Send>) -> Writer<Threaded> {
+        let ports = vec![PortInfo { name: "client".into(), description: String::new() }];
+        let session = Session {
+            name: "test".into(),
+            seed: 1,
+            digest: String::new(),
+            epoch: Duration::ZERO,
+            ports,
+            names: vec![],
+        };
+        let front = Threaded::new(vec![out]).unwrap().remove(0);
+        Writer::new(front, &session).unwrap()
+    }
+
+    fn record() -> Record {
+        let frame = Frame::new(vec![0; 1500].into());
+        Record { at: Instant::START, port: 0, way: Way::Outbound, frame, dropped: None, late: false }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_the_capture_does_not_pass_for_whole() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut sink = writer(Box::new(CaptureFile::new(full)));
+        let told: Vec<_> = (0..10_000).filter_map(|_| sink.record(&record()).err()).collect();
+        assert!(told.len() <= 1, "{told:?}");
+        let error = Sink::close(&mut sink, Instant::START).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn room_that_was_reserved_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.pcapng");
+        let mut sink = writer(Box::new(CaptureFile::new(File::create(&path).unwrap())));
+        (0..6_000).for_each(|_| sink.record(&record()).unwrap());
+        sink.close(Instant::START).unwrap();
+        let file = std::fs::metadata(&path).unwrap();
+        assert!(file.len() > 2 * RESERVED_BYTES_MIN && file.len() < 10_000_000, "{} bytes", file.len());
+        // A few blocks more than the bytes there are, whatever the file system keeps beside them.
+        assert!(file.blocks() * 512 < file.len() + 1_000_000, "{} blocks of 512", file.blocks());
+        let frames = crate::capture::frames(&std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(frames.len(), 6_000);
+    }
+}

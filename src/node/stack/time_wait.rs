@@ -12,8 +12,11 @@ use crate::time::Instant;
 
 /// As smoltcp's own CLOSE_DELAY; Linux waits 60 s.
 const TIME_WAIT: Duration = Duration::from_secs(10);
-/// Sequence numbers before the last one that a repeated SYN or segment of the old connection may bear: the largest window.
-const OLD_WINDOW: u32 = 64 << 20;
+/// Sequence numbers before the last one that a repeated SYN of the old connection is taken to bear. A new connection by the
+/// same ports begins with a random number, and waits out TIME-WAIT if that happens to lie there: one of a million, where
+/// 64 MiB had it be one of 64, and a client that goes through all its ports met it each time. An old SYN from further
+/// back, of a connection that carried more, is answered, and reset by a peer that knows nothing of it.
+const OLD_WINDOW: u32 = 4 << 10;
 /// The oldest gives way to one more.
 const ENTRIES_MAX: usize = 16_384;
 
