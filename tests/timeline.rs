@@ -179,3 +179,71 @@ fn a_timeline_of_others_shifts_nothing() {
     assert_eq!(with.len(), without.len());
     assert_eq!(with[with.len() / 2..], without[without.len() / 2..]);
 }
+
+/// Entries that wait for packets by filters: one for what the link drops, one for what that leads to, and what they do takes
+/// place after the packet has gone on its way.
+#[test]
+fn filters_see_drops_and_what_segments_are_to_their_connection() {
+    let text = TALK.replace(
+        "module = \"target/guests/ticker.wasm\"",
+        "link = { delay = '5ms' }\n    module = \"target/guests/ticker.wasm\"",
+    ) + r#"
+        [[at]]
+        after = { at = "client", packet = "tcp.len > 0 && tcp.seq > 3" }
+        link = "client:lan"
+        direction = "forward"
+        set = { loss = 1 }
+        [[at]]
+        after = { at = "client", packet = "guestnet.dropped == \"lost on the link\" && tcp.len > 0" }
+        delay = "200ms"
+        link = "client:lan"
+        set = { loss = 0 }
+        [[at]]
+        after = { at = "client", packet = "tcp.analysis.retransmission" }
+        pause = "client"
+        [[at]]
+        after = { at = "client", packet = "tcp.analysis.retransmission" }
+        delay = "7s"
+        resume = "client"
+    "#;
+    let report = lab(&text).run(SEED);
+    let lines = |filter: &str| report.packets_at(filter, &["client"]).unwrap();
+    let dropped = lines("guestnet.dropped && tcp.len > 0");
+    let told: Vec<_> = dropped.iter().map(ToString::to_string).collect();
+    assert_eq!(dropped.len(), 1, "{told:#?}");
+    // The segment that is the event is on its way; the one after it is lost, and sent again once the line is mended.
+    let again = lines("tcp.analysis.retransmission && guestnet.direction == \"out\"");
+    let told: Vec<_> = again.iter().map(ToString::to_string).collect();
+    assert_eq!(again.len(), 1, "{told:#?}");
+    // Stacks count in microseconds.
+    let micros = |packet: &guestnet::filter::Packet| packet.record().at.elapsed().as_micros();
+    assert_eq!(micros(&again[0]), micros(&dropped[0]) + 1_000_000);
+    assert_eq!(report.guest("client").exit, Exit::Code(0));
+    assert!(report.guest("client").at > again[0].record().at + Duration::from_secs(7), "{report}");
+}
+
+/// An entry for replicas waits for the first of them, and acts on all.
+#[test]
+fn replicas_are_named_together() {
+    let text = r#"
+        duration = "60s"
+        [guest.sleeper]
+        module = "target/guests/clock.wasm"
+        args = ["9000"]
+        count = 4
+        [guest.short]
+        module = "target/guests/clock.wasm"
+        args = ["100"]
+        count = 2
+        [[at]]
+        after = { guest = "short", exited = true }
+        delay = "1s"
+        kill = "sleeper"
+    "#;
+    let report = lab(text).run(SEED);
+    for replica in 0..4 {
+        let sleeper = report.guest(&format!("sleeper-{replica}"));
+        assert_eq!(sleeper.exit, Exit::Killed);
+        assert_eq!((sleeper.at.elapsed().as_secs_f64() * 10.0).round(), 11.0, "once, at the first one's end");
+    }
+}
