@@ -27,7 +27,7 @@ pub(in super::super) enum KindSpec {
         families: Families,
         policy: Policy,
     },
-    Unix(UnixSpec),
+    Unix(Box<UnixSpec>),
     Layer {
         layer: LayerKind,
         /// Name of the protocol that it stands on.

@@ -38,12 +38,8 @@ pub(super) fn unix(reader: &mut Reader<'_>) -> KindSpec {
     let link = reader.value("link").map(Spanned::span);
     let directions = directions(reader);
     let host = host(reader);
-    KindSpec::Unix(UnixSpec {
-        settings: Settings { bind, connect, host: Vec::new() },
-        host,
-        link,
-        directions,
-    })
+    let settings = Settings { bind, connect, host: Vec::new() };
+    KindSpec::Unix(Box::new(UnixSpec { settings, host, link, directions }))
 }
 
 /// `host = { "/run/host" = "sockets" }`
