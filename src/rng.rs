@@ -27,6 +27,11 @@ pub struct Rng {
 }
 
 impl Rng {
+    /// A stream that nobody who does not have the secret can foresee.
+    pub fn from_secret(secret: [u8; 32]) -> Rng {
+        Rng { inner: ChaCha8Rng::from_seed(secret) }
+    }
+
     pub fn next_u32(&mut self) -> u32 {
         self.inner.next_u32()
     }

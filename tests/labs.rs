@@ -106,7 +106,9 @@ labs! {
     clock_skew corrupted crashed day_long duplicates echo echo6 echo_rust fin_lost flap gratuitous_arp
     gratuitous_ndp half_closed handshake hostile http http_go inherited injected keep_alive killed
     killed_midway last_ack_lost late_listener linger link_down loopback loss_30 loss_later lossy many
-    multihomed nostd partition partition_for_good path_mtu paused policy proxies rebound red reordering
+    multihomed nostd partition partition_for_good path_mtu paused policy proxies
+    quic quic_black_hole quic_datagrams quic_ends quic_lossy quic_many quic_moved quic_noise quic_refused quic_resumed quic_retry quic_streams
+    quic_unmoved rebound red reordering
     replicas reset_midway restarts router_reboot satellite slow_reader stalled stdio syn_ack_lost syn_backoff
     time tls tls12 tls_alpn tls_clients tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk udp udp6
     udp_duplicated udp_lossy udp_reordered udp_truncated unreachable zero_window

@@ -14,7 +14,7 @@ use crate::node::{Interest, Node, SocketKind, SocketOption};
 
 wiggle::from_witx!({
     witx: ["witx/networking.witx"],
-    async: { networking::{accept, connect, stream_accept} },
+    async: { networking::{accept, connect, stream_create, stream_accept} },
     errors: { errno => trappable Failure },
 });
 
@@ -178,7 +178,7 @@ impl networking::Networking for Context {
         self.insert_from(&control, NetworkKind::Connection, id)
     }
 
-    fn stream_create(
+    async fn stream_create(
         &mut self,
         _: &mut GuestMemory<'_>,
         connection: types::Connectionfd,
@@ -192,7 +192,10 @@ impl networking::Networking for Context {
             return Err(types::Errno::Notcapable.into());
         }
         self.room()?;
-        let id = self.node().stream_create(connection.id)?;
+        let create = |node: &mut Node| node.stream_create(connection.id);
+        let id =
+            block(&self.node, self.fuel_used, connection.id, Interest::WRITE, connection.nonblock, create)
+                .await?;
         let nonblock = flags.contains(types::Fdflags::NONBLOCK);
         let kind = NetworkKind::Stream;
         let stream = Network { id, kind, base, inheriting, nonblock, name: None, ..connection };
@@ -268,6 +271,7 @@ impl From<types::SocketOption> for SocketOption {
             types::SocketOption::ReceiveBuffer => SocketOption::ReceiveBuffer,
             types::SocketOption::SendBuffer => SocketOption::SendBuffer,
             types::SocketOption::Linger => SocketOption::Linger,
+            types::SocketOption::Unidirectional => SocketOption::Unidirectional,
         }
     }
 }

@@ -27,7 +27,6 @@ mod words;
 
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection};
 
 use super::layer::{Carrier, Layer, Upgrade};
@@ -45,24 +44,12 @@ impl Tls {
     pub fn new(config: Config) -> Self {
         Self { config: Arc::new(config) }
     }
-
-    /// Whom the peer at `address` (`name:port`, `10.0.0.2:443`, `[fd00::2]:443`) has to be.
-    fn server_name(&self, address: &str) -> Result<ServerName<'static>> {
-        if let Some(name) = &self.config.server_name {
-            return Ok(name.clone());
-        }
-        let (host, _port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3).
-        let host = host.strip_suffix('.').unwrap_or(host);
-        ServerName::try_from(host.to_owned()).map_err(|_| Error::Invalid)
-    }
 }
 
 impl Layer for Tls {
     fn via(&self, address: &str) -> Result<String> {
         // Before anybody is connected to.
-        self.server_name(address)?;
+        self.config.name_at(address)?;
         Ok(address.to_owned())
     }
 
@@ -72,7 +59,7 @@ impl Layer for Tls {
 
     fn connect(&self, cx: &mut Context, mut below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
         self.config.crypto.clock.set(cx.now);
-        let tls = self.server_name(address).and_then(|name| {
+        let tls = self.config.name_at(address).and_then(|name| {
             ClientConnection::new(Arc::clone(&self.config.client), name).map_err(|_| Error::Protocol)
         });
         match tls {

@@ -32,6 +32,7 @@ mod link;
 mod loss;
 mod protocol;
 mod queue;
+mod quic;
 mod service;
 mod timeline;
 mod tls;

@@ -7,6 +7,7 @@ use super::super::address;
 use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::read::{Named, Reader, boolean, string};
 use super::missing;
+use super::quic::{self, QuicSpec};
 use super::tls::{self, TlsSpec};
 use crate::protocol::LayerKind;
 use crate::protocol::ip::Family;
@@ -35,6 +36,10 @@ pub(in super::super) enum KindSpec {
         tls: Box<TlsSpec>,
         over: Spanned<String>,
     },
+    Quic {
+        quic: Box<QuicSpec>,
+        over: Spanned<String>,
+    },
 }
 
 impl ProtocolSpec {
@@ -42,13 +47,16 @@ impl ProtocolSpec {
     pub fn policy(&self) -> [&Option<Vec<Rule>>; 2] {
         match &self.kind {
             Some(KindSpec::Ip { policy, .. }) => [&policy.bind, &policy.connect],
-            Some(KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => [&None, &None],
+            Some(KindSpec::Layer { .. } | KindSpec::Tls { .. } | KindSpec::Quic { .. }) | None => {
+                [&None, &None]
+            }
         }
     }
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ipv4\", \"ipv6\", \"socks5\", \"http-connect\", \"tls\" or \"proxy-protocol\"";
+const KINDS: &str =
+    "\"ipv4\", \"ipv6\", \"socks5\", \"http-connect\", \"tls\", \"quic\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -106,6 +114,10 @@ fn kind(
         "tls" => {
             let tls = Box::new(tls::tls(reader, what));
             Some(KindSpec::Tls { tls, over: over(name, reader, what)? })
+        }
+        "quic" => {
+            let quic = Box::new(quic::quic(reader, what));
+            Some(KindSpec::Quic { quic, over: over(name, reader, what)? })
         }
         other => {
             if given {
