@@ -29,6 +29,11 @@ pub struct Rng {
 }
 
 impl Rng {
+    /// A stream that nobody who does not have the secret can foresee.
+    pub fn from_secret(secret: [u8; 32]) -> Rng {
+        Rng { seed: secret, running: None }
+    }
+
     fn stream(&mut self) -> &mut ChaCha8Rng {
         self.running.get_or_insert_with(|| Box::new(ChaCha8Rng::from_seed(self.seed)))
     }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
 
 /// A point in a world's time, in nanoseconds since the world began.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -40,6 +41,32 @@ impl Instant {
     }
 }
 
+/// What stands for [`Instant::START`] where a library takes nothing but std's instants: the one that this process asked
+/// for first. Only differences are ever looked at, so it does not matter which one it is; nothing else reads a clock here.
+static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+
+impl Instant {
+    /// For libraries that take std's instants.
+    pub fn to_std(self) -> std::time::Instant {
+        let origin = *ORIGIN;
+        // Six centuries are more than some systems can count.
+        origin.checked_add(self.elapsed()).unwrap_or(origin)
+    }
+
+    /// Of what such a library answers.
+    pub fn from_std(instant: std::time::Instant) -> Self {
+        Instant::START + instant.saturating_duration_since(*ORIGIN)
+    }
+}
+
+/// Std's time of day, for libraries that take it.
+pub type TimeOfDay = SystemTime;
+
+/// The time of day so long after the Unix epoch.
+pub fn time_of_day(since: Duration) -> TimeOfDay {
+    SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 impl Add<Duration> for Instant {
     type Output = Instant;
 
@@ -74,5 +101,18 @@ impl fmt::Display for Instant {
 impl fmt::Debug for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn std_and_back() {
+        for nanos in [0, 1, 999_999_999, 86_400_000_000_000] {
+            let instant = Instant::from_nanos(nanos);
+            assert_eq!(Instant::from_std(instant.to_std()), instant);
+        }
     }
 }

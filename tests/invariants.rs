@@ -29,7 +29,7 @@ const ORDER: &[&[&str]] = &[
 const ALONE: &[(&[&str], &[&str])] = &[
     (&["wasmtime::", "wasmtime_wasi::", "wiggle::"], &["guest/", "abi/"]),
     (&["smoltcp::iface", "smoltcp::socket", "smoltcp::phy"], &["node/"]),
-    (&["std::time::Instant", "SystemTime", "UNIX_EPOCH"], &["live/"]),
+    (&["std::time::Instant", "SystemTime", "UNIX_EPOCH"], &["live/", "time.rs"]),
     (&["std::thread", "crossbeam_channel", "std::sync::mpsc"], &["live/", "sweep.rs"]),
     (&["std::net::Tcp", "std::net::Udp", "std::os::", "nix::", "signal_hook"], &["live/"]),
     (&["std::fs", "fs::read", "File::open", "File::create"], &["cli/", "scenario/", "live/"]),
@@ -108,6 +108,18 @@ fn each_thing_is_done_in_its_place_alone() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Some libraries take std's instants only: `time.rs` makes them, from one arbitrary origin.
+#[test]
+fn outside_the_live_driver_std_s_clock_is_read_for_an_origin_alone() {
+    let code = &sources()["time.rs"];
+    assert_eq!(code.matches("::now").count(), 1, "one reading, for ORIGIN");
+    assert!(
+        code.contains(
+            "static ORIGIN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);"
+        )
+    );
 }
 
 #[test]

@@ -41,6 +41,7 @@ impl Pipe {
             resumption: false,
             timeout: Duration::from_secs(10),
             log_secrets: false,
+            early_data: false,
         };
         Pipe { config: Config::new(settings, Crypto::system(epoch)).expect("a configuration") }
     }

@@ -354,8 +354,15 @@ typedef uint16_t networking_socket_option_t;
 /*
  * Milliseconds that the stack goes on, once the guest has closed the stream or ended, to have what was
  * written acknowledged. Then the connection is reset. 10,000 at first; 0 resets at once.
+ * A QUIC stream, which goes on by itself once it is closed, knows 0 and not 0 only: 0 throws away what was
+ * written and not sent.
  */
 #define NETWORKING_SOCKET_OPTION_LINGER ((networking_socket_option_t)5)
+/*
+ * 1: streams that `stream_create` makes from now on go one way, to the peer. 0: both ways. Connections with
+ * many streams only.
+ */
+#define NETWORKING_SOCKET_OPTION_UNIDIRECTIONAL ((networking_socket_option_t)6)
 
 /* An option's value, in the option's own unit. */
 typedef uint64_t networking_socket_option_value_t;
@@ -480,11 +487,12 @@ int32_t networking_import_stream_create(int32_t, int64_t, int64_t, int32_t, int3
 /*
  * Opens a stream of a connection. Where a connection has exactly one stream (TCP, datagrams, Unix, TLS,
  * proxies) the first `stream_create` or `stream_accept` gives it. Where it has many (QUIC) each call opens
- * another.
+ * another, in both directions unless the option `unidirectional` says otherwise; when the peer allows no more
+ * of them for now, it waits. The peer hears of a stream once something is written to it, or its end.
  *
  * Errors: `badf`, `notsock`, `inval` for a descriptor that is no connection; `notcapable` where the rights
  * are more than the connection passes on; `notsup` for a second stream where there is one; `connaborted`
- * when the connection is closed; `again`; `mfile`, `nobufs`.
+ * when the connection is closed; `again` when non-blocking and the peer allows no more; `mfile`, `nobufs`.
  *
  * connectionfd: The connection.
  *

@@ -119,7 +119,7 @@ pub fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
         listen(fd: i32, backlog: i32);
         #[asynchronous] accept(fd: i32) [connection: 4];
         #[asynchronous] connect(fd: i32, address: i32, address_len: i32) [connection: 4];
-        stream_create(fd: i32, base: i64, inheriting: i64, flags: i32) [stream: 4];
+        #[asynchronous] stream_create(fd: i32, base: i64, inheriting: i64, flags: i32) [stream: 4];
         #[asynchronous] stream_accept(fd: i32) [stream: 4];
         local_address(fd: i32, buffer: i32, len: i32) [size: 4];
         peer_address(fd: i32, buffer: i32, len: i32) [size: 4];

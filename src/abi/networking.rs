@@ -14,7 +14,7 @@ use crate::node::{Interest, Node, SocketKind, SocketOption};
 
 wiggle::from_witx!({
     witx: ["witx/networking.witx"],
-    async: { networking::{accept, connect, open, stream_accept} },
+    async: { networking::{accept, connect, open, stream_create, stream_accept} },
     errors: { errno => trappable Failure },
 });
 
@@ -187,7 +187,7 @@ impl networking::Networking for Context {
         self.insert_from(&control, NetworkKind::Connection, id)
     }
 
-    fn stream_create(
+    async fn stream_create(
         &mut self,
         _: &mut GuestMemory<'_>,
         connection: types::Connectionfd,
@@ -208,7 +208,10 @@ impl networking::Networking for Context {
         let connection = self.network(fd(connection), NetworkKind::Connection)?;
         connection.passes_on(base, inheriting)?;
         self.room()?;
-        let id = self.node().stream_create(connection.id)?;
+        let create = |node: &mut Node| node.stream_create(connection.id);
+        let id =
+            block(&self.node, self.fuel_used, connection.id, Interest::WRITE, connection.nonblock, create)
+                .await?;
         let kind = NetworkKind::Stream;
         let stream = Network { id, kind, base, inheriting, nonblock, name: None, ..connection };
         Ok(types::Fd::from(u32::from(self.insert(stream)?)))
@@ -290,6 +293,7 @@ impl From<types::SocketOption> for SocketOption {
             types::SocketOption::ReceiveBuffer => SocketOption::ReceiveBuffer,
             types::SocketOption::SendBuffer => SocketOption::SendBuffer,
             types::SocketOption::Linger => SocketOption::Linger,
+            types::SocketOption::Unidirectional => SocketOption::Unidirectional,
         }
     }
 }

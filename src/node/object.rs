@@ -41,6 +41,8 @@ pub enum SocketOption {
     SendBuffer,
     /// Milliseconds; 0 resets on close.
     Linger,
+    /// 0 or 1, of a connection: streams that are created from now on go one way.
+    Unidirectional,
 }
 
 /// What all but protocols have.

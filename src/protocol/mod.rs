@@ -8,6 +8,7 @@ pub mod ip;
 pub mod layer;
 pub mod policy;
 pub mod proxy;
+pub mod quic;
 pub mod target;
 pub mod tls;
 pub mod unix;
@@ -29,12 +30,13 @@ pub enum Grant {
     Over { layer: LayerKind, below: Box<Grant> },
 }
 
-/// The kinds of protocol that stand over a stream protocol.
+/// The kinds of protocol that stand over another one: over its streams, or, QUIC, over its datagrams.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
     HttpConnect(http_connect::Settings),
     ProxyProtocol(proxy_protocol::Settings),
     Socks5(socks5::Settings),
+    Quic(quic::plan::QuicPlan),
     Tls(tls::plan::TlsPlan),
 }
 
@@ -122,7 +124,7 @@ impl Grant {
                 let policy = below.base().policy().cloned().unwrap_or_default();
                 let label = format!("{}/", making.label);
                 let below = below.into_protocol(Making { label: &label, ..making })?;
-                Box::new(Layered::new(layer.into_layer(making, policy)?, below))
+                layer.over(below, making, policy)?
             }
         })
     }
@@ -135,18 +137,37 @@ impl LayerKind {
             LayerKind::HttpConnect(_) => "http-connect",
             LayerKind::ProxyProtocol(_) => "proxy-protocol",
             LayerKind::Socks5(_) => "socks5",
+            LayerKind::Quic(_) => "quic",
             LayerKind::Tls(_) => "tls",
         }
     }
 
     /// `policy`: of what it stands on at the bottom.
-    fn into_layer(self, making: Making<'_>, policy: Policy) -> Result<Arc<dyn Layer>, String> {
+    fn over(
+        self,
+        below: Box<dyn Protocol>,
+        making: Making<'_>,
+        policy: Policy,
+    ) -> Result<Box<dyn Protocol>, String> {
         let Making { supplies, label, programs } = making;
-        Ok(match self {
+        let layer: Arc<dyn Layer> = match self {
             LayerKind::HttpConnect(settings) => Arc::new(http_connect::HttpConnect::new(settings)),
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
             LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
             LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?, policy)),
-        })
+            LayerKind::Quic(plan) => {
+                let tls = supplies.config(label, programs, &plan.tls)?;
+                return Ok(Box::new(quic::Quic::new(below, tls, plan.transport)?));
+            }
+        };
+        Ok(Box::new(Layered::new(layer, below)))
+    }
+
+    /// Whether it has datagrams for others to stand on.
+    pub fn has_datagrams(&self) -> bool {
+        match self {
+            LayerKind::Socks5(_) | LayerKind::Quic(_) => true,
+            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Tls(_) => false,
+        }
     }
 }

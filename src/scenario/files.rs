@@ -50,8 +50,10 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
         }
     }
     for protocol in spec.guests.iter().flat_map(|guest| &guest.protocols) {
-        if let Some(KindSpec::Tls { tls, .. }) = &protocol.kind {
-            pem::check(tls, folder, mistakes);
+        match &protocol.kind {
+            Some(KindSpec::Tls { tls, .. }) => pem::check(tls, folder, mistakes),
+            Some(KindSpec::Quic { quic, .. }) => pem::check(&quic.tls, folder, mistakes),
+            Some(KindSpec::Ip { .. } | KindSpec::Unix(_) | KindSpec::Layer { .. }) | None => {}
         }
     }
     for entry in &spec.timeline {

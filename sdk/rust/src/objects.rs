@@ -43,6 +43,8 @@ pub enum SocketOption {
     SendBuffer = 4,
     /// Milliseconds to have what was written acknowledged after the close.
     Linger = 5,
+    /// 0 or 1, of a connection with many streams: those created from now on go one way.
+    Unidirectional = 6,
 }
 
 /// How to open a control, where [`Protocol::open`]'s choice is not the right one.

@@ -91,7 +91,7 @@ pub struct Statistics {
     pub backlog_full: u64,
     /// SYNs and datagrams past the node's buffers.
     pub no_buffers: u64,
-    /// Datagrams past a flow's buffer or a listener's backlog.
+    /// Datagrams past a flow's buffer or a listener's backlog, and such as are nothing to the protocol over them.
     pub datagrams_dropped: u64,
     /// Loopback packets past the queue.
     pub loopback_dropped: u64,
@@ -344,6 +344,11 @@ impl Stack {
 
     pub fn is_own(&self, ip: IpAddr) -> bool {
         ip.is_loopback() || self.addresses().any(|cidr| IpAddr::from(cidr.address()) == ip)
+    }
+
+    /// A protocol over datagrams could make nothing of one.
+    pub fn count_dropped_datagram(&mut self) {
+        self.statistics.datagrams_dropped += 1;
     }
 
     /// The interface and next hop towards `remote`: loopback, then the longest prefix on link or routed.

@@ -2,7 +2,8 @@
 //!
 //! Connections from an address that is gone are over: smoltcp sends nothing from there any more, and their holders
 //! find that they timed out (Linux would let them try in vain for a quarter of an hour first). Their peers hear
-//! nothing. Listeners on the wildcard address go on at the new ones. Neighbours are told by a gratuitous ARP request
+//! nothing. Whoever has a flow of datagrams from there is told once (`AddressNotAvailable`), and may open another. Listeners
+//! on the wildcard address go on at the new ones. Neighbours are told by a gratuitous ARP request
 //! (RFC 5227) or an unsolicited neighbour advertisement (RFC 4861, 7.2.6).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -42,6 +43,10 @@ impl Stack {
                 self.mark_dirty(id);
             }
         }
+        self.udp_addresses_gone(|gone| {
+            before.iter().any(|cidr| cidr.address() == gone)
+                && !addresses.iter().any(|cidr| cidr.address() == gone)
+        });
         for cidr in addresses.iter().filter(|cidr| !before.contains(cidr)) {
             let address = cidr.address();
             if !self.is_unannounced(index, address.into()) {

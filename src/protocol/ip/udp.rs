@@ -208,7 +208,8 @@ fn get(stack: &Stack, udp: Id<Udp>, option: SocketOption) -> Result<u64> {
         | SocketOption::KeepAlive
         | SocketOption::ReceiveBuffer
         | SocketOption::SendBuffer
-        | SocketOption::Linger => Err(Error::NoOption),
+        | SocketOption::Linger
+        | SocketOption::Unidirectional => Err(Error::NoOption),
     }
 }
 
@@ -223,7 +224,8 @@ fn set(cx: &mut Context, udp: Id<Udp>, option: SocketOption, value: u64) -> Resu
         | SocketOption::KeepAlive
         | SocketOption::ReceiveBuffer
         | SocketOption::SendBuffer
-        | SocketOption::Linger => Err(Error::NoOption),
+        | SocketOption::Linger
+        | SocketOption::Unidirectional => Err(Error::NoOption),
     }
 }
 

@@ -18,6 +18,8 @@ use rustls::{
 
 use super::material::{Identity, Problem};
 use super::provider::Crypto;
+use crate::error::Error;
+use crate::node::Journal;
 
 /// Sessions that each side of a protocol object remembers, to be resumed: the oldest gives way.
 const SESSIONS_MAX: usize = 256;
@@ -68,6 +70,8 @@ pub struct Settings {
     pub alpn: Vec<Vec<u8>>,
     pub versions: Versions,
     pub resumption: bool,
+    /// Data before the handshake's end, of a session that is resumed (RFC 8446, 2.3): QUIC's alone.
+    pub early_data: bool,
     /// From the connection below to the end of the handshake.
     pub timeout: Duration,
     /// Tell the secrets of each connection to the journal.
@@ -101,7 +105,7 @@ impl Config {
     /// A key that the provider does not take; a server without what it needs.
     pub fn new(settings: Settings, crypto: Crypto) -> Result<Config, ConfigError> {
         let other = |error: &dyn fmt::Display| ConfigError::Other(error.to_string());
-        let Settings { alpn, versions, resumption, timeout, .. } = settings;
+        let Settings { alpn, versions, resumption, early_data, timeout, .. } = settings;
         let mut identities = Vec::new();
         for (number, identity) in (1..).zip(settings.identities) {
             let identity = identity.certified(&crypto);
@@ -123,6 +127,7 @@ impl Config {
             .with_client_cert_resolver(Arc::clone(&identities) as _);
         client.alpn_protocols.clone_from(&alpn);
         client.key_log = key_log();
+        client.enable_early_data = early_data;
         client.resumption =
             if resumption { Resumption::in_memory_sessions(SESSIONS_MAX) } else { Resumption::disabled() };
 
@@ -147,6 +152,8 @@ impl Config {
             let mut server = builder.with_cert_resolver(identities);
             server.alpn_protocols = alpn;
             server.key_log = key_log();
+            // QUIC knows all or nothing (RFC 9001, 4.6.1).
+            server.max_early_data_size = if early_data { u32::MAX } else { 0 };
             if resumption {
                 // Kept here rather than sealed into tickets: a sealing key would have to be drawn, and turned over.
                 server.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
@@ -158,6 +165,26 @@ impl Config {
         };
         let server_name = server_name.map_err(|error| other(&error))?;
         Ok(Config { client: Arc::new(client), server, crypto, server_name, timeout, secrets })
+    }
+
+    /// Whom the peer at `address` (`name:port`, `10.0.0.2:443`, `[fd00::2]:443`) has to be.
+    ///
+    /// # Errors
+    /// `Invalid` where no host has such a name.
+    pub fn name_at(&self, address: &str) -> Result<ServerName<'static>, Error> {
+        if let Some(name) = &self.server_name {
+            return Ok(name.clone());
+        }
+        let (host, _port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3).
+        let host = host.strip_suffix('.').unwrap_or(host);
+        ServerName::try_from(host.to_owned()).map_err(|_| Error::Invalid)
+    }
+
+    /// Tells the journal the secrets that were agreed on since the last call.
+    pub fn tell_secrets(&self, journal: &mut Journal) {
+        self.take_secrets().into_iter().for_each(|line| journal.secret(line));
     }
 
     /// The secrets that were agreed on since the last call, as lines of a key log.

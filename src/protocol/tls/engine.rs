@@ -148,7 +148,7 @@ impl Engine {
     }
 
     fn tell_secrets(&self, cx: &mut Context) {
-        self.config.take_secrets().into_iter().for_each(|line| cx.journal.secret(line));
+        self.config.tell_secrets(cx.journal);
     }
 
     /// A sentence about this connection for the trace.

@@ -32,7 +32,7 @@ use rustls::{ClientConnection, ServerConnection};
 
 use super::layer::{Carrier, Layer, Upgrade};
 use super::policy::Policy;
-use super::target::{Host, Target};
+use super::target::Target;
 use crate::error::{Error, Result};
 use crate::node::object::Context;
 use config::Config;
@@ -49,25 +49,13 @@ impl Tls {
     pub fn new(config: Config, policy: Policy) -> Self {
         Self { config: Arc::new(config), policy }
     }
-
-    /// Whom the peer at `address` (`name:port`, `10.0.0.2:443`, `[fd00::2]:443`) has to be.
-    fn server_name(&self, address: &str) -> Result<ServerName<'static>> {
-        if let Some(name) = &self.config.server_name {
-            return Ok(name.clone());
-        }
-        // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3): it is gone here.
-        match Target::parse(address)?.host {
-            Host::Address(address) => Ok(ServerName::IpAddress(address.into())),
-            Host::Name(name) => ServerName::try_from(name.as_str().to_owned()).map_err(|_| Error::Invalid),
-        }
-    }
 }
 
 impl Layer for Tls {
     fn via(&self, address: &str) -> Result<String> {
         // Before anybody is connected to.
         let port = Target::parse(address)?.port;
-        match self.server_name(address)? {
+        match self.config.name_at(address)? {
             ServerName::DnsName(name) if !self.policy.may_name(name.as_ref(), port) => Err(Error::Access),
             _ => Ok(address.to_owned()),
         }
@@ -79,7 +67,7 @@ impl Layer for Tls {
 
     fn connect(&self, cx: &mut Context, mut below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
         self.config.crypto.clock.set(cx.now);
-        let tls = self.server_name(address).and_then(|name| {
+        let tls = self.config.name_at(address).and_then(|name| {
             ClientConnection::new(Arc::clone(&self.config.client), name).map_err(|_| Error::Protocol)
         });
         match tls {

@@ -41,6 +41,8 @@ pub struct TlsPlan {
     pub alpn: Vec<String>,
     pub versions: Versions,
     pub resumption: bool,
+    /// QUIC's alone.
+    pub early_data: bool,
     pub timeout: Duration,
 }
 

@@ -86,6 +86,7 @@ impl Supplies {
             alpn: plan.alpn.iter().map(|name| name.clone().into_bytes()).collect(),
             versions: plan.versions,
             resumption: plan.resumption,
+            early_data: plan.early_data,
             timeout: plan.timeout,
             log_secrets: self.log_secrets,
         };

@@ -46,6 +46,7 @@ fn settings(by: &Authority) -> Settings {
         alpn: vec![],
         versions: Versions::Both,
         resumption: true,
+        early_data: false,
         timeout: Duration::from_secs(10),
         log_secrets: true,
     }

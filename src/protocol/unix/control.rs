@@ -239,6 +239,7 @@ impl Endpoint for UnixControl {
             SocketOption::NoDelay
             | SocketOption::KeepAlive
             | SocketOption::HopLimit
+            | SocketOption::Unidirectional
             | SocketOption::ReceiveBuffer
             | SocketOption::SendBuffer => return Err(Error::NoOption),
         }

@@ -98,7 +98,10 @@ pub fn get(options: &TcpOptions, option: SocketOption) -> Result<u64> {
         SocketOption::ReceiveBuffer => Ok(options.receive_buffer as u64),
         SocketOption::SendBuffer => Ok(options.send_buffer as u64),
         SocketOption::Linger => Ok(options.linger.map_or(u64::MAX, |linger| linger.as_millis() as u64)),
-        SocketOption::NoDelay | SocketOption::KeepAlive | SocketOption::HopLimit => Err(Error::NoOption),
+        SocketOption::NoDelay
+        | SocketOption::KeepAlive
+        | SocketOption::HopLimit
+        | SocketOption::Unidirectional => Err(Error::NoOption),
     }
 }
 
@@ -134,6 +137,7 @@ impl Ends {
             SocketOption::NoDelay
             | SocketOption::KeepAlive
             | SocketOption::HopLimit
+            | SocketOption::Unidirectional
             | SocketOption::ReceiveBuffer
             | SocketOption::SendBuffer => Err(Error::NoOption),
         }

@@ -61,11 +61,12 @@ impl Plan {
         !self.taps.is_empty() || !self.host_folders.is_empty()
     }
 
-    /// What `tls` protocol objects are set to, wherever in a stack they stand.
+    /// What `tls` and `quic` protocol objects are set to, wherever in a stack they stand.
     fn tls(&self) -> impl Iterator<Item = &TlsPlan> {
         let grants = self.guests.iter().flat_map(|guest| &guest.protocols).map(|protocol| &protocol.grant);
         grants.flat_map(Grant::layers).filter_map(|layer| match layer {
             LayerKind::Tls(tls) => Some(tls),
+            LayerKind::Quic(quic) => Some(&quic.tls),
             LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Socks5(_) => None,
         })
     }

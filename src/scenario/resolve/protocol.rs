@@ -5,6 +5,7 @@ use super::super::plan::{self, ProtocolPlan};
 use super::super::spec::{GuestSpec, KindSpec, ProtocolSpec};
 use super::expand::Node;
 use super::tls::Scope;
+use crate::protocol::quic::plan::QuicPlan;
 use crate::protocol::{Grant, LayerKind};
 
 /// Both families, with no policy, unless the scenario names some: a guest's descriptors shall not depend on which
@@ -41,6 +42,10 @@ impl Find<'_> {
             KindSpec::Unix(unix) => return Some(Grant::Unix(unix.settings.clone())),
             KindSpec::Layer { layer, over } => (layer.clone(), over),
             KindSpec::Tls { tls, over } => (LayerKind::Tls(self.scope.tls(tls)), over),
+            KindSpec::Quic { quic, over } => {
+                let (tls, transport) = (self.scope.tls(&quic.tls), quic.transport);
+                (LayerKind::Quic(QuicPlan { tls, transport }), over)
+            }
         };
         above.push(protocol.name.get_ref());
         let name = over.get_ref();
@@ -74,6 +79,16 @@ impl Find<'_> {
             return None;
         };
         let below = Box::new(self.grant(below, above)?);
+        if let (LayerKind::Quic(_), Grant::Over { layer: under, .. }) = (&layer, &*below)
+            && !under.has_datagrams()
+        {
+            // Once, by the protocol that it is about.
+            if first {
+                let message = format!("over: {name} is of kind {}, which has no datagrams", under.name());
+                self.mistakes.add(over.span(), message, "QUIC stands on ipv4, ipv6 or socks5");
+            }
+            return None;
+        }
         Some(Grant::Over { layer, below })
     }
 }

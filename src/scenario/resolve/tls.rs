@@ -65,6 +65,7 @@ impl Scope<'_> {
             alpn: spec.alpn.clone(),
             versions: spec.versions,
             resumption: spec.resumption.unwrap_or(true),
+            early_data: spec.early_data,
             timeout: spec.timeout.unwrap_or(DEFAULT_HANDSHAKE),
         }
     }

@@ -38,6 +38,7 @@ mod names;
 mod preopen;
 mod protocol;
 mod queue;
+mod quic;
 mod service;
 mod timeline;
 mod tls;

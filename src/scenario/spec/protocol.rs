@@ -7,6 +7,7 @@ use super::super::address;
 use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::read::{Named, Reader, boolean, string};
 use super::missing;
+use super::quic::{self, QuicSpec};
 use super::tls::{self, TlsSpec};
 use super::unix::{UnixSpec, unix};
 use crate::protocol::LayerKind;
@@ -37,6 +38,10 @@ pub(in super::super) enum KindSpec {
         tls: Box<TlsSpec>,
         over: Spanned<String>,
     },
+    Quic {
+        quic: Box<QuicSpec>,
+        over: Spanned<String>,
+    },
 }
 
 impl ProtocolSpec {
@@ -44,14 +49,16 @@ impl ProtocolSpec {
     pub fn rule_count(&self) -> usize {
         match &self.kind {
             Some(KindSpec::Ip { policy, .. }) => policy.rules().count(),
-            Some(KindSpec::Unix(_) | KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => 0,
+            Some(
+                KindSpec::Unix(_) | KindSpec::Layer { .. } | KindSpec::Tls { .. } | KindSpec::Quic { .. },
+            )
+            | None => 0,
         }
     }
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str =
-    "\"ip\", \"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\" or \"proxy-protocol\"";
+const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\", \"quic\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -111,6 +118,10 @@ fn kind(
         "tls" => {
             let tls = Box::new(tls::tls(reader, what));
             Some(KindSpec::Tls { tls, over: over(name, reader, what)? })
+        }
+        "quic" => {
+            let quic = Box::new(quic::quic(reader, what));
+            Some(KindSpec::Quic { quic, over: over(name, reader, what)? })
         }
         other => {
             if given {

@@ -1,4 +1,4 @@
-//! The tables `[ca.NAME]`, and the keys of protocol objects of kind `tls`.
+//! The tables `[ca.NAME]`, and the keys of protocol objects with certificates, `tls` and `quic`.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -41,6 +41,8 @@ pub(in super::super) struct TlsSpec {
     pub alpn: Vec<String>,
     pub versions: Versions,
     pub resumption: Option<bool>,
+    /// QUIC's alone.
+    pub early_data: bool,
     pub timeout: Option<Duration>,
 }
 
@@ -88,8 +90,14 @@ fn validity(reader: &mut Reader<'_>) -> ValidityPlan {
     valid
 }
 
-/// The keys of a protocol object that only `tls` has.
+/// The keys of `tls`: those of all protocol objects with certificates, and the versions.
 pub(super) fn tls(reader: &mut Reader<'_>, what: &str) -> TlsSpec {
+    let tls = certified(reader, what);
+    TlsSpec { versions: versions(reader), ..tls }
+}
+
+/// The keys of protocol objects with certificates.
+pub(super) fn certified(reader: &mut Reader<'_>, what: &str) -> TlsSpec {
     let mistakes = reader.mistakes;
     let mut certificates = Vec::new();
     for (at, table) in reader.tables("certificate") {
@@ -108,8 +116,9 @@ pub(super) fn tls(reader: &mut Reader<'_>, what: &str) -> TlsSpec {
         clients: reader.get("clients", clients),
         server_name: reader.get("server_name", server_name).map(Spanned::into_inner),
         alpn: alpn.into_iter().map(Spanned::into_inner).collect(),
-        versions: versions(reader),
+        versions: Versions::default(),
         resumption: reader.get("resumption", boolean).map(Spanned::into_inner),
+        early_data: false,
         timeout: reader.get("timeout", timeout).map(Spanned::into_inner),
     }
 }

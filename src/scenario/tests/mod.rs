@@ -5,6 +5,7 @@ mod fuzz;
 mod links;
 mod mistakes;
 mod plans;
+mod quic;
 mod reference;
 mod services;
 mod show;

@@ -77,6 +77,7 @@ fn every_key_stands_on_the_reference_page() {
                  router.r.interface.i = { x = 1, advertise.x = 1 }\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.connect = [{ x = 1 }]\nguest.g.protocol.unix.x = 1\nguest.g.protocol.ipv4.x = 1\nguest.g.protocol.p = { kind = 'proxy-protocol', over = 'ipv4', x = 1 }\nguest.g.protocol.s = { kind = 'socks5', over = 'ipv4', server = 'a:1', x = 1 }\n\
                  guest.g.protocol.h = { kind = 'http-connect', over = 'ipv4', server = 'a:1', x = 1 }\n\
                  ca.c.x = 1\nguest.g.protocol.t = { kind = 'tls', over = 'ipv4', x = 1, certificate = [{ x = 1 }], roots = [{ x = 1 }] }\n\
+                 guest.g.protocol.q = { kind = 'quic', over = 'ipv4', x = 1 }\n\
                  ca.d.valid.x = 1\n\
                  guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1\n\
                  hosts.h = '10.0.0.9'\nguest.g.resolver.x = 1\nguest.g.protocol.ipv4.deny.x = 1\ndns.n.x = 1\ndns.n.zone.z.a = { x = 1, srv = { x = 1 } }\n\

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use smoltcp::wire::IpAddress;
+
 use super::super::Stack;
 use super::super::demux::{Tuple, Unreachable};
 use super::send::{SEND_BYTES, payload_max};
@@ -89,6 +91,18 @@ impl Stack {
 
     pub(in super::super) fn has_flow(&self, tuple: &Tuple) -> bool {
         self.udp.by_tuple.contains_key(tuple)
+    }
+
+    /// Addresses of this node are gone: flows from there are told.
+    pub(in super::super) fn udp_addresses_gone(&mut self, is_gone: impl Fn(IpAddress) -> bool) {
+        for id in self.udp.flows.ids().collect::<Vec<_>>() {
+            let Some(flow) = self.udp.flows.get_mut(id).filter(|flow| is_gone(flow.tuple.local.ip().into()))
+            else {
+                continue;
+            };
+            flow.error = Some(Error::AddressNotAvailable);
+            flow.waiting.fire(Readiness { read: true, write: true, ..Default::default() }, &mut self.wakes);
+        }
     }
 
     /// A datagram of ours did not get through. Port unreachable is refused (RFC 1122, 4.1.3.3); one that was too big for

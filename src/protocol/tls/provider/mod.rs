@@ -92,6 +92,11 @@ impl Clock {
         Clock { epoch, now_ns: AtomicU64::new(0), _lease: lease }
     }
 
+    /// Since the Unix epoch.
+    pub fn time(&self) -> Duration {
+        self.epoch.saturating_add(Duration::from_nanos(self.now_ns.load(Ordering::Relaxed)))
+    }
+
     pub fn set(&self, now: Instant) {
         self.now_ns.store(now.nanos(), Ordering::Relaxed);
     }
@@ -99,8 +104,7 @@ impl Clock {
 
 impl TimeProvider for Clock {
     fn current_time(&self) -> Option<UnixTime> {
-        let since = self.epoch.saturating_add(Duration::from_nanos(self.now_ns.load(Ordering::Relaxed)));
-        Some(UnixTime::since_unix_epoch(since))
+        Some(UnixTime::since_unix_epoch(self.time()))
     }
 }
 

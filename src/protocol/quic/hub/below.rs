@@ -1,0 +1,191 @@
+//! What comes from below: datagrams, room for more of them, flows with strangers, and what befell those that were sent.
+
+use std::net::SocketAddr;
+
+use bytes::BytesMut;
+use quinn_proto::{DatagramEvent, Incoming};
+
+use super::{FAILURES_MAX, HANDSHAKES_MAX, Hub, Role, SESSIONS_MAX, Stage};
+use crate::error::Error;
+use crate::node::object::Context;
+use crate::node::slab::Id;
+use crate::node::task::Handle;
+use crate::node::{Interest, Waiter};
+use crate::protocol::layer::Carrier;
+use crate::protocol::quic::paths::Path;
+use crate::protocol::quic::words::words;
+
+impl Hub {
+    /// A path has something to read, or room.
+    pub fn serve(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>) {
+        self.config.tls.crypto.clock.set(cx.now);
+        match self.paths.push(cx, path) {
+            Ok(waiting) => waiting.into_iter().for_each(|id| self.touch(cx, me, id)),
+            Err(error) => self.path_failed(cx, me, path, error),
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut failures = 0;
+        // A flow that is over for good says so each time.
+        while failures < FAILURES_MAX {
+            match self.paths.receive(cx, path, &mut scratch) {
+                Ok(length) => self.take(cx, me, path, &scratch[..length]),
+                Err(Error::WouldBlock) => break,
+                Err(error) => {
+                    failures += 1;
+                    self.path_failed(cx, me, path, error);
+                }
+            }
+        }
+        self.scratch = scratch;
+        self.turn(cx, me);
+    }
+
+    fn take(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>, datagram: &[u8]) {
+        let Some(remote) = self.paths.get(path).map(|path| path.remote) else { return };
+        let mut answer = Vec::new();
+        let event =
+            self.endpoint.handle(cx.now.to_std(), remote, None, None, BytesMut::from(datagram), &mut answer);
+        match event {
+            None => cx.stack.count_dropped_datagram(),
+            Some(DatagramEvent::ConnectionEvent(handle, event)) => {
+                let id = self.by_handle.get(handle.0).copied().flatten();
+                if let Some((id, session)) = id.and_then(|id| Some((id, self.sessions.get_mut(id)?))) {
+                    session.connection.handle_event(event);
+                    self.touch(cx, me, id);
+                }
+            }
+            Some(DatagramEvent::NewConnection(incoming)) => self.welcome(cx, me, path, incoming),
+            Some(DatagramEvent::Response(transmit)) => {
+                self.answer(cx, me, remote, &answer[..transmit.size]);
+            }
+        }
+    }
+
+    fn answer(&mut self, cx: &mut Context, me: Handle<Hub>, remote: SocketAddr, bytes: &[u8]) {
+        if let Err(error) = self.paths.send(cx, remote, bytes, bytes.len())
+            && let Some(path) = self.paths.find(remote)
+        {
+            self.path_failed(cx, me, path, error);
+        }
+    }
+
+    /// A stranger knocks.
+    fn welcome(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>, incoming: Incoming) {
+        let Some(remote) = self.paths.get(path).map(|path| path.remote) else {
+            return self.endpoint.ignore(incoming);
+        };
+        let mut answer = Vec::new();
+        let has_room = match &self.role {
+            Role::Listening { backlog, ready } => {
+                ready.len() < *backlog
+                    && self.handshakes < HANDSHAKES_MAX
+                    && self.sessions.len() < SESSIONS_MAX
+            }
+            Role::Idle | Role::Connecting { .. } | Role::Connected => false,
+        };
+        if !has_room {
+            // It will knock again, as with a SYN that met a full backlog.
+            cx.stack.count_dropped_datagram();
+            return self.endpoint.ignore(incoming);
+        }
+        if self.config.plan.retry && !incoming.remote_address_validated() && incoming.may_retry() {
+            if let Ok(transmit) = self.endpoint.retry(incoming, &mut answer) {
+                self.answer(cx, me, remote, &answer[..transmit.size]);
+            }
+            return;
+        }
+        match self.endpoint.accept(incoming, cx.now.to_std(), &mut answer, None) {
+            Ok((handle, connection)) => {
+                self.handshakes += 1;
+                let id = self.add(cx, connection, handle);
+                self.touch(cx, me, id);
+            }
+            Err(error) => {
+                cx.journal.remark(|| format!("quic with {remote}: {}", words(&error.cause)));
+                if let Some(transmit) = error.response {
+                    self.answer(cx, me, remote, &answer[..transmit.size]);
+                }
+            }
+        }
+    }
+
+    /// What became of datagrams that were sent from here. What others say of them counts only as long as nobody has
+    /// proved who he is (RFC 9000, 14.2.1 and 21.9).
+    pub(super) fn path_failed(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>, error: Error) {
+        let Some(remote) = self.paths.get(path).map(|path| path.remote) else { return };
+        if error == Error::AddressNotAvailable {
+            return self.move_path(cx, me, remote);
+        }
+        if let Role::Connecting { stage: Stage::Handshake(id), .. } = &self.role
+            && matches!(error, Error::ConnectionRefused | Error::HostUnreachable | Error::NetworkUnreachable)
+        {
+            let id = *id;
+            if let Some(session) = self.sessions.get_mut(id).filter(|session| session.remote == remote) {
+                session.remark(cx, || error.to_string());
+                session.abort(cx.now);
+                self.handshakes = self.handshakes.saturating_sub(1);
+                self.finish_connect(cx, Err(error));
+                self.touch(cx, me, id);
+            }
+        }
+    }
+
+    /// Our own address is gone: a client goes on from another one (RFC 9000, 9), a server cannot.
+    fn move_path(&mut self, cx: &mut Context, me: Handle<Hub>, remote: SocketAddr) {
+        if !matches!(self.role, Role::Connecting { .. } | Role::Connected) {
+            return;
+        }
+        let Some(below) = &mut self.below else { return };
+        let Ok(flow) = below.connect(cx, &remote.to_string()) else { return };
+        let Ok(carrier) = Carrier::connected(cx, flow) else { return };
+        self.paths.insert(cx, me, carrier, remote);
+        for id in self.sessions.ids().collect::<Vec<_>>() {
+            if let Some(session) = self.sessions.get_mut(id).filter(|session| session.remote == remote) {
+                session.connection.local_address_changed();
+                session.connection.path_changed(cx.now.to_std());
+                self.touch(cx, me, id);
+            }
+        }
+    }
+
+    /// Takes up flows with strangers, and goes on with a connect.
+    pub(super) fn look_below(&mut self, cx: &mut Context, me: Handle<Hub>) {
+        match &mut self.role {
+            Role::Idle | Role::Connected => {}
+            Role::Listening { .. } => loop {
+                if !self.paths.make_room(cx) {
+                    return;
+                }
+                let Some(below) = &mut self.below else { return };
+                match below.accept(cx) {
+                    Ok(flow) => {
+                        let Ok(mut carrier) = Carrier::accepted(cx, flow) else { continue };
+                        match carrier.peer_address(cx).map(|peer| peer.parse()) {
+                            Ok(Ok(remote)) => {
+                                self.paths.insert(cx, me, carrier, remote);
+                            }
+                            Ok(Err(_)) | Err(_) => carrier.close(cx),
+                        }
+                    }
+                    Err(Error::WouldBlock) => {
+                        return below.watch(cx, Interest::READ, Waiter::Task(me.id()));
+                    }
+                    Err(_) => return,
+                }
+            },
+            Role::Connecting { address, stage: Stage::Below(name) } => {
+                let (address, name) = (address.clone(), name.clone());
+                let Some(below) = &mut self.below else { return };
+                match below.connect(cx, &address) {
+                    Err(Error::InProgress) => below.watch(cx, Interest::WRITE, Waiter::Task(me.id())),
+                    flow => match self.begin(cx, me, &address, flow, name) {
+                        Ok(Stage::Done(outcome)) => self.finish_connect(cx, outcome),
+                        Ok(stage) => self.role = Role::Connecting { address, stage },
+                        Err(error) => self.finish_connect(cx, Err(error)),
+                    },
+                }
+            }
+            Role::Connecting { stage: Stage::Handshake(_) | Stage::Done(_), .. } => {}
+        }
+    }
+}

@@ -1,0 +1,520 @@
+//! One connection: what quinn-proto tells of it, and what the guest does with it.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use quinn_proto::{
+    Connection, ConnectionHandle, Dir, Endpoint, Event, SendDatagramError, StreamEvent, StreamId, VarInt,
+};
+
+use super::streams::{StreamState, Streams};
+use super::words::{error, words};
+use crate::error::{Error, Result};
+use crate::node::object::{Context, Read};
+use crate::node::wake::Watch;
+use crate::node::{Interest, Readiness, SocketKind, Waiter};
+use crate::time::Instant;
+
+/// How long a connection that the guest closed has to bring what was written to its peer.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+pub(super) struct Session {
+    pub connection: Connection,
+    pub handle: ConnectionHandle,
+    pub kind: SocketKind,
+    life: Life,
+    /// Where the peer is, as far as paths are concerned.
+    pub remote: SocketAddr,
+    /// It has the connection or streams of it.
+    pub holders: usize,
+    /// Of the guest's connection.
+    pub watch: Watch,
+    pub streams: Streams,
+    /// Streams that the peer opened and nobody accepted.
+    waiting: VecDeque<StreamId>,
+    /// Streams that the guest opens go one way.
+    pub unidirectional: bool,
+    /// The peer takes no more streams for now.
+    is_full: bool,
+    datagrams: Datagrams,
+    /// In the hub's lists: something is to be done, and when something will be.
+    pub dirty: bool,
+    pub timer: Option<Instant>,
+    /// quinn-proto has forgotten it.
+    is_drained: bool,
+    is_early: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// Given up at this instant.
+    Handshaking(Instant),
+    Open,
+    /// Nobody has it; closed at this instant, or when everything is acknowledged.
+    Closing(Instant),
+    Lost(Error),
+}
+
+/// The one stream of a connection of datagrams.
+#[derive(Default)]
+struct Datagrams {
+    is_taken: bool,
+    /// The one that a read would find.
+    ahead: Option<Bytes>,
+    is_full: bool,
+    is_shut: bool,
+    /// Room for those to be sent while none is, in bytes.
+    room: usize,
+    watch: Watch,
+}
+
+/// What came of a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Ready,
+    Failed(Error),
+}
+
+impl Session {
+    pub fn new(
+        mut connection: Connection,
+        handle: ConnectionHandle,
+        kind: SocketKind,
+        deadline: Instant,
+    ) -> Session {
+        let remote = connection.remote_address();
+        let (holders, watch, streams, waiting) = Default::default();
+        let datagrams = Datagrams { room: connection.datagrams().send_buffer_space(), ..Default::default() };
+        Session {
+            connection,
+            handle,
+            kind,
+            life: Life::Handshaking(deadline),
+            remote,
+            holders,
+            watch,
+            streams,
+            waiting,
+            unidirectional: false,
+            is_full: false,
+            datagrams,
+            dirty: false,
+            timer: None,
+            is_drained: false,
+            is_early: false,
+        }
+    }
+
+    /// A client that may speak before the handshake's end does not wait for it.
+    pub fn begin_early(&mut self) -> bool {
+        self.is_early = self.connection.has_0rtt();
+        if self.is_early {
+            self.life = Life::Open;
+        }
+        self.is_early
+    }
+
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self.life, Life::Handshaking(_))
+    }
+
+    /// Nothing is left of it but what the guest still has.
+    pub fn is_gone(&self) -> bool {
+        self.is_drained && self.holders == 0
+    }
+
+    pub fn lost(&self) -> Option<Error> {
+        match self.life {
+            Life::Handshaking(_) | Life::Open | Life::Closing(_) => None,
+            Life::Lost(error) => Some(error),
+        }
+    }
+
+    /// Lost before anybody accepted it, with nothing left to be read.
+    pub fn is_spent(&self) -> bool {
+        self.lost().is_some() && self.waiting.is_empty() && self.datagrams.ahead.is_none()
+    }
+
+    /// What was written waits to be acknowledged, or the connection to be closed.
+    pub fn is_finished(&self) -> bool {
+        self.connection.is_closed()
+    }
+
+    /// When something is due.
+    pub fn due(&mut self) -> Option<Instant> {
+        if self.is_drained {
+            return None;
+        }
+        let own = match self.life {
+            Life::Handshaking(at) | Life::Closing(at) if !self.connection.is_closed() => Some(at),
+            Life::Handshaking(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => None,
+        };
+        let timeout = self.connection.poll_timeout().map(Instant::from_std);
+        [own, timeout].into_iter().flatten().min()
+    }
+
+    /// Does what is due, and takes in what the connection has to tell.
+    pub fn turn(&mut self, cx: &mut Context, endpoint: &mut Endpoint) -> Option<Outcome> {
+        let now = cx.now.to_std();
+        if !self.is_drained && self.connection.poll_timeout().is_some_and(|at| at <= now) {
+            self.connection.handle_timeout(now);
+        }
+        let mut outcome = self.events(cx, endpoint);
+        match self.life {
+            Life::Handshaking(deadline) if deadline <= cx.now => {
+                self.remark(cx, || "no handshake in time".to_owned());
+                self.connection.close(now, VarInt::from_u32(0), Bytes::new());
+                outcome = Some(self.lose(cx, Error::TimedOut));
+            }
+            Life::Handshaking(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => {}
+        }
+        outcome
+    }
+
+    /// Closes a connection that nobody has once all that was written is through, or it is too late. True if that is
+    /// to be sent.
+    pub fn finish(&mut self, now: Instant) -> bool {
+        match self.life {
+            Life::Closing(deadline) if !self.connection.is_closed() => {
+                let is_sent = self.connection.streams().send_streams() == 0
+                    && self.connection.datagrams().send_buffer_space() >= self.datagrams.room;
+                let is_over = is_sent || deadline <= now;
+                if is_over {
+                    self.connection.close(now.to_std(), VarInt::from_u32(0), Bytes::new());
+                }
+                is_over
+            }
+            Life::Handshaking(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => false,
+        }
+    }
+
+    /// Everything that quinn-proto has to tell, until it has nothing more.
+    pub fn events(&mut self, cx: &mut Context, endpoint: &mut Endpoint) -> Option<Outcome> {
+        let mut outcome = None;
+        loop {
+            let mut is_quiet = true;
+            while let Some(event) = self.connection.poll_endpoint_events() {
+                is_quiet = false;
+                // Once it was forgotten, its handle is another's.
+                if self.is_drained {
+                    continue;
+                }
+                self.is_drained = event.is_drained();
+                if let Some(answer) = endpoint.handle_event(self.handle, event) {
+                    self.connection.handle_event(answer);
+                }
+            }
+            while let Some(event) = self.connection.poll() {
+                is_quiet = false;
+                outcome = self.take(cx, event).or(outcome);
+            }
+            if is_quiet {
+                return outcome;
+            }
+        }
+    }
+
+    fn take(&mut self, cx: &mut Context, event: Event) -> Option<Outcome> {
+        match event {
+            Event::HandshakeDataReady => {}
+            Event::Connected => {
+                self.remark(cx, || "connected".to_owned());
+                if self.is_early && !self.connection.accepted_0rtt() {
+                    self.refuse_early(cx);
+                }
+                if self.is_handshaking() {
+                    self.life = Life::Open;
+                    return Some(Outcome::Ready);
+                }
+            }
+            Event::ConnectionLost { reason } => {
+                self.remark(cx, || words(&reason));
+                let was_handshaking = self.is_handshaking();
+                let outcome = self.lose(cx, error(&reason));
+                return was_handshaking.then_some(outcome);
+            }
+            Event::Stream(event) => {
+                self.take_stream(cx, event);
+                return self.open_early(cx);
+            }
+            Event::DatagramReceived => {
+                self.pull_datagram();
+                self.datagrams.watch.fire(self.datagram_readiness(), cx.stack.wakes());
+                self.fire(cx);
+                return self.open_early(cx);
+            }
+            Event::DatagramsUnblocked => {
+                self.datagrams.is_full = false;
+                self.datagrams.watch.fire(self.datagram_readiness(), cx.stack.wakes());
+            }
+        }
+        None
+    }
+
+    /// Before the handshake's end only early data comes, and that only where the scenario has it: its reader need not wait.
+    fn open_early(&mut self, cx: &mut Context) -> Option<Outcome> {
+        if !self.is_handshaking() || self.connection.side().is_client() {
+            return None;
+        }
+        self.remark(cx, || "early data".to_owned());
+        self.life = Life::Open;
+        Some(Outcome::Ready)
+    }
+
+    fn take_stream(&mut self, cx: &mut Context, event: StreamEvent) {
+        let is_lost = self.lost().is_some();
+        match event {
+            StreamEvent::Opened { dir } => {
+                while let Some(id) = self.connection.streams().accept(dir) {
+                    self.waiting.push_back(id);
+                }
+                self.refuse_if_closing();
+                self.fire(cx);
+            }
+            StreamEvent::Readable { id } => {
+                if let Some(stream) = self.streams.by_id(id) {
+                    stream.pull(&mut self.connection);
+                    stream.watch.fire(stream.readiness(is_lost), cx.stack.wakes());
+                }
+            }
+            StreamEvent::Writable { id } => {
+                if let Some(stream) = self.streams.by_id(id) {
+                    stream.has_room();
+                    stream.watch.fire(stream.readiness(is_lost), cx.stack.wakes());
+                }
+            }
+            StreamEvent::Stopped { id, .. } => match self.streams.by_id(id) {
+                Some(stream) => {
+                    stream.stopped(&mut self.connection);
+                    stream.watch.fire(stream.readiness(is_lost), cx.stack.wakes());
+                }
+                // The guest has closed it already: what it wrote is wanted by nobody.
+                None => {
+                    let _ = self.connection.send_stream(id).reset(VarInt::from_u32(0));
+                }
+            },
+            StreamEvent::Finished { .. } => {}
+            StreamEvent::Available { .. } => {
+                self.is_full = false;
+                self.fire(cx);
+            }
+        }
+    }
+
+    fn lose(&mut self, cx: &mut Context, error: Error) -> Outcome {
+        self.life = Life::Lost(error);
+        self.pull_datagram();
+        for stream in self.streams.iter_mut() {
+            stream.pull(&mut self.connection);
+            stream.watch.fire(stream.readiness(true), cx.stack.wakes());
+        }
+        self.datagrams.watch.fire(self.datagram_readiness(), cx.stack.wakes());
+        self.fire(cx);
+        Outcome::Failed(error)
+    }
+
+    /// The server would have none of what was sent early: what was opened then is not known to it.
+    fn refuse_early(&mut self, cx: &mut Context) {
+        self.remark(cx, || "early data was refused".to_owned());
+        for stream in self.streams.iter_mut() {
+            stream.fail();
+            stream.watch.fire(stream.readiness(false), cx.stack.wakes());
+        }
+        self.streams.forget_ids();
+    }
+
+    /// Wakes who waits for the connection, if it has what is waited for.
+    pub fn fire(&mut self, cx: &mut Context) {
+        let readiness = self.readiness();
+        self.watch.fire(readiness, cx.stack.wakes());
+    }
+
+    pub fn remark(&self, cx: &mut Context, what: impl FnOnce() -> String) {
+        cx.journal.remark(|| format!("quic with {}: {}", self.remote, what()));
+    }
+
+    // What the guest does.
+
+    /// The guest has the connection now.
+    pub fn hold(&mut self) {
+        self.holders += 1;
+    }
+
+    /// It has one thing less of it; at the last, the connection comes to its end.
+    pub fn release(&mut self, cx: &mut Context) {
+        self.holders = self.holders.saturating_sub(1);
+        if self.holders == 0 {
+            self.end(cx.now);
+        }
+    }
+
+    /// Ends once what was written is acknowledged.
+    pub fn end(&mut self, now: Instant) {
+        match self.life {
+            Life::Handshaking(_) => {
+                self.connection.close(now.to_std(), VarInt::from_u32(0), Bytes::new());
+                self.life = Life::Closing(now);
+            }
+            Life::Open => self.life = Life::Closing(now + GOODBYE),
+            Life::Closing(_) | Life::Lost(_) => {}
+        }
+        self.refuse_if_closing();
+    }
+
+    /// Streams that nobody will ever accept.
+    fn refuse_if_closing(&mut self) {
+        if matches!(self.life, Life::Closing(_)) {
+            let own = self.connection.side();
+            for id in std::mem::take(&mut self.waiting) {
+                StreamState::new(id, own).refuse(&mut self.connection);
+            }
+        }
+    }
+
+    /// Ends at once.
+    pub fn abort(&mut self, now: Instant) {
+        self.connection.close(now.to_std(), VarInt::from_u32(0), Bytes::new());
+        self.life = Life::Lost(Error::ConnectionAborted);
+        self.holders = 0;
+    }
+
+    pub fn stream_create(&mut self) -> Result<u32> {
+        if self.lost().is_some() {
+            return Err(Error::ConnectionAborted);
+        }
+        let dir = if self.unidirectional { Dir::Uni } else { Dir::Bi };
+        let id = self.connection.streams().open(dir);
+        self.is_full = id.is_none();
+        Ok(self.add(id.ok_or(Error::WouldBlock)?))
+    }
+
+    pub fn stream_accept(&mut self) -> Result<u32> {
+        match (self.waiting.pop_front(), self.lost()) {
+            (Some(id), _) => Ok(self.add(id)),
+            (None, Some(_)) => Err(Error::ConnectionAborted),
+            (None, None) => Err(Error::WouldBlock),
+        }
+    }
+
+    fn add(&mut self, id: StreamId) -> u32 {
+        self.holders += 1;
+        let mut stream = StreamState::new(id, self.connection.side());
+        stream.pull(&mut self.connection);
+        self.streams.insert(stream)
+    }
+
+    pub fn stream_close(&mut self, cx: &mut Context, number: u32) {
+        if let Some(mut stream) = self.streams.remove(number) {
+            stream.close(&mut self.connection);
+            self.release(cx);
+        }
+    }
+
+    /// A stream, and what it needs of the connection.
+    pub fn stream(&mut self, number: u32) -> Result<(&mut StreamState, &mut Connection, Option<Error>)> {
+        let lost = self.lost();
+        let stream = self.streams.get_mut(number).ok_or(Error::BadDescriptor)?;
+        Ok((stream, &mut self.connection, lost))
+    }
+
+    pub fn stream_readiness(&self, number: u32) -> Readiness {
+        let gone = Readiness { read: true, write: true, hangup: true, ..Default::default() };
+        self.streams.get(number).map_or(gone, |stream| stream.readiness(self.lost().is_some()))
+    }
+
+    /// Wakes at once if what is wanted is there.
+    pub fn stream_watch(&mut self, cx: &mut Context, number: u32, interest: Interest, waiter: Waiter) {
+        let is_lost = self.lost().is_some();
+        if let Some(stream) = self.streams.get_mut(number) {
+            stream.watch.join(interest, waiter);
+            stream.watch.fire(stream.readiness(is_lost), cx.stack.wakes());
+        }
+    }
+
+    /// Of the guest's connection: `stream_accept` reads, and `stream_create` writes.
+    pub fn readiness(&self) -> Readiness {
+        let is_lost = self.lost().is_some();
+        Readiness {
+            read: is_lost || !self.waiting.is_empty() || self.kind == SocketKind::Datagram,
+            write: is_lost || !self.is_full,
+            read_bytes: self.waiting.len(),
+            write_bytes: 0,
+            hangup: is_lost,
+        }
+    }
+
+    // Datagrams.
+
+    /// The one stream of datagrams.
+    pub fn take_datagrams(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.datagrams.is_taken, true) {
+            return Err(Error::NotSupported);
+        }
+        self.holders += 1;
+        Ok(())
+    }
+
+    fn pull_datagram(&mut self) {
+        if self.kind == SocketKind::Datagram && self.datagrams.ahead.is_none() {
+            self.datagrams.ahead = self.connection.datagrams().recv();
+        }
+    }
+
+    pub fn datagram_read(&mut self, buffer: &mut [u8], peek: bool) -> Result<Read> {
+        if self.datagrams.is_shut {
+            return Ok(Read::default());
+        }
+        self.pull_datagram();
+        let Some(datagram) = &self.datagrams.ahead else {
+            return Err(self.lost().unwrap_or(Error::WouldBlock));
+        };
+        let count = datagram.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&datagram[..count]);
+        let read = Read { count, truncated: count < datagram.len() };
+        if !peek {
+            self.datagrams.ahead = None;
+            self.pull_datagram();
+        }
+        Ok(read)
+    }
+
+    pub fn datagram_write(&mut self, bytes: &[u8]) -> Result<usize> {
+        if let Some(error) = self.lost() {
+            return Err(error);
+        }
+        match self.connection.datagrams().send(Bytes::copy_from_slice(bytes), false) {
+            Ok(()) => Ok(bytes.len()),
+            Err(SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled) => {
+                Err(Error::NotSupported)
+            }
+            Err(SendDatagramError::TooLarge) => Err(Error::MessageSize),
+            Err(SendDatagramError::Blocked(_)) => {
+                self.datagrams.is_full = true;
+                Err(Error::WouldBlock)
+            }
+        }
+    }
+
+    pub fn datagram_shutdown(&mut self, read: bool) {
+        self.datagrams.is_shut |= read;
+    }
+
+    pub fn datagram_watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
+        self.datagrams.watch.join(interest, waiter);
+        self.datagrams.watch.fire(self.datagram_readiness(), cx.stack.wakes());
+    }
+
+    pub fn datagram_readiness(&self) -> Readiness {
+        let is_lost = self.lost().is_some();
+        let Datagrams { ahead, is_full, is_shut, .. } = &self.datagrams;
+        Readiness {
+            read: ahead.is_some() || is_lost || *is_shut,
+            write: is_lost || !is_full,
+            read_bytes: ahead.as_ref().map_or(0, Bytes::len),
+            write_bytes: usize::from(!is_lost && !is_full),
+            hangup: is_lost || *is_shut,
+        }
+    }
+}
