@@ -55,7 +55,7 @@ pub const FILETYPES: &[&str] = &[
     "symbolic_link",
 ];
 pub const OPTIONS: &[&str] =
-    &["no_delay", "keep_alive", "hop_limit", "receive_buffer", "send_buffer", "linger"];
+    &["no_delay", "keep_alive", "hop_limit", "receive_buffer", "send_buffer", "linger", "unidirectional"];
 
 /// `append|nonblock`; bits without a name as a number, none as 0.
 pub fn write_flags(line: &mut String, bits: u64, names: &[&str]) {
