@@ -16,5 +16,6 @@ mod hostile;
 mod http;
 mod ping;
 mod proxies;
+mod quic;
 mod scan;
 mod signals;
