@@ -111,7 +111,7 @@ fn what_is_early_comes_a_round_trip_earlier() {
         ));
         assert!(report.is_success(), "{report}");
         assert!(!remarks(&report).iter().any(|remark| remark.contains("refused")));
-        let last = report.calls.iter().filter(|call| call.line.contains("fd_read")).next_back();
+        let last = report.calls.iter().rfind(|call| call.line.contains("fd_read"));
         last.expect("it read").line.split(' ').next().unwrap().parse::<f64>().unwrap()
     };
     let (late, early) = (took(""), took(", early_data = true"));
