@@ -19,6 +19,7 @@ mod http;
 mod path_mtu;
 mod ping;
 mod proxies;
+mod quic;
 mod scan;
 mod signals;
 mod tls;
