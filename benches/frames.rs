@@ -132,7 +132,7 @@ fn capture(criterion: &mut Criterion) {
     };
     for (name, bytes) in [("66 bytes", 66), ("1514 bytes", 1514), ("65549 bytes", 65_549)] {
         let frame = Frame { id: PacketId(1), ..Frame::new(Bytes::from(vec![7; bytes])) };
-        let record = Record { at: NOW, port: 3, way: Way::Outbound, frame, dropped: None };
+        let record = Record { at: NOW, port: 3, way: Way::Outbound, frame, dropped: None, late: false };
         let mut writer = Writer::new(io::sink(), &session).unwrap();
         group.bench_function(format!("record, {name}"), |bencher| {
             bencher.iter(|| writer.record(black_box(&record)).unwrap());
@@ -141,7 +141,7 @@ fn capture(criterion: &mut Criterion) {
     let groups = (0..16).map(|port| Group { ports: vec![port], out: io::sink() }).collect();
     let mut fan = Fan::new(&session, groups).unwrap();
     let frame = Frame { id: PacketId(1), ..Frame::new(Bytes::from(vec![7; 1514])) };
-    let record = Record { at: NOW, port: 3, way: Way::Outbound, frame, dropped: None };
+    let record = Record { at: NOW, port: 3, way: Way::Outbound, frame, dropped: None, late: false };
     group.bench_function("fan of 16, 1514 bytes", |bencher| {
         bencher.iter(|| fan.record(black_box(&record)).unwrap());
     });

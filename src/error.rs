@@ -64,6 +64,8 @@ pub enum Error {
     NameServer,
     #[error("the peer closed the stream")]
     Pipe,
+    #[error("the peer broke the protocol")]
+    Protocol,
     #[error("result too large for the buffer")]
     Overflow,
 }

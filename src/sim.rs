@@ -35,8 +35,28 @@ impl fmt::Display for Ending {
     }
 }
 
-/// Rounds at one instant that are taken for endless.
-const ROUNDS_AT_ONE_INSTANT_MAX: u64 = 50_000_000;
+/// Counts rounds that get nowhere.
+///
+/// In virtual time those are rounds at one instant. On the wall clock instants pass by themselves, and guests may
+/// compute for as long as they like: there, rounds in which no guest had a turn and nothing came in from outside.
+#[derive(Debug, Default)]
+pub struct Patience(u64);
+
+impl Patience {
+    /// Rounds that are taken for endless: most of a minute on a fast machine.
+    const ROUNDS_MAX: u64 = 50_000_000;
+
+    /// Something went on.
+    pub fn restore(&mut self) {
+        self.0 = 0;
+    }
+
+    /// One more round that got nowhere. True if it was one too many.
+    pub fn is_over(&mut self) -> bool {
+        self.0 += 1;
+        self.0 > Self::ROUNDS_MAX
+    }
+}
 
 /// Runs `world` to its end and stops what is still there. `turn` is called after each round with what happened; it
 /// answers false to stop.
@@ -60,7 +80,7 @@ pub fn until_end(
 ) -> Ending {
     let end = duration.map(|duration| Instant::START + duration);
     let mut now = world.now();
-    let mut rounds = 0;
+    let mut patience = Patience::default();
     let ending = loop {
         let more = world.poll(now);
         let reports = world.take_reports();
@@ -68,13 +88,12 @@ pub fn until_end(
             break Ending::Interrupted;
         }
         if more {
-            rounds += 1;
-            if rounds > ROUNDS_AT_ONE_INSTANT_MAX {
+            if patience.is_over() {
                 break Ending::Livelock(now);
             }
             continue;
         }
-        rounds = 0;
+        patience.restore();
         if world.is_over() {
             break Ending::Over;
         }
@@ -90,4 +109,18 @@ pub fn until_end(
         world.poll(end.unwrap_or(now));
     }
     ending
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_long_and_comes_back() {
+        let mut patience = Patience::default();
+        let rounds = |patience: &mut Patience| (1_u64..).find(|_| patience.is_over());
+        assert_eq!(rounds(&mut patience), Some(Patience::ROUNDS_MAX + 1));
+        patience.restore();
+        assert_eq!(rounds(&mut patience), Some(Patience::ROUNDS_MAX + 1));
+    }
 }

@@ -39,19 +39,26 @@ impl Outcome {
 const WAITING_MAX: usize = 4;
 
 /// Runs the jobs on `workers` threads. `take` has the outcomes in the order in which they end, and answers false to
-/// stop; runs under way end first.
-pub fn run(labs: &[Lab], jobs: &[Job], workers: usize, mut take: impl FnMut(Outcome) -> bool) {
+/// stop; runs under way end first. Once `interrupted`, they are given up.
+pub fn run(
+    labs: &[Lab],
+    jobs: &[Job],
+    workers: usize,
+    interrupted: impl Fn() -> bool + Sync,
+    mut take: impl FnMut(Outcome) -> bool,
+) {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let (send, outcomes) = bounded(WAITING_MAX);
     std::thread::scope(|scope| {
         for _ in 0..workers.clamp(1, jobs.len().max(1)) {
             let send = send.clone();
-            let (next, stop) = (&next, &stop);
+            let (next, stop, interrupted) = (&next, &stop, &interrupted);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     let Some(&job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                    if send.send(work(&labs[job.lab], job)).is_err() {
+                    let Some(outcome) = work(&labs[job.lab], job, &|| !interrupted()) else { return };
+                    if send.send(outcome).is_err() {
                         return;
                     }
                 }
@@ -66,8 +73,9 @@ pub fn run(labs: &[Lab], jobs: &[Job], workers: usize, mut take: impl FnMut(Outc
     });
 }
 
-fn work(lab: &Lab, job: Job) -> Outcome {
-    let report = lab.run(job.seed);
-    let difference = if job.verify { report.difference(&lab.run(job.seed)) } else { None };
-    Outcome { job, report, difference }
+/// `None` if it is not to go on.
+fn work(lab: &Lab, job: Job, go_on: &dyn Fn() -> bool) -> Option<Outcome> {
+    let report = lab.run_while(job.seed, go_on)?;
+    let difference = if job.verify { report.difference(&lab.run_while(job.seed, go_on)?) } else { None };
+    Some(Outcome { job, report, difference })
 }

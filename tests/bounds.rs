@@ -8,8 +8,7 @@ use guestnet::error::Error;
 use guestnet::lab::Lab;
 use guestnet::network::{Frame, InterfaceConfig};
 use guestnet::node::{Node, SocketKind};
-use guestnet::protocol::Grant;
-use guestnet::protocol::ip::Family;
+use guestnet::protocol::ip::{Family, Ip};
 use guestnet::protocol::policy::Policy;
 use guestnet::rng::Seed;
 use guestnet::time::Instant;
@@ -60,8 +59,7 @@ fn datagram(to: [u8; 4]) -> Frame {
 #[test]
 fn loopback_addresses_stay_inside_a_guest() {
     let mut node = node();
-    let grant = Grant::ip(Family::V4, Policy::default());
-    let ipv4 = node.grant(grant.into_protocol());
+    let ipv4 = node.grant(Box::new(Ip::new(Family::V4, Policy::default())));
     let control = node.open(ipv4, "0.0.0.0:5353", SocketKind::Datagram).unwrap();
     node.listen(control, 8).unwrap();
     node.ingest(Instant::START, 0, datagram([127, 0, 0, 1]));

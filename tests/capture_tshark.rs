@@ -51,15 +51,21 @@ fn records() -> Vec<Record> {
         let frame = Frame { id: PacketId(1 + number as u64), ..Frame::new(Bytes::from(bytes)) };
         let (from, to) = if from_server { (1, 0) } else { (0, 1) };
         let sent = Instant::from_nanos(number as u64 * 1_000_000 + 1);
-        let outbound =
-            Record { at: sent, port: from, way: Way::Outbound, frame: frame.clone(), dropped: None };
+        let outbound = Record {
+            at: sent,
+            port: from,
+            way: Way::Outbound,
+            frame: frame.clone(),
+            dropped: None,
+            late: false,
+        };
         if number == 2 {
             records.push(Record { dropped: Some(DropReason::Loss), ..outbound });
             continue;
         }
         records.push(outbound);
         let arrived = sent + Duration::from_nanos(250_123);
-        records.push(Record { at: arrived, port: to, way: Way::Inbound, frame, dropped: None });
+        records.push(Record { at: arrived, port: to, way: Way::Inbound, frame, dropped: None, late: false });
     }
     records
 }

@@ -59,7 +59,7 @@ fn udp_over_ipv6() {
 /// A SYN is lost, and data after it.
 #[test]
 fn a_lossy_handshake() {
-    check("handshake", 15);
+    check("handshake", 2);
     for lost in ["tcp.flags.syn == 1", "tcp.len > 0"] {
         let filter = format!("{lost} && frame.comment contains \"lost\"");
         let lost =

@@ -34,10 +34,17 @@ fn check(name: &str) {
     assert!(first.capture() == again.capture(), "the same seed, and other packets");
     assert_eq!(exits(&first), exits(&other), "with another seed:\n{other}");
     assert_eq!(first.ending, other.ending, "with another seed:\n{other}");
+    for report in [&first, &other] {
+        let unmet: Vec<_> = report.verdicts.iter().filter(|it| !it.is_met() && !it.sometimes).collect();
+        assert!(unmet.is_empty(), "with seed {}: {unmet:#?}", report.seed);
+    }
     if speaks_ip(&first) {
         assert!(sent(&first) != sent(&other), "ports and sequence numbers come from the seed");
     }
-    assert_eq!(faults(&first), "");
+    // A frame that was corrupted on purpose is faulty on purpose.
+    if !lab.plan().timeline.iter().any(|entry| format!("{:?}", entry.action).contains("corrupt")) {
+        assert_eq!(faults(&first), "");
+    }
 }
 
 /// Backtraces without the places in the code, which are the compiler's.
@@ -75,7 +82,12 @@ fn faults(report: &Report) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(format!("{}.pcapng", report.lab));
     std::fs::write(&path, report.capture()).unwrap();
-    tshark::faults(&path)
+    let mut tshark = tshark::tshark(&path);
+    if report.lab == "tls_lossy" {
+        // Its records are seen at four ports each, out of order: more than tshark can put together again.
+        tshark.args(["--disable-protocol", "tls"]);
+    }
+    tshark::output(tshark.args(["-Y", tshark::FAULTY]))
 }
 
 macro_rules! labs {
@@ -90,9 +102,14 @@ macro_rules! labs {
 }
 
 labs! {
-    abi_answers broken cable clock_exact clock_skew crashed dhcp duplicates echo echo6 echo_rust handshake hostile http http_go inherited injected
-    killed linger link_down loopback loss_later lossy many multihomed nostd partition path_mtu paused policy proxies rebound renumbered replicas restarts
-    slaac stalled stdio time trunk udp udp6 udp_lossy unreachable
+    abi_answers asymmetric backlog black_hole broken bufferbloat bufferbloat_codel cable cellular clock_exact
+    clock_skew corrupted crashed day_long dhcp duplicates echo echo6 echo_rust fin_lost flap gratuitous_arp
+    gratuitous_ndp half_closed handshake hostile http http_go inherited injected keep_alive killed
+    killed_midway last_ack_lost late_listener linger link_down loopback loss_30 loss_later lossy many
+    multihomed nostd partition partition_for_good path_mtu paused policy proxies rebound red reordering
+    renumbered replicas reset_midway restarts router_reboot satellite slaac slow_reader stalled stdio syn_ack_lost syn_backoff
+    taken time tls tls12 tls_alpn tls_clients tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk udp udp6
+    udp_duplicated udp_lossy udp_reordered udp_truncated unreachable zero_window
 }
 
 #[test]
@@ -166,7 +183,7 @@ fn waits_that_ended_early_are_not_kept() {
         ends.extend(reports.into_iter().filter(|report| matches!(report, world::Report::Exited { .. })));
         true
     });
-    assert_eq!(ends[0], world::Report::Exited { guest: 1, exit: Exit::Code(0) });
+    assert!(matches!(ends[0], world::Report::Exited { guest: 1, exit: Exit::Code(0), .. }));
     assert!(pending_max < 100, "{pending_max} events");
 }
 

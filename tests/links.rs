@@ -23,6 +23,10 @@ impl Sink for Kept {
         Ok(())
     }
 
+    fn secrets(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -92,6 +96,8 @@ fn a_late_drop_is_recorded_when_it_happens() {
     let records = lab.outbound();
     let offered: Vec<_> = records.iter().filter(|(_, _, dropped)| dropped.is_none()).collect();
     assert_eq!(offered.len(), 40, "each as it left");
+    // So that who counts frames counts each once.
+    assert!(lab.records.0.lock().unwrap().iter().all(|record| record.late == record.dropped.is_some()));
     assert!(offered.iter().all(|(at, _, _)| *at == Instant::START));
     let dropped: Vec<_> = records.iter().filter(|(_, _, dropped)| dropped.is_some()).collect();
     // 3 ms of waiting are reached by the frame that leaves at 3 ms; an interval later the first goes, then

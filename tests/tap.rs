@@ -364,7 +364,15 @@ fn netns_up_can_run_again_and_down_takes_it_all() {
     let namespace = Namespace::new();
     let again = namespace.up(&["--address", "10.0.0.1/24", "--address", "fd00:7::1/64", "--mtu", "9000"]);
     assert!(again.contains("10.0.0.1/24 fd00:7::1/64"), "{again}");
-    namespace.up(&["--tap", "gn1", "--address", "192.0.2.1/24"]);
+    let kept =
+        format!("Made: fd00:7::1/64\nThere already: namespace {}, TAP gn0, 10.0.0.1/24\n", namespace.name);
+    assert!(again.starts_with(&kept), "{again}");
+    let other = namespace.up(&["--tap", "gn1", "--address", "192.0.2.1/24"]);
+    let made = format!("Made: TAP gn1, 192.0.2.1/24\nThere already: namespace {}\n", namespace.name);
+    assert!(other.starts_with(&made), "{other}");
+    // Another address of the same subnet is another address.
+    let more = namespace.up(&["--tap", "gn1", "--address", "192.0.2.9/24", "--address", "192.0.2.1/24"]);
+    assert!(more.starts_with("Made: 192.0.2.9/24\nThere already: "), "{more}");
     let tap = open(&namespace);
     assert_eq!(tap.mtu(), 9000);
     // At once, as there is no wait for duplicates.

@@ -3,21 +3,26 @@
 //! ```text
 //! main.rs      what is measured, against which goal
 //! table.rs     rows, and how runs of both sides are laid side by side
+//! file.rs      a file written, and nothing else
 //! lab.rs       guests: labs from scenario text, in virtual or wall-clock time
 //! bare.rs      two smoltcp interfaces joined in memory
 //! kernel.rs    Linux's loopback, two threads
 //! density.rs   many idle guests, many connections: resident memory
+//! simulation.rs  virtual time: packet events, an idle day, starting, sweeps
 //! ```
 //!
 //! Run it by `scripts/bench`.
 
 mod bare;
 mod density;
+mod file;
 mod kernel;
 mod lab;
+mod simulation;
 mod table;
 
 use bare::Checksums;
+use guestnet::capture::Each;
 use lab::{Lab, Mode};
 use table::{Goal, Table, Unit};
 
@@ -31,6 +36,8 @@ pub struct Size {
     connections: u64,
     held: u64,
     idle_guests: u64,
+    /// Runs of a sweep.
+    sweep: u64,
 }
 
 const FULL: Size = Size {
@@ -40,8 +47,10 @@ const FULL: Size = Size {
     connections: 10_000,
     held: 10_000,
     idle_guests: 10_000,
+    sweep: 60,
 };
-const QUICK: Size = Size { runs: 3, bulk_megabytes: 300, round_trips: 20_000, connections: 3_000, ..FULL };
+const QUICK: Size =
+    Size { runs: 3, bulk_megabytes: 300, round_trips: 20_000, connections: 3_000, sweep: 20, ..FULL };
 
 type Benchmark = (&'static str, fn(&Size, &mut Table));
 
@@ -52,6 +61,10 @@ const BENCHMARKS: &[Benchmark] = &[
     ("held-connections", held_connections),
     ("capture", capture),
     ("idle-guests", idle_guests),
+    ("packet-events", simulation::packet_events),
+    ("idle-day", simulation::idle_day),
+    ("start", simulation::start),
+    ("sweep", simulation::sweep),
 ];
 
 fn main() {
@@ -155,17 +168,31 @@ fn held_connections(size: &Size, table: &mut Table) {
     table.figure(name, Unit::Bytes, resident / size.held as f64);
 }
 
+/// The peers: the same transfer without a capture, and write(2) of as many bytes as the capture has into another file
+/// beside it, which no capture can be faster than.
 fn capture(size: &Size, table: &mut Table) {
     let bytes = size.bulk_megabytes * 1_000_000;
     let lab = Lab::new(2);
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder for captures");
+    let path = folder.path().join("bulk.pcapng");
+    let kinds = [(Each::Port, "every port"), (Each::Link, "each link"), (Each::Packet, "each packet once")];
     for mode in [Mode::Sim, Mode::Live] {
-        let path = folder.path().join("bulk.pcapng");
-        let with = || bytes as f64 / lab.bulk(mode, size.bulk_megabytes, Some(&path));
-        let without = || bytes as f64 / lab.bulk(mode, size.bulk_megabytes, None);
-        let sides = table::alternate(size.runs, Unit::BytesPerSecond, with, without);
-        let name = format!("bulk TCP captured to a file, {}", mode_name(mode));
-        table.row(name, "not captured", Unit::BytesPerSecond, sides, Goal::AtLeast(0.85));
+        for (each, what) in kinds {
+            let name = format!("bulk TCP captured, {what}, {}", mode_name(mode));
+            let with = || bytes as f64 / lab.bulk(mode, size.bulk_megabytes, Some((&path, each)));
+            let without = || bytes as f64 / lab.bulk(mode, size.bulk_megabytes, None);
+            let sides = table::alternate(size.runs, Unit::BytesPerSecond, with, without);
+            table.row(name.clone(), "not captured", Unit::BytesPerSecond, sides, Goal::AtLeast(0.85));
+            let len = std::fs::metadata(&path).expect("a capture").len();
+            let write = || bytes as f64 / file::write(&folder.path().join("other"), len);
+            let sides = table::alternate(size.runs, Unit::BytesPerSecond, with, write);
+            table.row(name.clone(), "its file written by write(2)", Unit::BytesPerSecond, sides, Goal::None);
+            let with = || bytes as f64 / lab.bulk_busiest(mode, size.bulk_megabytes, Some((&path, each)));
+            let without = || bytes as f64 / lab.bulk_busiest(mode, size.bulk_megabytes, None);
+            let sides = table::alternate(size.runs, Unit::BytesPerSecond, with, without);
+            let name = name + ", busiest thread's CPU time";
+            table.row(name, "not captured", Unit::BytesPerSecond, sides, Goal::AtLeast(0.85));
+        }
     }
 }
 

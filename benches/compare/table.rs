@@ -9,12 +9,24 @@ pub enum Unit {
     BytesPerSecond,
     /// Less is better.
     Bytes,
+    /// More is better.
+    PerSecond,
 }
 
 impl Unit {
+    fn better(self, one: f64, other: f64) -> f64 {
+        match self {
+            Unit::BytesPerSecond | Unit::PerSecond => one.max(other),
+            Unit::Seconds | Unit::Bytes => one.min(other),
+        }
+    }
+
     fn show(self, value: f64) -> String {
         match self {
+            Unit::Seconds if value >= 0.01 => format!("{value:.3} s"),
             Unit::Seconds => format!("{:.2} us", value * 1e6),
+            Unit::PerSecond if value >= 10_000.0 => format!("{:.0} k/s", value / 1e3),
+            Unit::PerSecond => format!("{value:.1} /s"),
             Unit::BytesPerSecond => format!("{:.2} Gbit/s", value * 8.0 / 1e9),
             Unit::Bytes => format!("{:.1} KiB", value / 1024.0),
         }
@@ -35,14 +47,15 @@ pub enum Goal {
 
 /// Runs both sides in turn, so that whatever else the machine does meets both; the best run of each counts.
 pub fn alternate(runs: usize, unit: Unit, ours: impl Fn() -> f64, theirs: impl Fn() -> f64) -> (f64, f64) {
-    let better = |one: f64, other: f64| match unit {
-        Unit::BytesPerSecond => one.max(other),
-        Unit::Seconds | Unit::Bytes => one.min(other),
-    };
     (0..runs)
         .map(|_| (ours(), theirs()))
-        .reduce(|best, run| (better(best.0, run.0), better(best.1, run.1)))
+        .reduce(|best, run| (unit.better(best.0, run.0), unit.better(best.1, run.1)))
         .expect("at least one run")
+}
+
+/// The best of so many runs.
+pub fn best(runs: usize, unit: Unit, ours: impl Fn() -> f64) -> f64 {
+    (0..runs).map(|_| ours()).reduce(|best, run| unit.better(best, run)).expect("at least one run")
 }
 
 pub struct Table {
@@ -81,6 +94,11 @@ impl Table {
 
     pub fn figure_limited(&mut self, name: String, unit: Unit, ours: f64, limit: f64) {
         let goal = verdict(format!("<= {}", unit.show(limit)), ours <= limit);
+        self.push([name, unit.show(ours), String::new(), String::new(), String::new(), goal]);
+    }
+
+    pub fn figure_at_least(&mut self, name: String, unit: Unit, ours: f64, least: f64) {
+        let goal = verdict(format!(">= {}", unit.show(least)), ours >= least);
         self.push([name, unit.show(ours), String::new(), String::new(), String::new(), goal]);
     }
 

@@ -38,7 +38,7 @@ fuzz_target!(|data: &[u8]| {
         let way = if how / PORTS % 2 == 0 { Way::Inbound } else { Way::Outbound };
         let frame = Frame::from_outside(Bytes::copy_from_slice(frame));
         let packet =
-            dissector.dissect(&Record { at, port: u32::from(how % PORTS), way, frame, dropped: None });
+            dissector.dissect(&Record { at, port: u32::from(how % PORTS), way, frame, dropped: None, late: false });
         if let Ok(filter) = &filter {
             filter.matches(&packet);
         }

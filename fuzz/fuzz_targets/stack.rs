@@ -7,8 +7,7 @@ use bytes::Bytes;
 use guestnet::network::{Frame, InterfaceConfig};
 use guestnet::node::{Node, ObjectId, SocketKind};
 use guestnet::protocol::policy::Policy;
-use guestnet::protocol::Grant;
-use guestnet::protocol::ip::Family;
+use guestnet::protocol::ip::{Family, Ip};
 use guestnet::rng::Seed;
 use guestnet::time::Instant;
 use libfuzzer_sys::fuzz_target;
@@ -50,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
     let mut node = node();
     let mut controls = Vec::new();
     for (family, any) in [(Family::V4, "0.0.0.0:7"), (Family::V6, "[::]:7")] {
-        let protocol = node.grant(Grant::ip(family, Policy::default()).into_protocol());
+        let protocol = node.grant(Box::new(Ip::new(family, Policy::default())));
         for socket in [SocketKind::Stream, SocketKind::Datagram] {
             let control = node.open(protocol, any, socket).expect("opens");
             node.listen(control, 8).expect("listens");

@@ -194,17 +194,20 @@ typedef uint16_t networking_errno_t;
 typedef uint64_t networking_rights_t;
 /* `fd_datasync`. Files only. */
 #define NETWORKING_RIGHTS_FD_DATASYNC ((networking_rights_t)1 << 0)
-/* `fd_read` and `sock_recv`; with `fd_seek`, also `fd_pread`. */
+/*
+ * `fd_read` and `sock_recv`; with `fd_seek`, also `fd_pread`. On a control: `listen`, `accept` and
+ * `sock_accept`.
+ */
 #define NETWORKING_RIGHTS_FD_READ ((networking_rights_t)1 << 1)
 /* `fd_seek`, and with it `fd_tell`. Files only. */
 #define NETWORKING_RIGHTS_FD_SEEK ((networking_rights_t)1 << 2)
-/* `fd_fdstat_set_flags`: turn non-blocking mode on and off. */
+/* `fd_fdstat_set_flags`: turn non-blocking mode on and off. On network descriptors also `option_set`. */
 #define NETWORKING_RIGHTS_FD_FDSTAT_SET_FLAGS ((networking_rights_t)1 << 3)
 /* `fd_sync`. Files only. */
 #define NETWORKING_RIGHTS_FD_SYNC ((networking_rights_t)1 << 4)
 /* `fd_tell`. Files only. */
 #define NETWORKING_RIGHTS_FD_TELL ((networking_rights_t)1 << 5)
-/* `fd_write` and `sock_send`; with `fd_seek`, also `fd_pwrite`. */
+/* `fd_write` and `sock_send`; with `fd_seek`, also `fd_pwrite`. On a control: `connect`. */
 #define NETWORKING_RIGHTS_FD_WRITE ((networking_rights_t)1 << 6)
 /* `fd_advise`. Files only. */
 #define NETWORKING_RIGHTS_FD_ADVISE ((networking_rights_t)1 << 7)
@@ -236,7 +239,7 @@ typedef uint64_t networking_rights_t;
 #define NETWORKING_RIGHTS_PATH_FILESTAT_SET_TIMES ((networking_rights_t)1 << 20)
 /* `path_permissions_set`, which preview 1 does not have. No call here asks for it. */
 #define NETWORKING_RIGHTS_PATH_PERMISSIONS_SET ((networking_rights_t)1 << 21)
-/* `fd_filestat_get`. */
+/* `fd_filestat_get`. On network descriptors also `option_get`. */
 #define NETWORKING_RIGHTS_FD_FILESTAT_GET ((networking_rights_t)1 << 22)
 /* `fd_filestat_set_size`. Files only. */
 #define NETWORKING_RIGHTS_FD_FILESTAT_SET_SIZE ((networking_rights_t)1 << 23)
@@ -371,7 +374,8 @@ int32_t networking_import_open(int32_t, int32_t, int32_t, int32_t, int64_t, int6
  *
  * type: Whether connections carry streams of bytes or datagrams.
  *
- * rights_base: The rights of the control itself. `poll_oneoff` on it needs `poll_fd_readwrite`.
+ * rights_base: The rights of the control itself: `fd_read` to listen and accept, `fd_write` to connect,
+ * `poll_fd_readwrite` for `poll_oneoff`.
  *
  * rights_inheriting: The rights of its connections, and the most that their streams can get.
  *
@@ -397,8 +401,8 @@ int32_t networking_import_listen(int32_t, int32_t);
 /*
  * Lets peers connect to a control. A second call only changes the backlog.
  *
- * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control; `isconn` once the control has
- * connected.
+ * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control; `notcapable` without the right
+ * `fd_read`; `isconn` once the control has connected.
  *
  * controlfd: The control.
  *
@@ -420,8 +424,9 @@ int32_t networking_import_accept(int32_t, int32_t);
  * A connection that was reset while it waited is skipped. The connection gets the control's inheriting
  * rights as its own and passes them on.
  *
- * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control or does not listen; `again`
- * when non-blocking and nobody waits; `mfile`, and the connection goes on waiting.
+ * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control or does not listen; `notcapable`
+ * without the right `fd_read`; `again` when non-blocking and nobody waits; `mfile`, and the connection goes on
+ * waiting.
  *
  * controlfd: The listening control.
  *
@@ -446,7 +451,8 @@ int32_t networking_import_connect(int32_t, int32_t, int32_t, int32_t);
  * A neighbour who does not say where it is, asked three times within three seconds, is `hostunreach`, for a
  * flow at its next read or write. Port 0 is nobody's: `addrnotavail`.
  *
- * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control or listens; `fault`, `ilseq`,
+ * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control or listens; `notcapable` without
+ * the right `fd_write`; `fault`, `ilseq`,
  * `inval`, `afnosupport`, `addrnotavail` for the address; `acces` where the policy forbids it; `noent`,
  * `again` or `hostunreach` for a name; `inprogress`, `already`; `connrefused`, `connreset`, `timedout`,
  * `hostunreach`, `netunreach`, `proto`; `mfile`, `nobufs`.
@@ -577,8 +583,8 @@ int32_t networking_import_option_get(int32_t, int32_t, int32_t);
 /*
  * Tells an option's value.
  *
- * Errors: `badf`, `notsock`; `inval` for a protocol object or an unknown option; `noprotoopt` where the
- * protocol does not have it.
+ * Errors: `badf`, `notsock`; `notcapable` without the right `fd_filestat_get`; `inval` for a protocol object or an
+ * unknown option; `noprotoopt` where the protocol does not have it.
  *
  * fd: A control, a connection or a stream.
  *
@@ -600,8 +606,8 @@ int32_t networking_import_option_set(int32_t, int32_t, int64_t);
 /*
  * Sets an option.
  *
- * Errors: `badf`, `notsock`; `inval` for a protocol object, an unknown option or a value out of its range;
- * `noprotoopt` where the protocol does not have it.
+ * Errors: `badf`, `notsock`; `notcapable` without the right `fd_fdstat_set_flags`; `inval` for a protocol object, an
+ * unknown option or a value out of its range; `noprotoopt` where the protocol does not have it.
  *
  * fd: A control, a connection or a stream.
  *

@@ -36,6 +36,7 @@ pub fn errno(error: Error) -> Errno {
         Error::NoEntry => Errno::Noent,
         Error::NameServer => Errno::Hostunreach,
         Error::Pipe => Errno::Pipe,
+        Error::Protocol => Errno::Proto,
         Error::Overflow => Errno::Overflow,
     }
 }

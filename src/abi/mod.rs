@@ -4,9 +4,13 @@
 //! link.rs         every import, wired by hand: result pointers are checked before anything happens
 //! networking.rs   the trait that witx/networking.witx generates
 //! wasip1.rs       the trait that wasmtime-wasi generates; files go on to its own implementation
+//! files.rs        what of the host's file system a guest is shown: facts, directories, no devices
+//! stat.rs         what a descriptor says of itself, and the flags and rights that can be changed
+//! stdio.rs        the standard streams
 //! sockets.rs      reading and writing streams, and preview 1's `sock_*`
 //! poll.rs         `poll_oneoff` over clocks, files and network objects
-//! table.rs rights.rs errno.rs trace.rs
+//! trace.rs        calls as strace prints them (names.rs: words for flags)
+//! preopens.rs table.rs rights.rs errno.rs
 //! ```
 //!
 //! An import locks the node for one operation; where that would block it registers an interest, lets
@@ -20,18 +24,23 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
 pub mod errno;
+mod files;
 mod link;
+mod names;
 mod networking;
 mod poll;
 mod preopens;
 pub mod rights;
 mod sockets;
+mod stat;
+mod stdio;
 pub mod table;
 mod trace;
 mod wasip1;
 
+pub use files::FileView;
 pub use link::add_to_linker;
-pub use preopens::{FileTimes, Setup};
+pub use preopens::Setup;
 
 use crate::error::{Error, Result};
 use crate::node::{Interest, Node, ObjectId};
@@ -51,7 +60,9 @@ pub struct Context {
     fuel_at_start: u64,
     /// What it had used when the call under way began.
     fuel_used: u64,
-    file_times: FileTimes,
+    file_view: FileView,
+    /// Directories that the guest is reading.
+    listings: files::Listings,
     trace: bool,
     pub limits: StoreLimits,
 }
@@ -88,6 +99,13 @@ impl Context {
 
     fn network(&self, fd: Fd, kind: NetworkKind) -> Result<Network, Errno> {
         self.table.network(fd, kind).cloned()
+    }
+}
+
+/// The guest is gone, however it ended: what it left open is told to whoever looks after its node.
+impl Drop for Context {
+    fn drop(&mut self) {
+        lock(&self.node).left_open = self.table.left_open();
     }
 }
 

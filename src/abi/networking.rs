@@ -119,9 +119,7 @@ impl networking::Networking for Context {
             | types::Filetype::SymbolicLink => return Err(types::Errno::Prototype.into()),
         };
         let (base, inheriting) = (rights(base), rights(inheriting));
-        if !protocol.inheriting.contains(base) || !protocol.inheriting.contains(inheriting) {
-            return Err(types::Errno::Notcapable.into());
-        }
+        protocol.passes_on(base, inheriting)?;
         self.room()?;
         let id = self.node().open(protocol.id, &bind, kind)?;
         let network = Network {
@@ -144,6 +142,7 @@ impl networking::Networking for Context {
         backlog: types::Size,
     ) -> Result<(), Failure> {
         let control = self.network(fd(control), NetworkKind::Control)?;
+        control.needs(Rights::FD_READ)?;
         Ok(self.node().listen(control.id, backlog as usize)?)
     }
 
@@ -153,6 +152,7 @@ impl networking::Networking for Context {
         control: types::Controlfd,
     ) -> Result<types::Connectionfd, Failure> {
         let control = self.network(fd(control), NetworkKind::Control)?;
+        control.needs(Rights::FD_READ)?;
         self.room()?;
         let accept = |node: &mut Node| node.accept(control.id);
         let id =
@@ -167,6 +167,7 @@ impl networking::Networking for Context {
         address: GuestPtr<str>,
     ) -> Result<types::Connectionfd, Failure> {
         let control = self.network(fd(control), NetworkKind::Control)?;
+        control.needs(Rights::FD_WRITE)?;
         let address = text(memory, address)?.into_owned();
         self.room()?;
         let nonblock = control.nonblock;
@@ -188,9 +189,7 @@ impl networking::Networking for Context {
     ) -> Result<types::Streamfd, Failure> {
         let connection = self.network(fd(connection), NetworkKind::Connection)?;
         let (base, inheriting) = (rights(base), rights(inheriting));
-        if !connection.inheriting.contains(base) || !connection.inheriting.contains(inheriting) {
-            return Err(types::Errno::Notcapable.into());
-        }
+        connection.passes_on(base, inheriting)?;
         self.room()?;
         let id = self.node().stream_create(connection.id)?;
         let nonblock = flags.contains(types::Fdflags::NONBLOCK);
@@ -243,7 +242,9 @@ impl networking::Networking for Context {
         descriptor: types::Fd,
         option: types::SocketOption,
     ) -> Result<types::SocketOptionValue, Failure> {
-        let id = self.table.any_network(fd(descriptor))?.id;
+        let network = self.table.any_network(fd(descriptor))?;
+        network.needs(Rights::FD_FILESTAT_GET)?;
+        let id = network.id;
         Ok(self.node().option(id, option.into())?)
     }
 
@@ -254,7 +255,9 @@ impl networking::Networking for Context {
         option: types::SocketOption,
         value: types::SocketOptionValue,
     ) -> Result<(), Failure> {
-        let id = self.table.any_network(fd(descriptor))?.id;
+        let network = self.table.any_network(fd(descriptor))?;
+        network.needs(Rights::FD_FDSTAT_SET_FLAGS)?;
+        let id = network.id;
         Ok(self.node().set_option(id, option.into(), value)?)
     }
 }

@@ -156,12 +156,14 @@ fn event(node: &mut Node, epoch: Duration, subscription: &Subscription) -> Optio
         },
         Source::Object(id, interest) => match node.readiness(id) {
             Err(error) => Some(answer(errno(error), nothing, 0)),
-            Ok(readiness) if interest.read => {
-                readiness.read.then(|| answer(Errno::Success, readiness, readiness.read_bytes))
+            Ok(readiness) if interest.read && readiness.read => {
+                Some(answer(Errno::Success, readiness, readiness.read_bytes))
             }
-            Ok(readiness) => {
-                readiness.write.then(|| answer(Errno::Success, readiness, readiness.write_bytes))
+            Ok(readiness) if interest.write && readiness.write => {
+                Some(answer(Errno::Success, readiness, readiness.write_bytes))
             }
+            // What never comes is answered at once.
+            Ok(_) => node.never(id, interest).map(|error| answer(errno(error), nothing, 0)),
         },
     }
 }

@@ -1,18 +1,22 @@
-//! What a guest finds open when it starts, and under which numbers.
+//! What a guest finds open when it starts, under which numbers, and how it learns of it (`fd_prestat_*`).
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::StoreLimitsBuilder;
-use wasmtime_wasi::p1::types::{Errno, Fd};
+use wasmtime_wasi::p1::types::{self, Errno, Fd};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wiggle::{GuestMemory, GuestPtr};
 
+use super::files::{FileView, Listings};
 use super::rights::Rights;
-use super::table::{Descriptor, Network, NetworkKind, Stdio, Table};
+use super::table::{Descriptor, File, Network, NetworkKind, Stdio, Table};
 use super::{Context, SharedNode, lock};
 use crate::node::SocketKind;
-use crate::protocol::Grant;
+use crate::protocol::tls::supplies::Supplies;
+use crate::protocol::{Grant, Making};
 
 /// A guest's tables, and entries of each: 16 bytes of the host's memory an entry, which no limit of linear memory counts.
 const TABLES_MAX: usize = 4;
@@ -33,26 +37,24 @@ pub struct Setup {
     pub descriptors_max: usize,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     pub epoch: Duration,
-    pub file_times: FileTimes,
+    pub file_view: FileView,
     /// Units of fuel that it is given.
     pub fuel: u64,
     pub trace: bool,
-}
-
-/// What guests are told of when files were changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileTimes {
-    /// What the file system says.
-    Own,
-    /// The world's first instant: a copy of the lab on another machine goes the same way.
-    Epoch,
+    /// What its protocol objects are made with.
+    pub supplies: Arc<Supplies>,
+    /// Names the guest among those of its world.
+    pub label: String,
+    /// Programs that were started on its node before.
+    pub programs: u32,
 }
 
 impl Context {
     /// Preopens in the ABI's order: controls, then directories, then protocol objects, from 3 on.
     ///
     /// # Errors
-    /// A directory that cannot be opened; a listener whose address the guest does not have.
+    /// A directory that cannot be opened; a protocol object that cannot be made; a listener whose address the guest
+    /// does not have.
     pub fn new(node: SharedNode, setup: Setup) -> wasmtime::Result<Context> {
         let mut builder = WasiCtxBuilder::new();
         builder.allow_blocking_current_thread(true);
@@ -74,8 +76,16 @@ impl Context {
             let protocols: Vec<_> = setup
                 .protocols
                 .into_iter()
-                .map(|(name, grant, private)| (name, node.grant(grant.into_protocol()), private))
-                .collect();
+                .map(|(name, grant, private)| {
+                    let label = format!("{}:{name}", setup.label);
+                    let making =
+                        Making { supplies: &setup.supplies, label: &label, programs: setup.programs };
+                    let protocol = grant.into_protocol(making);
+                    let protocol =
+                        protocol.map_err(|error| wasmtime::format_err!("protocol {name}: {error}"))?;
+                    Ok((name, node.grant(protocol), private))
+                })
+                .collect::<wasmtime::Result<_>>()?;
             for (name, protocol, bind, kind, backlog) in setup.listeners {
                 let id = protocols
                     .iter()
@@ -90,15 +100,16 @@ impl Context {
                 let network = network(NetworkKind::Control, id, kind == SocketKind::Datagram, &name);
                 names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
             }
-            for index in 0..setup.directories.len() {
+            for (inner, (path, ..)) in (3..).map(Fd::from).zip(&setup.directories) {
                 // wasmtime-wasi counts its own preopens from 3.
-                insert(&mut table, Descriptor::File(Fd::from(3 + index as u32)))?;
+                insert(&mut table, Descriptor::File(File { inner, path: path.as_str().into() }))?;
             }
             for (name, id, _) in protocols.into_iter().filter(|(.., private)| !private) {
                 let network = network(NetworkKind::Protocol, id, false, &name);
                 names.push(format!("{name}={}", u32::from(insert(&mut table, network)?)));
             }
         }
+        table.begin();
         builder.envs(&setup.env);
         builder.env("NETWORKING_FDS", names.join(","));
         let limits = StoreLimitsBuilder::new()
@@ -109,18 +120,54 @@ impl Context {
             .memories(1)
             .build();
         let wasi = builder.build_p1();
-        let Setup { epoch, file_times, fuel: fuel_at_start, trace, .. } = setup;
+        let Setup { epoch, file_view, fuel: fuel_at_start, trace, .. } = setup;
         Ok(Context {
             node: Arc::clone(&node),
             table,
             wasi,
             epoch,
-            file_times,
+            file_view,
+            listings: Listings::default(),
             fuel_at_start,
             fuel_used: 0,
             trace,
             limits,
         })
+    }
+
+    /// Tag and name length of a preopened descriptor: 0 a directory, 1 a network object (ours).
+    pub(super) fn prestat(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+    ) -> Result<(u8, types::Size), types::Error> {
+        if let Ok(network) = self.table.any_network(fd) {
+            let name = network.name.as_ref().ok_or(Errno::Badf)?;
+            return Ok((1, name.len() as types::Size));
+        }
+        let directory = self.table.file(fd, Errno::Badf)?.inner;
+        let types::Prestat::Dir(directory) = self.wasi.fd_prestat_get(memory, directory)?;
+        Ok((0, directory.pr_name_len))
+    }
+
+    /// Stores a preopened descriptor's name.
+    pub(super) fn prestat_name(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<(), types::Error> {
+        let Ok(network) = self.table.any_network(fd) else {
+            let directory = self.table.file(fd, Errno::Badf)?.inner;
+            return self.wasi.fd_prestat_dir_name(memory, directory, buffer, len);
+        };
+        let name = network.name.as_ref().ok_or(Errno::Badf)?;
+        if name.len() > len as usize {
+            return Err(Errno::Nametoolong.into());
+        }
+        memory.copy_from_slice(name.as_bytes(), buffer.as_array(name.len() as u32))?;
+        Ok(())
     }
 }
 

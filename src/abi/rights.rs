@@ -2,6 +2,18 @@
 //!
 //! The `networking` module is one step past preview 1: it has `path_permissions_set` at bit 21 and
 //! `fd_permissions_set` at bit 25, which moves everything behind them. Here rights have that layout.
+//!
+//! Neither has bits for the calls of `networking`, and a set of rights must mean the same to guests that were compiled
+//! before: so a control is read by taking connections from it and written by making them, as `poll_oneoff` has it too.
+//!
+//! | call | right |
+//! | --- | --- |
+//! | `listen`, `accept`, `sock_accept` | `fd_read` |
+//! | `connect` | `fd_write` |
+//! | `option_get` | `fd_filestat_get` |
+//! | `option_set` | `fd_fdstat_set_flags` |
+//!
+//! `stream_create` and `stream_accept` hand down what the connection inherits, and addresses are no secret: no right.
 
 use wasmtime_wasi::p1::types as preview1;
 
@@ -42,6 +54,10 @@ impl Rights {
     pub fn to_preview1(self) -> preview1::Rights {
         let bits = (self.0 & 0x001f_ffff) | ((self.0 >> 22 & 0b111) << 21) | ((self.0 >> 26) << 24);
         preview1::Rights::from_bits_truncate(bits)
+    }
+
+    pub const fn bits(self) -> u64 {
+        self.0
     }
 
     pub fn contains(self, other: Rights) -> bool {

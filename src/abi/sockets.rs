@@ -68,9 +68,7 @@ impl Context {
         peek: bool,
         wait_all: bool,
     ) -> Result<Read, Errno> {
-        if !network.base.contains(Rights::FD_READ) {
-            return Err(Errno::Notcapable);
-        }
+        network.needs(Rights::FD_READ)?;
         let id = network.id;
         let mut total = Read::default();
         if network.datagram {
@@ -125,9 +123,7 @@ impl Context {
         network: &Network,
         parts: &Slices,
     ) -> Result<usize, Errno> {
-        if !network.base.contains(Rights::FD_WRITE) {
-            return Err(Errno::Notcapable);
-        }
+        network.needs(Rights::FD_WRITE)?;
         let id = network.id;
         if network.datagram {
             let length: usize = parts.iter().map(|part| part.len() as usize).sum();
@@ -193,6 +189,7 @@ impl Context {
     /// and the connection goes with it.
     pub(super) async fn sock_accept(&mut self, fd: Fd, flags: types::Fdflags) -> Result<Fd, types::Error> {
         let control = self.network(fd, NetworkKind::Control)?;
+        control.needs(Rights::FD_READ)?;
         if self.table.is_full() {
             return Err(Errno::Mfile.into());
         }
@@ -218,9 +215,7 @@ impl Context {
 
     pub(super) fn sock_shutdown(&mut self, fd: Fd, how: types::Sdflags) -> Result<(), types::Error> {
         let network = self.network(fd, NetworkKind::Stream)?;
-        if !network.base.contains(Rights::SOCK_SHUTDOWN) {
-            return Err(Errno::Notcapable.into());
-        }
+        network.needs(Rights::SOCK_SHUTDOWN)?;
         let (read, write) = (how.contains(types::Sdflags::RD), how.contains(types::Sdflags::WR));
         if !read && !write {
             return Err(Errno::Inval.into());

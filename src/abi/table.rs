@@ -1,9 +1,11 @@
 //! The descriptor table: what a guest's numbers stand for. One for files and network objects alike.
 
+use std::sync::Arc;
+
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
 use super::rights::Rights;
-use crate::node::ObjectId;
+use crate::node::{LeftOpen, ObjectId};
 
 /// What a network descriptor is; the ABI keeps the kinds apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,28 @@ pub struct Network {
     pub name: Option<String>,
 }
 
+impl Network {
+    /// `notcapable` where the guest may not do this with it.
+    pub fn needs(&self, right: Rights) -> Result<(), Errno> {
+        if self.base.contains(right) { Ok(()) } else { Err(Errno::Notcapable) }
+    }
+
+    /// `notcapable` where what is made from it cannot have these rights.
+    pub fn passes_on(&self, base: Rights, inheriting: Rights) -> Result<(), Errno> {
+        let may = self.inheriting.contains(base) && self.inheriting.contains(inheriting);
+        if may { Ok(()) } else { Err(Errno::Notcapable) }
+    }
+}
+
+/// A file or directory.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Its number in wasmtime-wasi's own table.
+    pub inner: Fd,
+    /// Where the guest found it: its directory's path as preopened, and the path from there, without `.` and `..`.
+    pub path: Arc<str>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stdio {
     In,
@@ -44,8 +68,7 @@ pub enum Descriptor {
         stream: Stdio,
         nonblock: bool,
     },
-    /// A file or directory, by its number in wasmtime-wasi's own table.
-    File(Fd),
+    File(File),
     Network(Network),
 }
 
@@ -57,11 +80,36 @@ pub struct Table {
     lowest: usize,
     in_use: usize,
     descriptors_max: usize,
+    /// Files among those that the guest was started with.
+    given_files: usize,
 }
 
 impl Table {
     pub fn new(descriptors_max: usize) -> Self {
-        Self { slots: Vec::new(), lowest: 0, in_use: 0, descriptors_max }
+        Self { slots: Vec::new(), lowest: 0, in_use: 0, descriptors_max, given_files: 0 }
+    }
+
+    /// What is in the table now is what the guest is started with.
+    pub fn begin(&mut self) {
+        self.given_files = self.files().count();
+    }
+
+    fn files(&self) -> impl Iterator<Item = Fd> {
+        self.slots.iter().flatten().filter_map(|descriptor| match descriptor {
+            Descriptor::File(file) => Some(file.inner),
+            Descriptor::Stdio { .. } | Descriptor::Network(_) => None,
+        })
+    }
+
+    /// What the guest opened and has not closed. Of files the directories that it was started with have the lowest numbers
+    /// in wasmtime-wasi's table, from 3 on.
+    pub fn left_open(&self) -> LeftOpen {
+        let own_files = self.files().filter(|inner| index(*inner) >= 3 + self.given_files).count();
+        let own_network = self.slots.iter().flatten().filter(|descriptor| match descriptor {
+            Descriptor::Network(network) => network.name.is_none(),
+            Descriptor::Stdio { .. } | Descriptor::File(_) => false,
+        });
+        LeftOpen { descriptors: own_files + own_network.count(), is_full: self.is_full() }
     }
 
     pub fn is_full(&self) -> bool {
@@ -126,10 +174,10 @@ impl Table {
         }
     }
 
-    /// The file's number in wasmtime-wasi's table; `otherwise` for anything else that is open.
-    pub fn file(&self, fd: Fd, otherwise: Errno) -> Result<Fd, Errno> {
+    /// `otherwise` for anything else that is open.
+    pub fn file(&self, fd: Fd, otherwise: Errno) -> Result<&File, Errno> {
         match self.get(fd)? {
-            Descriptor::File(inner) => Ok(*inner),
+            Descriptor::File(file) => Ok(file),
             Descriptor::Stdio { .. } | Descriptor::Network(_) => Err(otherwise),
         }
     }

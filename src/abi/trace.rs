@@ -1,11 +1,12 @@
 //! Guest calls as strace prints them, for `--trace`: virtual time, name, arguments, answer, time spent.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use wasmtime_wasi::p1::types::Errno;
+use wasmtime_wasi::p1::types::{self as preview1, Errno};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::Context;
+use super::rights::Rights;
+use super::{Context, names};
 use crate::time::Instant;
 
 /// A call under way.
@@ -14,56 +15,96 @@ pub struct Call {
     started: Instant,
 }
 
-/// How an argument is printed.
+/// How an argument is printed. Numbers in them say how many arguments further on the size is that the call stored.
 #[derive(Clone, Copy)]
 enum Argument {
     Number,
     Hexadecimal,
     /// Pointer and length of UTF-8.
     Text,
-    /// `socket_stream`, `socket_dgram`.
-    Kind,
-    /// A descriptor that the call stored.
-    StoredFd,
-    /// A number that the call stored, 4 bytes.
+    /// Bits of `networking`'s rights, and of preview 1's.
+    Rights,
+    RightsPreview1,
+    /// Bits by their names.
+    Flags(&'static [&'static str]),
+    /// A number by its name.
+    Word(&'static [&'static str]),
+    /// A descriptor, or a number of 4 bytes, that the call stored.
     Stored,
     /// The same, 8 bytes.
     StoredLong,
-    /// Pointer and length of a list of buffers.
-    Buffers,
+    /// A pointer to what the call stored: as much of it as it says.
+    StoredBytes(usize),
+    /// Pointer and length of a buffer that the call filled.
+    Filled,
+    /// Pointer and length of a list of buffers that the call takes its data from.
+    From,
+    /// The same, that the call fills.
+    Into(usize),
 }
 
 /// What is known of a call's arguments, in order; the rest are numbers.
 fn arguments(name: &str) -> &'static [Argument] {
-    use Argument::{Buffers, Hexadecimal, Kind, Number, Stored, StoredFd, StoredLong, Text};
+    use Argument::{
+        Filled, Flags, From, Hexadecimal, Into, Number, Rights, RightsPreview1, Stored, StoredBytes,
+        StoredLong, Text, Word,
+    };
+    use names::{
+        CLOCKS, FDFLAGS, FILETYPES, FSTFLAGS, LOOKUPFLAGS, OFLAGS, OPTIONS, RIFLAGS, SDFLAGS, WHENCE,
+    };
     match name {
-        "open" => &[Number, Text, Kind, Hexadecimal, Hexadecimal, Hexadecimal, StoredFd],
-        "accept" | "stream_accept" => &[Number, StoredFd],
-        "connect" => &[Number, Text, StoredFd],
-        "stream_create" => &[Number, Hexadecimal, Hexadecimal, Hexadecimal, StoredFd],
-        "local_address" | "peer_address" => &[Number, Hexadecimal, Number, Stored],
-        "option_get" => &[Number, Number, StoredLong],
-        "fd_read" | "fd_write" => &[Number, Buffers, Stored],
-        "fd_pread" | "fd_pwrite" => &[Number, Buffers, Number, Stored],
-        "sock_recv" => &[Number, Buffers, Hexadecimal, Stored, Hexadecimal],
-        "sock_send" => &[Number, Buffers, Hexadecimal, Stored],
-        "sock_accept" => &[Number, Hexadecimal, StoredFd],
-        "clock_time_get" => &[Number, Number, StoredLong],
-        "path_open" => {
-            &[Number, Hexadecimal, Text, Hexadecimal, Hexadecimal, Hexadecimal, Hexadecimal, StoredFd]
-        }
+        "open" => &[Number, Text, Word(FILETYPES), Rights, Rights, Flags(FDFLAGS), Stored],
+        "accept" | "stream_accept" => &[Number, Stored],
+        "connect" => &[Number, Text, Stored],
+        "stream_create" => &[Number, Rights, Rights, Flags(FDFLAGS), Stored],
+        "local_address" | "peer_address" => &[Number, StoredBytes(2), Number, Stored],
+        "option_get" => &[Number, Word(OPTIONS), StoredLong],
+        "option_set" => &[Number, Word(OPTIONS)],
+        "fd_read" => &[Number, Into(2), Stored],
+        "fd_write" => &[Number, From, Stored],
+        "fd_pread" => &[Number, Into(3), Number, Stored],
+        "fd_pwrite" => &[Number, From, Number, Stored],
+        "sock_recv" => &[Number, Into(3), Flags(RIFLAGS), Stored, Hexadecimal],
+        "sock_send" => &[Number, From, Hexadecimal, Stored],
+        "sock_shutdown" => &[Number, Flags(SDFLAGS)],
+        "sock_accept" => &[Number, Flags(FDFLAGS), Stored],
+        "clock_time_get" => &[Word(CLOCKS), Number, StoredLong],
+        "clock_res_get" => &[Word(CLOCKS), StoredLong],
+        "path_open" => &[
+            Number,
+            Flags(LOOKUPFLAGS),
+            Text,
+            Flags(OFLAGS),
+            RightsPreview1,
+            RightsPreview1,
+            Flags(FDFLAGS),
+            Stored,
+        ],
         "path_unlink_file" | "path_create_directory" | "path_remove_directory" => &[Number, Text],
-        "path_filestat_get" => &[Number, Hexadecimal, Text, Hexadecimal],
+        "path_filestat_get" => &[Number, Flags(LOOKUPFLAGS), Text, Hexadecimal],
+        "path_filestat_set_times" => &[Number, Flags(LOOKUPFLAGS), Text, Number, Number, Flags(FSTFLAGS)],
+        "path_rename" => &[Number, Text, Number, Text],
+        "path_link" => &[Number, Flags(LOOKUPFLAGS), Text, Number, Text],
+        "path_symlink" => &[Text, Number, Text],
+        "path_readlink" => &[Number, Text, StoredBytes(2), Number, Stored],
         "poll_oneoff" => &[Hexadecimal, Hexadecimal, Number, Stored],
-        "random_get" => &[Hexadecimal, Number],
+        "random_get" => &[Filled],
+        "fd_seek" => &[Number, Number, Word(WHENCE), StoredLong],
+        "fd_tell" => &[Number, StoredLong],
+        "fd_filestat_set_times" => &[Number, Number, Number, Flags(FSTFLAGS)],
+        "fd_fdstat_set_flags" => &[Number, Flags(FDFLAGS)],
+        "fd_fdstat_set_rights" => &[Number, RightsPreview1, RightsPreview1],
+        "fd_readdir" => &[Number, Hexadecimal, Number, Number, Stored],
+        "fd_prestat_dir_name" => &[Number, Filled],
         "fd_prestat_get" | "fd_fdstat_get" | "fd_filestat_get" => &[Number, Hexadecimal],
         "args_get" | "environ_get" | "args_sizes_get" | "environ_sizes_get" => &[Hexadecimal, Hexadecimal],
         _ => &[],
     }
 }
 
-/// Characters of a string that are printed, as strace has it.
+/// Bytes of a string that are printed, and of data, which has strace's own limit.
 const TEXT_MAX: usize = 64;
+const DATA_MAX: usize = 32;
 
 impl Call {
     pub fn new(context: &Context, name: &'static str) -> Call {
@@ -99,47 +140,135 @@ impl Call {
 }
 
 fn write_arguments(line: &mut String, name: &str, memory: &GuestMemory<'_>, values: &[i64], stored: bool) {
-    let kinds = arguments(name);
-    let mut values = values.iter().copied();
-    let mut index = 0;
-    while let Some(value) = values.next() {
-        let kind = kinds.get(index).copied().unwrap_or(Argument::Number);
-        if index > 0 {
+    let mut kinds = arguments(name).iter();
+    let mut at = 0;
+    while let Some(&value) = values.get(at) {
+        let kind = kinds.next().copied().unwrap_or(Argument::Number);
+        if at > 0 {
             line.push_str(", ");
         }
-        index += 1;
-        let at = value as u32;
+        let pointer = value as u32;
+        let length = || values.get(at + 1).copied().unwrap_or(0) as u32;
+        // What the call stored as the size of something, so many arguments further on.
+        let size = |further: usize| {
+            let at = values.get(at + further).filter(|_| stored)?;
+            memory.read(GuestPtr::<u32>::new(*at as u32)).ok()
+        };
+        let mut taken = 1;
         let _ = match kind {
             Argument::Number => write!(line, "{value}"),
             Argument::Hexadecimal => write!(line, "{value:#x}"),
             Argument::Text => {
-                let len = values.next().unwrap_or(0) as u32;
-                match memory.as_cow(GuestPtr::<[u8]>::new((at, len))) {
-                    Ok(bytes) => {
-                        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(TEXT_MAX)]).into_owned();
-                        let more = if bytes.len() > TEXT_MAX { "..." } else { "" };
-                        write!(line, "{text:?}{more}")
-                    }
-                    Err(_) => write!(line, "{value:#x}, {len}"),
+                taken = 2;
+                write_bytes(line, memory, (pointer, length()), TEXT_MAX)
+            }
+            Argument::Rights => {
+                names::write_flags(line, value as u64, names::RIGHTS);
+                Ok(())
+            }
+            Argument::RightsPreview1 => {
+                let known = preview1::Rights::from_bits_truncate(value as u64);
+                let rest = value as u64 & !known.bits();
+                // Bits that preview 1 does not have stay where they are.
+                names::write_flags(line, Rights::from_preview1(known).bits(), names::RIGHTS);
+                if rest == 0 { Ok(()) } else { write!(line, "|{rest:#x}") }
+            }
+            Argument::Flags(names) => {
+                names::write_flags(line, u64::from(pointer), names);
+                Ok(())
+            }
+            Argument::Word(words) => {
+                names::write_word(line, value, words);
+                Ok(())
+            }
+            Argument::Stored => match size(0) {
+                Some(number) => write!(line, "[{number}]"),
+                None => write!(line, "{pointer:#x}"),
+            },
+            Argument::StoredLong => match memory.read(GuestPtr::<u64>::new(pointer)) {
+                Ok(number) if stored => write!(line, "[{number}]"),
+                _ => write!(line, "{pointer:#x}"),
+            },
+            Argument::StoredBytes(further) => match size(further) {
+                Some(size) => write_bytes(line, memory, (pointer, size), TEXT_MAX),
+                None => write!(line, "{pointer:#x}"),
+            },
+            Argument::Filled => {
+                taken = 2;
+                if stored {
+                    write_bytes(line, memory, (pointer, length()), DATA_MAX)
+                } else {
+                    write!(line, "{pointer:#x}, {}", length())
                 }
             }
-            Argument::Kind => match value {
-                5 => write!(line, "socket_dgram"),
-                6 => write!(line, "socket_stream"),
-                _ => write!(line, "{value}"),
-            },
-            Argument::StoredFd | Argument::Stored => match memory.read(GuestPtr::<u32>::new(at)) {
-                Ok(number) if stored => write!(line, "[{number}]"),
-                _ => write!(line, "{at:#x}"),
-            },
-            Argument::StoredLong => match memory.read(GuestPtr::<u64>::new(at)) {
-                Ok(number) if stored => write!(line, "[{number}]"),
-                _ => write!(line, "{at:#x}"),
-            },
-            Argument::Buffers => {
-                let count = values.next().unwrap_or(0);
-                write!(line, "{value:#x} x {count}")
+            Argument::From => {
+                taken = 2;
+                write_buffers(line, memory, (pointer, length()), u32::MAX)
+            }
+            Argument::Into(further) => {
+                taken = 2;
+                match size(further) {
+                    Some(size) => write_buffers(line, memory, (pointer, length()), size),
+                    None => write!(line, "{pointer:#x} x {}", length()),
+                }
             }
         };
+        at += taken;
     }
+}
+
+/// The first bytes of a piece of memory as strace quotes them, or where it is if that is nowhere.
+fn write_bytes(
+    line: &mut String,
+    memory: &GuestMemory<'_>,
+    (at, len): (u32, u32),
+    max: usize,
+) -> fmt::Result {
+    match memory.as_cow(GuestPtr::<[u8]>::new((at, len))) {
+        Ok(bytes) => write_quoted(line, &bytes[..bytes.len().min(max)], bytes.len() > max),
+        Err(_) => write!(line, "{at:#x}, {len}"),
+    }
+}
+
+fn write_quoted(line: &mut String, bytes: &[u8], more: bool) -> fmt::Result {
+    let dots = if more { "..." } else { "" };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => write!(line, "{text:?}{dots}"),
+        // Cut within a character.
+        Err(error) if more && error.error_len().is_none() => {
+            let text = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            write!(line, "{text:?}{dots}")
+        }
+        Err(_) => write!(line, "\"{}\"{dots}", bytes.escape_ascii()),
+    }
+}
+
+/// What a list of buffers has in it, as if it were one, of `size` bytes at most.
+fn write_buffers(
+    line: &mut String,
+    memory: &GuestMemory<'_>,
+    (list, count): (u32, u32),
+    size: u32,
+) -> fmt::Result {
+    const IOVEC_BYTES: u32 = 8;
+    /// As many as a call takes.
+    const IOVECS_MAX: u32 = 1024;
+    let mut left = size as usize;
+    let mut data = Vec::new();
+    for index in 0..count.min(IOVECS_MAX) {
+        let iovec = || {
+            let at = list.checked_add(index.checked_mul(IOVEC_BYTES)?)?;
+            let buffer = memory.read(GuestPtr::<u32>::new(at)).ok()?;
+            let len = memory.read(GuestPtr::<u32>::new(at.checked_add(4)?)).ok()?;
+            memory.as_slice(GuestPtr::<[u8]>::new((buffer, len))).ok()?
+        };
+        let Some(part) = iovec() else { return write!(line, "{list:#x} x {count}") };
+        let part = &part[..part.len().min(left)];
+        left -= part.len();
+        data.extend_from_slice(&part[..part.len().min(DATA_MAX + 1)]);
+        if left == 0 || data.len() > DATA_MAX {
+            break;
+        }
+    }
+    write_quoted(line, &data[..data.len().min(DATA_MAX)], data.len() > DATA_MAX)
 }

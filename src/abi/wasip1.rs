@@ -6,10 +6,9 @@ use wasmtime_wasi::p1::types::{self, Errno, Fd};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::rights::Rights;
 use super::sockets::{read_ciovecs, read_iovecs};
-use super::table::{Descriptor, Network, NetworkKind, Stdio};
-use super::{Context, FileTimes, ProcExit, lock, suspend};
+use super::table::{Descriptor, NetworkKind, Stdio};
+use super::{Context, ProcExit, lock, suspend};
 use crate::node::OutputStream;
 
 /// Bytes that one `random_get` may ask for.
@@ -24,15 +23,24 @@ macro_rules! files {
     };
     (@one asynchronous $name:ident ($($arg:ident: $ty:ty),*) $result:ty, $errno:ident) => {
         async fn $name(&mut self, memory: &mut GuestMemory<'_>, fd: Fd $(, $arg: $ty)*) -> Result<$result> {
-            let file = self.table.file(fd, Errno::$errno)?;
+            let file = self.table.file(fd, Errno::$errno)?.inner;
             self.wasi.$name(memory, file $(, $arg)*).await
         }
     };
     (@one $name:ident ($($arg:ident: $ty:ty),*) $result:ty, $errno:ident) => {
         fn $name(&mut self, memory: &mut GuestMemory<'_>, fd: Fd $(, $arg: $ty)*) -> Result<$result> {
-            let file = self.table.file(fd, Errno::$errno)?;
+            let file = self.table.file(fd, Errno::$errno)?.inner;
             self.wasi.$name(memory, file $(, $arg)*)
         }
+    };
+}
+
+/// Functions that the trait has and nobody calls.
+macro_rules! unwired {
+    ($(fn $name:ident($($ty:ty),*) -> $result:ty;)*) => {
+        $(fn $name(&mut self, _: &mut GuestMemory<'_> $(, _: $ty)*) -> Result<$result> {
+            Err(Errno::Notsup.into())
+        })*
     };
 }
 
@@ -47,14 +55,11 @@ impl WasiSnapshotPreview1 for Context {
         #[asynchronous] fn fd_datasync() -> (), otherwise Inval;
         #[asynchronous] fn fd_sync() -> (), otherwise Inval;
         #[asynchronous] fn fd_filestat_set_size(size: types::Filesize) -> (), otherwise Inval;
-        #[asynchronous] fn fd_filestat_set_times(accessed: types::Timestamp, modified: types::Timestamp, flags: types::Fstflags) -> (), otherwise Inval;
         #[asynchronous] fn fd_pread(iovecs: types::IovecArray, at: types::Filesize) -> types::Size, otherwise Spipe;
         #[asynchronous] fn fd_pwrite(iovecs: types::CiovecArray, at: types::Filesize) -> types::Size, otherwise Spipe;
         #[asynchronous] fn fd_seek(offset: types::Filedelta, whence: types::Whence) -> types::Filesize, otherwise Spipe;
         fn fd_tell() -> types::Filesize, otherwise Spipe;
-        #[asynchronous] fn fd_readdir(buffer: GuestPtr<u8>, len: types::Size, cookie: types::Dircookie) -> types::Size, otherwise Notdir;
         #[asynchronous] fn path_create_directory(path: GuestPtr<str>) -> (), otherwise Notdir;
-        #[asynchronous] fn path_filestat_set_times(flags: types::Lookupflags, path: GuestPtr<str>, accessed: types::Timestamp, modified: types::Timestamp, times: types::Fstflags) -> (), otherwise Notdir;
         #[asynchronous] fn path_readlink(path: GuestPtr<str>, buffer: GuestPtr<u8>, len: types::Size) -> types::Size, otherwise Notdir;
         #[asynchronous] fn path_remove_directory(path: GuestPtr<str>) -> (), otherwise Notdir;
         #[asynchronous] fn path_unlink_file(path: GuestPtr<str>) -> (), otherwise Notdir;
@@ -123,27 +128,7 @@ impl WasiSnapshotPreview1 for Context {
     }
 
     async fn fd_fdstat_get(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<types::Fdstat> {
-        match self.table.get(fd)? {
-            Descriptor::File(file) => {
-                let file = *file;
-                self.wasi.fd_fdstat_get(memory, file).await
-            }
-            Descriptor::Stdio { stream, nonblock } => {
-                let right = if *stream == Stdio::In { Rights::FD_READ } else { Rights::FD_WRITE };
-                Ok(types::Fdstat {
-                    fs_filetype: types::Filetype::Unknown,
-                    fs_flags: flags(*nonblock),
-                    fs_rights_base: right.to_preview1() | Rights::POLL_FD_READWRITE.to_preview1(),
-                    fs_rights_inheriting: Rights::NONE.to_preview1(),
-                })
-            }
-            Descriptor::Network(network) => Ok(types::Fdstat {
-                fs_filetype: filetype(network),
-                fs_flags: flags(network.nonblock),
-                fs_rights_base: network.base.to_preview1(),
-                fs_rights_inheriting: network.inheriting.to_preview1(),
-            }),
-        }
+        self.fdstat(memory, fd).await
     }
 
     fn fd_fdstat_set_flags(
@@ -152,23 +137,7 @@ impl WasiSnapshotPreview1 for Context {
         fd: Fd,
         to: types::Fdflags,
     ) -> Result<()> {
-        match self.table.get_mut(fd)? {
-            Descriptor::File(file) => {
-                let file = *file;
-                self.wasi.fd_fdstat_set_flags(memory, file, to)
-            }
-            Descriptor::Stdio { nonblock, .. } => {
-                *nonblock = to.contains(types::Fdflags::NONBLOCK);
-                Ok(())
-            }
-            Descriptor::Network(network) => {
-                if !network.base.contains(Rights::FD_FDSTAT_SET_FLAGS) {
-                    return Err(Errno::Notcapable.into());
-                }
-                network.nonblock = to.contains(types::Fdflags::NONBLOCK);
-                Ok(())
-            }
-        }
+        self.set_flags(memory, fd, to)
     }
 
     fn fd_fdstat_set_rights(
@@ -178,39 +147,36 @@ impl WasiSnapshotPreview1 for Context {
         base: types::Rights,
         inheriting: types::Rights,
     ) -> Result<()> {
-        match self.table.get_mut(fd)? {
-            Descriptor::File(file) => {
-                let file = *file;
-                self.wasi.fd_fdstat_set_rights(memory, file, base, inheriting)
-            }
-            Descriptor::Stdio { .. } => Err(Errno::Notsup.into()),
-            Descriptor::Network(network) => {
-                let (base, inheriting) = (Rights::from_preview1(base), Rights::from_preview1(inheriting));
-                if !network.base.contains(base) || !network.inheriting.contains(inheriting) {
-                    return Err(Errno::Notcapable.into());
-                }
-                (network.base, network.inheriting) = (base, inheriting);
-                Ok(())
-            }
-        }
+        self.set_rights(memory, fd, base, inheriting)
     }
 
     async fn fd_filestat_get(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<types::Filestat> {
-        let filetype = match self.table.get(fd)? {
-            Descriptor::File(file) => {
-                let file = *file;
-                let stat = self.wasi.fd_filestat_get(memory, file).await?;
-                return Ok(self.tell(stat));
-            }
-            Descriptor::Stdio { .. } => types::Filetype::Unknown,
-            Descriptor::Network(network) => {
-                if !network.base.contains(Rights::FD_FILESTAT_GET) {
-                    return Err(Errno::Notcapable.into());
-                }
-                filetype(network)
-            }
-        };
-        Ok(types::Filestat { dev: 0, ino: 0, filetype, nlink: 1, size: 0, atim: 0, mtim: 0, ctim: 0 })
+        self.filestat(memory, fd).await
+    }
+
+    async fn fd_filestat_set_times(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        accessed: types::Timestamp,
+        modified: types::Timestamp,
+        flags: types::Fstflags,
+    ) -> Result<()> {
+        let file = self.table.file(fd, Errno::Inval)?.inner;
+        let (accessed, modified, flags) = self.times(accessed, modified, flags);
+        self.wasi.fd_filestat_set_times(memory, file, accessed, modified, flags).await
+    }
+
+    async fn fd_readdir(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+        cookie: types::Dircookie,
+    ) -> Result<types::Size> {
+        let directory = self.table.file(fd, Errno::Notdir)?.clone();
+        self.read_directory(memory, &directory, buffer, len, cookie).await
     }
 
     async fn fd_read(
@@ -221,25 +187,12 @@ impl WasiSnapshotPreview1 for Context {
     ) -> Result<types::Size> {
         match self.table.get(fd)? {
             Descriptor::File(file) => {
-                let file = *file;
+                let file = file.inner;
                 self.wasi.fd_read(memory, file, list).await
             }
             Descriptor::Stdio { stream: Stdio::In, nonblock } => {
                 let nonblock = *nonblock;
-                let parts = read_iovecs(memory, list)?;
-                let Some(&slice) = parts.iter().find(|slice| slice.len() > 0) else { return Ok(0) };
-                loop {
-                    {
-                        let mut node = self.charged();
-                        let into = memory.as_slice_mut(slice)?.ok_or(Errno::Notsup)?;
-                        match node.stdio.read(into) {
-                            Ok(count) => return Ok(count as types::Size),
-                            Err(_) if nonblock => return Err(Errno::Again.into()),
-                            Err(_) => node.stdio.watch_input(),
-                        }
-                    }
-                    suspend().await;
-                }
+                self.read_input(memory, nonblock, list).await
             }
             Descriptor::Stdio { stream: Stdio::Out | Stdio::Err, .. } => Err(Errno::Badf.into()),
             Descriptor::Network(_) => {
@@ -258,7 +211,7 @@ impl WasiSnapshotPreview1 for Context {
     ) -> Result<types::Size> {
         match self.table.get(fd)? {
             Descriptor::File(file) => {
-                let file = *file;
+                let file = file.inner;
                 self.wasi.fd_write(memory, file, list).await
             }
             Descriptor::Stdio { stream, nonblock } => {
@@ -278,47 +231,14 @@ impl WasiSnapshotPreview1 for Context {
         }
     }
 
-    // `fd_prestat_*` and `sock_*` say more than these signatures can, or wait: link.rs wires them to
-    // `Context::prestat*` and `Context::sock_*` instead.
-
-    fn fd_prestat_get(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<types::Prestat> {
-        let file = self.table.file(fd, Errno::Badf)?;
-        self.wasi.fd_prestat_get(memory, file)
-    }
-
-    fn fd_prestat_dir_name(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        fd: Fd,
-        path: GuestPtr<u8>,
-        len: types::Size,
-    ) -> Result<()> {
-        let file = self.table.file(fd, Errno::Badf)?;
-        self.wasi.fd_prestat_dir_name(memory, file, path, len)
-    }
-
-    fn sock_accept(&mut self, _: &mut GuestMemory<'_>, _: Fd, _: types::Fdflags) -> Result<Fd> {
-        Err(Errno::Notsup.into())
-    }
-
-    fn sock_recv(
-        &mut self,
-        _: &mut GuestMemory<'_>,
-        _: Fd,
-        _: types::IovecArray,
-        _: types::Riflags,
-    ) -> Result<(types::Size, types::Roflags)> {
-        Err(Errno::Notsup.into())
-    }
-
-    fn sock_send(
-        &mut self,
-        _: &mut GuestMemory<'_>,
-        _: Fd,
-        _: types::CiovecArray,
-        _: types::Siflags,
-    ) -> Result<types::Size> {
-        Err(Errno::Notsup.into())
+    // link.rs wires these to `Context` itself, as the signatures here say too little or cannot wait.
+    unwired! {
+        fn fd_prestat_get(Fd) -> types::Prestat;
+        fn fd_prestat_dir_name(Fd, GuestPtr<u8>, types::Size) -> ();
+        fn sched_yield() -> ();
+        fn sock_accept(Fd, types::Fdflags) -> Fd;
+        fn sock_recv(Fd, types::IovecArray, types::Riflags) -> (types::Size, types::Roflags);
+        fn sock_send(Fd, types::CiovecArray, types::Siflags) -> types::Size;
     }
 
     fn sock_shutdown(&mut self, _: &mut GuestMemory<'_>, fd: Fd, how: types::Sdflags) -> Result<()> {
@@ -332,9 +252,25 @@ impl WasiSnapshotPreview1 for Context {
         flags: types::Lookupflags,
         path: GuestPtr<str>,
     ) -> Result<types::Filestat> {
-        let directory = self.table.file(directory, Errno::Notdir)?;
-        let stat = self.wasi.path_filestat_get(memory, directory, flags, path).await?;
-        Ok(self.tell(stat))
+        let directory = self.table.file(directory, Errno::Notdir)?.clone();
+        self.stat_path(memory, &directory, flags, path).await
+    }
+
+    async fn path_filestat_set_times(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        directory: Fd,
+        lookup: types::Lookupflags,
+        path: GuestPtr<str>,
+        accessed: types::Timestamp,
+        modified: types::Timestamp,
+        flags: types::Fstflags,
+    ) -> Result<()> {
+        let directory = self.directory(directory)?;
+        // It is opened for that.
+        self.refuse_devices(memory, directory, lookup, path).await?;
+        let (accessed, modified, flags) = self.times(accessed, modified, flags);
+        self.wasi.path_filestat_set_times(memory, directory, lookup, path, accessed, modified, flags).await
     }
 
     async fn path_link(
@@ -346,7 +282,7 @@ impl WasiSnapshotPreview1 for Context {
         to: Fd,
         to_path: GuestPtr<str>,
     ) -> Result<()> {
-        let (from, to) = (self.table.file(from, Errno::Notdir)?, self.table.file(to, Errno::Notdir)?);
+        let (from, to) = (self.directory(from)?, self.directory(to)?);
         self.wasi.path_link(memory, from, flags, from_path, to, to_path).await
     }
 
@@ -358,7 +294,7 @@ impl WasiSnapshotPreview1 for Context {
         to: Fd,
         to_path: GuestPtr<str>,
     ) -> Result<()> {
-        let (from, to) = (self.table.file(from, Errno::Notdir)?, self.table.file(to, Errno::Notdir)?);
+        let (from, to) = (self.directory(from)?, self.directory(to)?);
         self.wasi.path_rename(memory, from, from_path, to, to_path).await
     }
 
@@ -369,7 +305,7 @@ impl WasiSnapshotPreview1 for Context {
         directory: Fd,
         path: GuestPtr<str>,
     ) -> Result<()> {
-        let directory = self.table.file(directory, Errno::Notdir)?;
+        let directory = self.directory(directory)?;
         self.wasi.path_symlink(memory, target, directory, path).await
     }
 
@@ -384,12 +320,8 @@ impl WasiSnapshotPreview1 for Context {
         inheriting: types::Rights,
         flags: types::Fdflags,
     ) -> Result<Fd> {
-        let directory = self.table.file(directory, Errno::Notdir)?;
-        if self.table.is_full() {
-            return Err(Errno::Mfile.into());
-        }
-        let file = self.wasi.path_open(memory, directory, lookup, path, how, base, inheriting, flags).await?;
-        Ok(self.table.insert(Descriptor::File(file))?)
+        let directory = self.table.file(directory, Errno::Notdir)?.clone();
+        self.open_path(memory, &directory, lookup, path, how, (base, inheriting), flags).await
     }
 
     async fn poll_oneoff(
@@ -410,11 +342,6 @@ impl WasiSnapshotPreview1 for Context {
         Err(Errno::Notsup.into())
     }
 
-    /// Wired asynchronously by link.rs.
-    fn sched_yield(&mut self, _: &mut GuestMemory<'_>) -> Result<()> {
-        Ok(())
-    }
-
     fn random_get(
         &mut self,
         memory: &mut GuestMemory<'_>,
@@ -431,53 +358,16 @@ impl WasiSnapshotPreview1 for Context {
 }
 
 impl Context {
-    /// A file's properties as this guest is to see them.
-    fn tell(&self, stat: types::Filestat) -> types::Filestat {
-        match self.file_times {
-            FileTimes::Own => stat,
-            FileTimes::Epoch => {
-                let at = u64::try_from(self.epoch.as_nanos()).unwrap_or(u64::MAX);
-                types::Filestat { atim: at, mtim: at, ctim: at, ..stat }
-            }
-        }
-    }
-
-    async fn write_output(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        stream: OutputStream,
-        nonblock: bool,
-        list: types::CiovecArray,
-    ) -> Result<types::Size> {
-        let parts = read_ciovecs(memory, list)?;
-        let mut total = 0;
-        for &slice in &parts {
-            loop {
-                {
-                    let mut node = self.charged();
-                    let from = memory.as_slice_mut(slice)?.ok_or(Errno::Notsup)?;
-                    match node.stdio.write(stream, from) {
-                        Ok(count) => {
-                            total += count;
-                            if count < from.len() {
-                                return Ok(total as types::Size);
-                            }
-                            break;
-                        }
-                        Err(_) if total > 0 => return Ok(total as types::Size),
-                        Err(_) if nonblock => return Err(Errno::Again.into()),
-                        Err(_) => node.stdio.watch_output(),
-                    }
-                }
-                suspend().await;
-            }
-        }
-        Ok(total as types::Size)
+    fn directory(&self, fd: Fd) -> Result<Fd, Errno> {
+        Ok(self.table.file(fd, Errno::Notdir)?.inner)
     }
 
     async fn dispose(&mut self, memory: &mut GuestMemory<'_>, descriptor: Descriptor) -> Result<()> {
         match descriptor {
-            Descriptor::File(file) => self.wasi.fd_close(memory, file).await,
+            Descriptor::File(file) => {
+                self.listings.forget(file.inner);
+                self.wasi.fd_close(memory, file.inner).await
+            }
             Descriptor::Stdio { .. } => Ok(()),
             Descriptor::Network(network) => {
                 let mut node = self.node();
@@ -490,34 +380,6 @@ impl Context {
         }
     }
 
-    /// Tag and name length of a preopened descriptor: 0 a directory, 1 a network object (ours).
-    pub(super) fn prestat(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<(u8, types::Size)> {
-        if let Ok(network) = self.table.any_network(fd) {
-            let name = network.name.as_ref().ok_or(Errno::Badf)?;
-            return Ok((1, name.len() as types::Size));
-        }
-        let types::Prestat::Dir(directory) = self.fd_prestat_get(memory, fd)?;
-        Ok((0, directory.pr_name_len))
-    }
-
-    pub(super) fn prestat_name(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        fd: Fd,
-        buffer: GuestPtr<u8>,
-        len: types::Size,
-    ) -> Result<()> {
-        let Ok(network) = self.table.any_network(fd) else {
-            return self.fd_prestat_dir_name(memory, fd, buffer, len);
-        };
-        let name = network.name.as_ref().ok_or(Errno::Badf)?;
-        if name.len() > len as usize {
-            return Err(Errno::Nametoolong.into());
-        }
-        memory.copy_from_slice(name.as_bytes(), buffer.as_array(name.len() as u32))?;
-        Ok(())
-    }
-
     /// Lets the others run.
     pub(super) async fn sched_yield(&mut self) {
         {
@@ -526,21 +388,5 @@ impl Context {
             node.wake_at(now);
         }
         suspend().await;
-    }
-}
-
-fn flags(nonblock: bool) -> types::Fdflags {
-    if nonblock { types::Fdflags::NONBLOCK } else { types::Fdflags::empty() }
-}
-
-fn filetype(network: &Network) -> types::Filetype {
-    match (network.kind, network.datagram) {
-        (NetworkKind::Protocol, _) => types::Filetype::Unknown,
-        (NetworkKind::Control | NetworkKind::Connection | NetworkKind::Stream, false) => {
-            types::Filetype::SocketStream
-        }
-        (NetworkKind::Control | NetworkKind::Connection | NetworkKind::Stream, true) => {
-            types::Filetype::SocketDgram
-        }
     }
 }

@@ -59,6 +59,15 @@ impl<W: Write + Send> Sink for Fan<W> {
         first_error(targets.map(|&(writer, port)| self.writers[writer].record_as(port, record)))
     }
 
+    fn fills_in_checksums(&self) -> bool {
+        true
+    }
+
+    /// Into all of them: each may have the packets of a connection.
+    fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        first_error(self.writers.iter_mut().map(|writer| writer.secrets(lines)))
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         first_error(self.writers.iter_mut().map(Writer::flush))
     }

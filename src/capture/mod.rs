@@ -3,6 +3,7 @@
 //! ```text
 //! world --> Record --> Sink --> Writer     pcapng.rs  one file with all ports
 //!                          \--> Fan        fan.rs     one Writer for each guest
+//!       --> secrets --------> KeyLog      key_log.rs beside a capture, or without one
 //! ```
 //!
 //! A record is made before the link's verdict and carries the verdict too, so what was lost can be read
@@ -18,14 +19,16 @@ use crate::network::link::DropReason;
 use crate::time::Instant;
 
 mod fan;
+mod key_log;
 mod pcapng;
 mod read;
 #[cfg(test)]
 mod tests;
 
 pub use fan::{Fan, Group};
+pub use key_log::KeyLog;
 pub use pcapng::Writer;
-pub use read::frames;
+pub use read::{frames, records};
 
 /// What a capture says about itself: enough to run the lab again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +70,19 @@ pub enum Way {
     Outbound,
 }
 
+/// How often a capture shows a frame that does not change on its way. What a link drops is always there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Each {
+    /// At every port that it crosses.
+    #[default]
+    Port,
+    /// Once for a link that is ideal, at the end that is no switch, where one is: the other end would tell the same
+    /// of the same instant. A cable between two hosts has it at both ends; another link too.
+    Link,
+    /// Once as it leaves a guest, a router or a TAP, and again where a link that is not ideal delivers it.
+    Packet,
+}
+
 /// A frame that crossed a port. Cloning shares the frame's bytes.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -77,6 +93,8 @@ pub struct Record {
     pub frame: Frame,
     /// Why the link dropped it, if it did.
     pub dropped: Option<DropReason>,
+    /// The link had taken it before, and it was recorded then: this tells what became of it.
+    pub late: bool,
 }
 
 /// Where records go.
@@ -85,14 +103,15 @@ pub trait Sink: Send {
     /// then on, takes further records without a word and says so again in [`Sink::close`].
     fn record(&mut self, record: &Record) -> io::Result<()>;
 
-    /// Takes many at once, as if one after the other; the first error is returned.
-    fn records(&mut self, records: &[Record]) -> io::Result<()> {
-        let mut first = Ok(());
-        for record in records {
-            first = first.and(self.record(record));
-        }
-        first
+    /// True if the sink gives TCP segments their checksums as it writes them, where they were left out: in frames made
+    /// inside the world, as [`checksum::complete`](crate::network::checksum::complete) does. Stacks need not, then.
+    fn fills_in_checksums(&self) -> bool {
+        false
     }
+
+    /// Takes lines of a TLS key log (as `SSLKEYLOGFILE` has them, each with its newline), before the records of what
+    /// they decrypt. Errors as in [`Sink::record`].
+    fn secrets(&mut self, lines: &str) -> io::Result<()>;
 
     /// Hands everything taken so far to the underlying writer and flushes that. Errors as in
     /// [`Sink::record`].
@@ -112,6 +131,10 @@ impl Sink for Discard {
         Ok(())
     }
 
+    fn secrets(&mut self, _lines: &str) -> io::Result<()> {
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -128,6 +151,10 @@ pub struct Memory(pub Vec<Record>);
 impl Sink for Memory {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         self.0.push(record.clone());
+        Ok(())
+    }
+
+    fn secrets(&mut self, _lines: &str) -> io::Result<()> {
         Ok(())
     }
 

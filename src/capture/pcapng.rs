@@ -5,7 +5,7 @@
 //! by hand it takes half the time (about 40 against 80 ns for 1,500 bytes) and no allocation.
 
 use std::borrow::Cow;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,17 +20,22 @@ use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
 use super::{Record, Session, Sink, Way};
-use crate::network::PacketId;
+use crate::network::link::DropReason;
+use crate::network::{Checksums, PacketId, checksum};
 use crate::time::Instant;
 
-/// Bytes that are gathered before the underlying writer is called.
-const BATCH_BYTES: usize = 64 * 1024;
-/// A frame of at least so many bytes is not gathered but written from where it is, if many come at once.
-const APART_BYTES_MIN: usize = 512;
+/// Bytes that are gathered before the underlying writer is called. One copy more than frames written from where they are
+/// (writev), and yet less work: what a kernel copies in pieces of odd lengths takes it longer.
+const BATCH_BYTES: usize = 256 * 1024;
+/// Beyond them: what the last record of a batch takes, as a rule.
+const BATCH_BYTES_SLACK: usize = 4 * 1024;
 /// Longest text of an option or name; the format's own limit is 65,535 bytes.
 const TEXT_BYTES_MAX: usize = 4096;
 
 const ENHANCED_PACKET_BLOCK: u32 = 6;
+/// Section 4.7 of the draft; the type of its secrets is "TLSK".
+const DECRYPTION_SECRETS_BLOCK: u32 = 10;
+const TLS_KEY_LOG: u32 = 0x544c_534b;
 const OPTION_END: u16 = 0;
 const OPTION_COMMENT: u16 = 1;
 const OPTION_FLAGS: u16 = 2;
@@ -48,19 +53,24 @@ pub struct Writer<W: Write> {
     failed: Option<io::ErrorKind>,
 }
 
-/// Frames of one port.
+/// Frames of one port, for the Interface Statistics Block (section 4.6 of the draft).
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
+    /// Frames that crossed it, either way, each counted once (`isb_ifrecv`).
     seen: u64,
+    /// Those of them that its queue had no room for (`isb_ifdrop`: dropped "due to lack of resources"). What was
+    /// lost behind it bears a comment alone.
     dropped: u64,
 }
 
 impl<W: Write> Writer<W> {
     /// Starts a capture: what comes before the first frame goes to `out` at once.
     pub fn new(out: W, session: &Session) -> io::Result<Self> {
-        let mut pcap =
-            PcapNgWriter::with_section_header(Vec::with_capacity(BATCH_BYTES * 2), header(session))
-                .map_err(into_io)?;
+        let mut pcap = PcapNgWriter::with_section_header(
+            Vec::with_capacity(BATCH_BYTES + BATCH_BYTES_SLACK),
+            header(session),
+        )
+        .map_err(into_io)?;
         for port in &session.ports {
             let mut options = vec![InterfaceDescriptionOption::IfName(text(&port.name))];
             if !port.description.is_empty() {
@@ -94,42 +104,28 @@ impl<W: Write> Writer<W> {
 
     /// Like [`Writer::record`], with a port in place of the record's own.
     pub(super) fn record_as(&mut self, port: u32, record: &Record) -> io::Result<()> {
-        self.append(port, record, usize::MAX)?;
-        if self.blocks.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
-    }
-
-    /// Gathers a record's block. A frame of at least `apart_bytes_min` bytes is left out: the answer is its place.
-    fn append(&mut self, port: u32, record: &Record, apart_bytes_min: usize) -> io::Result<Option<usize>> {
         let Some(counts) = self.counts.get_mut(port as usize) else {
             let message = format!("port {port} is not one of the capture's {}", self.counts.len());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         };
         if self.failed.is_some() || self.out.is_none() {
-            return Ok(None);
+            return Ok(());
         }
-        counts.seen += 1;
-        counts.dropped += u64::from(record.dropped.is_some());
+        counts.seen += u64::from(!record.late);
+        counts.dropped += u64::from(record.dropped.is_some_and(DropReason::is_for_want_of_room));
         let timestamp = self.epoch.saturating_add(record.at.elapsed());
         let timestamp_ns = u64::try_from(timestamp.as_nanos()).unwrap_or(u64::MAX);
-        let apart = record.frame.len() >= apart_bytes_min;
-        let place = append_packet(self.blocks.0.get_mut(), port, timestamp_ns, record, apart);
-        Ok(apart.then_some(place))
+        append_packet(self.blocks.0.get_mut(), port, timestamp_ns, record);
+        if self.blocks.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
     }
 
-    /// See [`Sink::records`]: large frames go to the underlying writer without being copied first.
-    fn record_all(&mut self, records: &[Record]) -> io::Result<()> {
-        let mut result = Ok(());
-        let mut apart = Vec::with_capacity(records.len());
-        for record in records {
-            match self.append(record.port, record, APART_BYTES_MIN) {
-                Ok(place) => apart.extend(place.map(|place| (place, &record.frame.bytes[..]))),
-                Err(error) => result = result.and(Err(error)),
-            }
+    /// See [`Sink::secrets`]: one Decryption Secrets Block.
+    pub fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        if self.failed.is_some() || self.out.is_none() || lines.is_empty() {
+            return Ok(());
         }
-        if apart.is_empty() && self.blocks.0.get_ref().len() < BATCH_BYTES {
-            return result;
-        }
-        result.and(self.write_with(&apart))
+        append_secrets(self.blocks.0.get_mut(), lines.as_bytes());
+        if self.blocks.0.get_ref().len() >= BATCH_BYTES { self.write_out() } else { Ok(()) }
     }
 
     /// See [`Sink::flush`].
@@ -176,14 +172,9 @@ impl<W: Write> Writer<W> {
 
     /// Hands the gathered blocks over. After a failure they are thrown away instead.
     fn write_out(&mut self) -> io::Result<()> {
-        self.write_with(&[])
-    }
-
-    /// Hands the gathered blocks over, with frames in their places.
-    fn write_with(&mut self, apart: &[(usize, &[u8])]) -> io::Result<()> {
         let buffer = self.blocks.0.get_mut();
         let written = match &mut self.out {
-            Some(out) if self.failed.is_none() => write_all(out, buffer, apart),
+            Some(out) if self.failed.is_none() => out.write_all(buffer),
             Some(_) | None => Ok(()),
         };
         buffer.clear();
@@ -191,34 +182,17 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn write_all(out: &mut impl Write, buffer: &[u8], apart: &[(usize, &[u8])]) -> io::Result<()> {
-    let mut parts = Vec::with_capacity(apart.len() * 2 + 1);
-    let mut from = 0;
-    for &(place, frame) in apart {
-        parts.extend([IoSlice::new(&buffer[from..place]), IoSlice::new(frame)]);
-        from = place;
-    }
-    parts.push(IoSlice::new(&buffer[from..]));
-    let mut left = &mut parts[..];
-    IoSlice::advance_slices(&mut left, 0);
-    while !left.is_empty() {
-        match out.write_vectored(left) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => IoSlice::advance_slices(&mut left, count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 impl<W: Write + Send> Sink for Writer<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         Writer::record(self, record)
     }
 
-    fn records(&mut self, records: &[Record]) -> io::Result<()> {
-        self.record_all(records)
+    fn fills_in_checksums(&self) -> bool {
+        true
+    }
+
+    fn secrets(&mut self, lines: &str) -> io::Result<()> {
+        Writer::secrets(self, lines)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -280,8 +254,8 @@ fn text(text: &str) -> Cow<'_, str> {
 
 /// Appends an Enhanced Packet Block: body, then the options `epb_flags`, `epb_packetid` and, for a
 /// frame that the link dropped, a comment. The port is `port`, whatever the record says; `timestamp_ns` is since the
-/// Unix epoch. The answer is where the frame stands in the buffer, or would stand if it is kept `apart`.
-fn append_packet(buffer: &mut Vec<u8>, port: u32, timestamp_ns: u64, record: &Record, apart: bool) -> usize {
+/// Unix epoch.
+fn append_packet(buffer: &mut Vec<u8>, port: u32, timestamp_ns: u64, record: &Record) {
     let start = buffer.len();
     let data = &record.frame.bytes;
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
@@ -295,12 +269,14 @@ fn append_packet(buffer: &mut Vec<u8>, port: u32, timestamp_ns: u64, record: &Re
     fixed[16..20].copy_from_slice(&(timestamp_ns as u32).to_le_bytes());
     fixed[20..24].copy_from_slice(&length.to_le_bytes());
     fixed[24..28].copy_from_slice(&length.to_le_bytes());
-    let apart_bytes = if apart { data.len() } else { 0 };
-    buffer.reserve(fixed.len() + data.len() - apart_bytes + 64);
+    buffer.reserve(fixed.len() + data.len() + 64);
     buffer.extend_from_slice(&fixed);
     let place = buffer.len();
-    if !apart {
-        buffer.extend_from_slice(data);
+    buffer.extend_from_slice(data);
+    match record.frame.checksums {
+        Checksums::Valid => checksum::complete(&mut buffer[place..], true),
+        // As it came, or as it was broken.
+        Checksums::Unverified => {}
     }
     buffer.extend_from_slice(&[0; 3][..data.len().wrapping_neg() % 4]);
 
@@ -317,10 +293,24 @@ fn append_packet(buffer: &mut Vec<u8>, port: u32, timestamp_ns: u64, record: &Re
     }
     append_option(buffer, OPTION_END, &[]);
 
-    let total = u32::try_from(buffer.len() - start + apart_bytes + 4).unwrap_or(u32::MAX).to_le_bytes();
+    let total = u32::try_from(buffer.len() - start + 4).unwrap_or(u32::MAX).to_le_bytes();
     buffer.extend_from_slice(&total);
     buffer[start + 4..start + 8].copy_from_slice(&total);
-    place
+}
+
+/// Appends a Decryption Secrets Block with lines of a TLS key log.
+fn append_secrets(buffer: &mut Vec<u8>, lines: &[u8]) {
+    let start = buffer.len();
+    let length = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+    // The total length, between the type and the rest, is filled in below.
+    for word in [DECRYPTION_SECRETS_BLOCK, 0, TLS_KEY_LOG, length] {
+        buffer.extend_from_slice(&word.to_le_bytes());
+    }
+    buffer.extend_from_slice(lines);
+    pad(buffer, start);
+    let total = u32::try_from(buffer.len() - start + 4).unwrap_or(u32::MAX).to_le_bytes();
+    buffer.extend_from_slice(&total);
+    buffer[start + 4..start + 8].copy_from_slice(&total);
 }
 
 fn append_option(buffer: &mut Vec<u8>, code: u16, value: &[u8]) {

@@ -1,4 +1,4 @@
-//! Frames out of a pcap or pcapng file.
+//! Frames out of a pcap or pcapng file; and records out of a capture that guestnet wrote.
 
 use std::time::Duration;
 
@@ -7,6 +7,14 @@ use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionOption;
+use pcap_file::pcapng::blocks::opt_common::CommonOption;
+
+use super::{PortInfo, Record, Session, Way};
+use crate::network::link::DropReason;
+use crate::network::{Frame, PacketId};
+use crate::time::Instant;
 
 /// The Section Header Block, which reads the same in both byte orders.
 const PCAPNG_MAGIC: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
@@ -56,4 +64,69 @@ fn pcapng(file: &[u8]) -> Result<Vec<(Duration, Bytes)>, String> {
 
 fn ethernet(link: DataLink) -> Result<(), String> {
     if link == DataLink::ETHERNET { Ok(()) } else { Err(format!("is of {link:?}, not of Ethernet")) }
+}
+
+/// `epb_packetid`, which pcap-file does not know.
+const OPTION_PACKET_ID: u16 = 5;
+
+/// A pcapng file as the records that [`super::Writer`] wrote it from. Of the session there are the ports, and the epoch is the
+/// first frame's whole second: a file does not tell when its lab began. Captures of other programs read as frames that left
+/// their interface, unless they are marked as having come in.
+///
+/// # Errors
+/// What is wrong with the file: cut short, no pcapng, not of Ethernet.
+pub fn records(file: &[u8]) -> Result<(Session, Vec<Record>), String> {
+    let mut reader = PcapNgReader::new(file).map_err(|error| format!("is no capture: {error}"))?;
+    let mut ports: Vec<PortInfo> = Vec::new();
+    let mut packets: Vec<EnhancedPacketBlock<'static>> = Vec::new();
+    while let Some(block) = reader.next_block() {
+        let (block, _) = block.map_err(|error| format!("after {} frames: {error}", packets.len()))?;
+        match block {
+            Block::InterfaceDescription(interface) => {
+                ethernet(interface.linktype)?;
+                let name = interface.options.iter().find_map(|option| match option {
+                    InterfaceDescriptionOption::IfName(name) => Some(name.clone().into_owned()),
+                    _ => None,
+                });
+                let name = name.unwrap_or_else(|| format!("interface {}", ports.len()));
+                ports.push(PortInfo { name, description: String::new() });
+            }
+            Block::EnhancedPacket(packet) => packets.push(packet.into_owned()),
+            _ => {}
+        }
+    }
+    let epoch =
+        packets.first().map_or(Duration::ZERO, |packet| Duration::from_secs(packet.timestamp.as_secs()));
+    let session =
+        Session { name: String::new(), seed: 0, digest: String::new(), epoch, ports, names: Vec::new() };
+    Ok((session, packets.into_iter().map(|packet| record(packet, epoch)).collect()))
+}
+
+fn record(packet: EnhancedPacketBlock<'static>, epoch: Duration) -> Record {
+    let mut record = Record {
+        at: Instant::START + packet.timestamp.saturating_sub(epoch),
+        port: packet.interface_id,
+        way: Way::Outbound,
+        frame: Frame::new(packet.data.into_owned().into()),
+        dropped: None,
+        late: false,
+    };
+    for option in &packet.options {
+        match option {
+            // Its two lowest bits are the direction; 1 is inbound.
+            EnhancedPacketOption::Flags(flags) if flags & 3 == 1 => record.way = Way::Inbound,
+            EnhancedPacketOption::Common(CommonOption::Unknown(option))
+                if option.code == OPTION_PACKET_ID =>
+            {
+                let id = option.value[..].try_into().map_or(0, u64::from_le_bytes);
+                record.frame.id = PacketId(id);
+            }
+            EnhancedPacketOption::Common(CommonOption::Comment(comment)) => {
+                let why = comment.strip_prefix("dropped: ");
+                record.dropped = DropReason::ALL.into_iter().find(|reason| Some(reason.as_str()) == why);
+            }
+            _ => {}
+        }
+    }
+    record
 }

@@ -28,7 +28,7 @@ fn session() -> Session {
 
 fn record(nanos: u64, port: u32, way: Way, id: u64, bytes: &[u8]) -> Record {
     let frame = Frame { id: PacketId(id), ..Frame::new(Bytes::copy_from_slice(bytes)) };
-    Record { at: Instant::from_nanos(nanos), port, way, frame, dropped: None }
+    Record { at: Instant::from_nanos(nanos), port, way, frame, dropped: None, late: false }
 }
 
 fn records() -> Vec<Record> {
@@ -41,6 +41,18 @@ fn records() -> Vec<Record> {
         },
         record(1_000_000_002, 0, Way::Inbound, 0, b""),
     ]
+}
+
+/// A frame that a queue took, and dropped when its turn came.
+fn dropped_late() -> [Record; 2] {
+    let left = record(1_000_000_003, 0, Way::Outbound, 3, b"fifteen bytes .");
+    let dropped = Record {
+        at: Instant::from_nanos(1_000_000_900),
+        dropped: Some(DropReason::CoDel),
+        late: true,
+        ..left.clone()
+    };
+    [left, dropped]
 }
 
 fn capture(session: &Session, records: &[Record]) -> Vec<u8> {
@@ -92,8 +104,21 @@ fn what_a_capture_holds() {
     port 0 at 1577836801.000000002s: ""
         Flags(1)
     InterfaceStatistics(InterfaceStatisticsBlock { interface_id: 0, timestamp: 1577836802s, options: [IsbStartTime(1577836800s), IsbEndTime(1577836802s), IsbIfRecv(2), IsbIfDrop(0)] })
-    InterfaceStatistics(InterfaceStatisticsBlock { interface_id: 1, timestamp: 1577836802s, options: [IsbStartTime(1577836800s), IsbEndTime(1577836802s), IsbIfRecv(2), IsbIfDrop(1)] })
+    InterfaceStatistics(InterfaceStatisticsBlock { interface_id: 1, timestamp: 1577836802s, options: [IsbStartTime(1577836800s), IsbEndTime(1577836802s), IsbIfRecv(2), IsbIfDrop(0)] })
     "#);
+}
+
+/// The last numbers are frames that crossed the port, and those that its queue had no room for: each once.
+#[test]
+fn statistics_count_each_frame_once() {
+    let full = Record { dropped: Some(DropReason::QueueFull), ..records()[2].clone() };
+    let all = [&records()[..], &dropped_late(), &[full]].concat();
+    let text = decode(&capture(&session(), &all));
+    let counts: Vec<_> = text.lines().filter_map(|line| line.split_once("IsbIfRecv")).collect();
+    assert_eq!(
+        counts.iter().map(|(_, counts)| *counts).collect::<Vec<_>>(),
+        ["(3), IsbIfDrop(1)] })", "(3), IsbIfDrop(1)] })"]
+    );
 }
 
 #[test]
@@ -226,4 +251,32 @@ fn texts_of_any_length_fit() {
     let names = vec![("::1".parse().unwrap(), long.clone()), ("::2".parse().unwrap(), "a\0b".into())];
     let session = Session { name: long.clone(), digest: long, ports, names, ..session() };
     decode(&capture(&session, &[]));
+}
+
+/// draft-ietf-opsawg-pcapng, 4.7: type, total length, "TLSK", length of the secrets, the secrets padded, total length.
+#[test]
+fn secrets_stand_before_the_packets_that_need_them() {
+    let mut writer = Writer::new(vec![], &session()).unwrap();
+    let head = Writer::new(vec![], &session()).unwrap().finish(Instant::START).unwrap();
+    let lines = "CLIENT_RANDOM aa bb\n";
+    let records = records();
+    writer.record(&records[0]).unwrap();
+    writer.secrets("").unwrap();
+    writer.secrets(lines).unwrap();
+    writer.record(&records[1]).unwrap();
+    let bytes = writer.finish(Instant::START).unwrap();
+    let block: Vec<u8> =
+        [10, 40, 0x544c_534b, 20].into_iter().flat_map(u32::to_le_bytes).chain(lines.bytes()).collect();
+    let at = bytes.windows(block.len()).position(|window| window == block).unwrap();
+    assert_eq!(&bytes[at + block.len()..][..4], 40u32.to_le_bytes());
+    let first = bytes.windows(8).position(|window| window == b"fourteen").unwrap();
+    let second = bytes.windows(8).rposition(|window| window == b"fourteen").unwrap();
+    assert!(first < at && at < second);
+    assert!(bytes.len() > head.len() + 40);
+
+    // A key log has them without a capture, and hands them on to one that there is.
+    let mut log = KeyLog::new(vec![], Some(Box::new(Writer::new(vec![], &session()).unwrap())));
+    log.record(&records[0]).unwrap();
+    log.secrets(lines).unwrap();
+    assert_eq!(log.into_inner(), lines.as_bytes());
 }

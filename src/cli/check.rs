@@ -1,9 +1,13 @@
 //! `guestnet check`: a scenario without running it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use guestnet::guest::Engine;
+use guestnet::scenario::ScenarioError;
 use guestnet::scenario::assets::Assets;
 use guestnet::scenario::plan::Plan;
 
@@ -32,21 +36,32 @@ pub fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
                 continue;
             }
         };
-        let assets = Assets::read(&plan);
-        let mut told = std::collections::BTreeSet::new();
-        for guest in plan.guests.iter().filter(|guest| told.insert(&guest.module)) {
-            let loaded = assets.get(&guest.module).and_then(|bytes| {
-                engine.load(&guest.module, bytes).map(drop).map_err(|exit| exit.to_string())
-            });
-            if let Err(why) = loaded {
-                code = Failure::Other(format!("{}: guest `{}` {why}", path.display(), guest.name)).tell();
-            }
+        let faults = faults(&plan, &engine);
+        if !faults.is_empty() {
+            let text = std::fs::read_to_string(path).map_err(Failure::io(path.display().to_string()))?;
+            code = Failure::from(ScenarioError::found_later(path, &text, faults)).tell();
         }
         if !arguments.quiet {
             print(summary(&plan).as_bytes())?;
         }
     }
     Ok(code)
+}
+
+/// Modules that cannot be guests: where the scenario names each, and why.
+fn faults(plan: &Plan, engine: &Engine) -> Vec<(Range<usize>, String, String)> {
+    let assets = Assets::read(plan);
+    let mut told = BTreeSet::new();
+    let mut faults = Vec::new();
+    for guest in plan.guests.iter().filter(|guest| told.insert(&guest.module)) {
+        let loaded = assets
+            .get(&guest.module)
+            .and_then(|bytes| engine.load(&guest.module, bytes).map(drop).map_err(|exit| exit.to_string()));
+        if let Err(why) = loaded {
+            faults.push((guest.module_at.clone(), format!("guest `{}` {why}", guest.name), String::new()));
+        }
+    }
+    faults
 }
 
 /// What is in the lab, and the addresses of all that has any.

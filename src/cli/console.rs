@@ -25,6 +25,8 @@ const FAILURES_TOLD_MAX: usize = 20;
 #[derive(Clone, Debug)]
 pub struct Style {
     pub quiet: bool,
+    /// A guest that runs alone is told of at the end as a lab is.
+    pub summary: bool,
     /// Standard output is the capture's.
     pub stdout_taken: bool,
     /// Calls are shown, on standard error unless a file is named.
@@ -37,6 +39,8 @@ pub struct Console {
     /// One guest alone has the terminal as it is; of several, each line bears a name.
     alone: bool,
     quiet: bool,
+    /// At the end it is told how it went.
+    summary: bool,
     /// Begun lines of standard output and error of each guest.
     lines: Vec<[Vec<u8>; 2]>,
     out: Box<dyn Write>,
@@ -63,6 +67,7 @@ impl Console {
             background: plan.guests.iter().map(|guest| guest.background).collect(),
             alone: plan.guests.len() == 1,
             quiet: style.quiet,
+            summary: !style.quiet && (style.summary || plan.guests.len() > 1),
             lines: plan.guests.iter().map(|_| Default::default()).collect(),
             out,
             trace,
@@ -112,7 +117,7 @@ impl Console {
         for report in reports {
             match report {
                 Report::Output { guest, output } => self.output(guest, &output)?,
-                Report::Exited { guest, exit } => {
+                Report::Exited { guest, exit, .. } => {
                     self.flush_lines(guest)?;
                     self.exits[guest] = Some(exit);
                 }
@@ -163,6 +168,11 @@ impl Console {
             }
         }
         Ok(())
+    }
+
+    /// guestnet itself cannot go on: what came of the run until then is to be told, unless nothing is.
+    pub fn expect_error(&mut self) {
+        self.summary = !self.quiet;
     }
 
     /// Tells how it went, and the exit code.
@@ -219,7 +229,7 @@ impl Console {
                     writeln!(text, "guestnet: the lab keeps itself busy at {at} s for ever; it was stopped");
             }
         }
-        if !self.quiet && !self.alone {
+        if self.summary {
             let _ = writeln!(text, "guestnet: {summary}");
         }
         let _ = io::stderr().write_all(text.as_bytes());

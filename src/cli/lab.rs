@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use guestnet::guest::{Engine, EngineSettings};
 use guestnet::scenario::plan::{DirectoryPlan, Plan};
 
-use super::Failure;
+use super::{Failure, hints};
 
 /// Where compiled modules are kept between runs: `$XDG_CACHE_HOME/guestnet`, or `~/.cache/guestnet`.
 pub fn cache_folder() -> Option<PathBuf> {
@@ -44,19 +44,29 @@ impl GuestArguments {
 }
 
 /// True for what is taken to be a scenario and not a guest.
-fn is_scenario(path: &Path) -> bool {
+pub fn is_scenario(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "toml")
 }
 
-/// The plan that `path` stands for.
-pub fn plan(path: &Path, arguments: &[String], guest: &GuestArguments) -> Result<Plan, Failure> {
+/// True for what is taken to be a guest.
+fn is_guest(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat")
+}
+
+/// True for what `guestnet run` can run, by its name.
+pub fn is_runnable(path: &Path) -> bool {
+    is_scenario(path) || is_guest(path)
+}
+
+/// The plan that `path` stands for. `help` is for a path that is nothing to run.
+pub fn plan(
+    path: &Path,
+    arguments: &[String],
+    guest: &GuestArguments,
+    help: Option<String>,
+) -> Result<Plan, Failure> {
     if is_scenario(path) {
-        if let Some(argument) = arguments.first() {
-            return Err(Failure::usage(
-                format!("`{argument}`: a lab takes no arguments"),
-                "a guest's arguments stand in the scenario: `args = [...]`",
-            ));
-        }
+        hints::lab_arguments(path, arguments)?;
         if !guest.is_empty() {
             return Err(Failure::usage(
                 "--dir, --env and --tap are for one guest",
@@ -69,13 +79,13 @@ pub fn plan(path: &Path, arguments: &[String], guest: &GuestArguments) -> Result
         let why = if path.exists() { "is not a file" } else { "is not there" };
         return Err(Failure::usage(
             format!("{} {why}", path.display()),
-            "name a scenario (.toml) or a guest (.wasm, .wat)",
+            help.unwrap_or_else(|| "name a scenario (.toml) or a guest (.wasm, .wat)".to_owned()),
         ));
     }
-    if !path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat") {
+    if !is_guest(path) {
         return Err(Failure::usage(
             format!("{} is neither a scenario nor a guest, by its name", path.display()),
-            "a scenario ends with .toml, a guest with .wasm or .wat",
+            help.unwrap_or_else(|| "a scenario ends with .toml, a guest with .wasm or .wat".to_owned()),
         ));
     }
     let mut plan = Plan::single(path.to_owned(), arguments.to_vec());

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand. They parse, call the library and choose the exit code.
 //!
-//! - `run`: a lab or one guest; with `console` (what a person sees) and `sinks` (where captures go).
+//! - `run`: a lab or one guest; with `console` (what a person sees), `sinks` (where captures go), `lab` (from a path to a
+//!   plan) and `hints` (what was probably meant).
 //! - `test`: scenarios held against what they expect; with `seeds` and `test_report`.
 //! - `shrink`: a scenario that fails, made smaller.
 //! - `check`: a scenario without running it.
@@ -11,6 +12,7 @@ mod check;
 mod console;
 mod docs;
 mod failure;
+mod hints;
 mod lab;
 mod paper;
 mod run;
@@ -51,7 +53,17 @@ enum Command {
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let mut cli = Cli::parse();
+    if let Command::Run(arguments) = &cli.command
+        && let Some(line) = arguments.reordered(std::env::args_os().collect())
+    {
+        let lab = arguments.lab();
+        cli = Cli::parse_from(line);
+        if let Command::Run(arguments) = &mut cli.command {
+            arguments.put_first(&lab);
+        }
+    }
+    let result = match cli.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Test(arguments) => test::test(&arguments),
         Command::Shrink(arguments) => shrink::shrink(&arguments),

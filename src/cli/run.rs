@@ -1,5 +1,6 @@
 //! `guestnet run`: a lab, or one guest, in wall-clock or in virtual time.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,31 +8,36 @@ use std::time::Duration;
 
 use guestnet::live::{self, Interrupt, Outside, Stdin, tap::Tap};
 use guestnet::scenario::assets::Assets;
-use guestnet::scenario::plan::{Plan, StdinPlan};
-use guestnet::sim;
+use guestnet::scenario::plan::{Action, FramesPlan, Plan, StdinPlan};
+use guestnet::sim::{self, Ending};
 use guestnet::world::{Settings, World};
 
-use super::Failure;
 use super::console::{Console, Style};
 use super::lab::{self, GuestArguments};
+use super::seeds::seed;
 use super::sinks::Capture;
+use super::{Failure, hints};
 
 /// Runs a lab, or one guest on a network of its own
 ///
 /// Time is the wall clock's, unless --sim is given: then it jumps from event to event, and the same scenario, modules
 /// and seed give the same run, to the byte of the capture. Ctrl-C ends a run in order, a second one at once.
 #[derive(clap::Args)]
+#[command(
+    override_usage = "guestnet run [OPTIONS] LAB.toml\n       guestnet run [OPTIONS] GUEST.wasm [ARGUMENTS]..."
+)]
 pub struct Arguments {
-    /// A scenario (.toml), or one guest (.wasm, .wat)
-    path: PathBuf,
-    /// The guest's arguments, if PATH is one
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    arguments: Vec<String>,
+    /// A scenario (.toml), or one guest (.wasm, .wat) and its arguments
+    ///
+    /// Options stand before; what stands behind a guest is its own, whatever it looks like.
+    // One list, or else options behind the guest's path would be guestnet's as long as they are known to it.
+    #[arg(required = true, value_name = "PATH", trailing_var_arg = true, value_hint = clap::ValueHint::FilePath)]
+    path: Vec<String>,
     /// Run in virtual time
     #[arg(long)]
     sim: bool,
     /// Root of all randomness [default: the scenario's, else 0 with --sim, else a fresh one]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
     /// Stop after this long, such as 10s [default: the scenario's, else never]
     #[arg(long, value_name = "TIME", value_parser = guestnet::scenario::parse_duration)]
@@ -43,14 +49,73 @@ pub struct Arguments {
     /// No progress and no summary
     #[arg(short, long)]
     quiet: bool,
+    /// A summary at the end for one guest too; a lab has one unless --quiet is given
+    #[arg(long, conflicts_with = "quiet")]
+    summary: bool,
     #[command(flatten)]
     capture: Capture,
     #[command(flatten)]
     guest: GuestArguments,
 }
 
+impl Arguments {
+    /// What is to be run.
+    fn path(&self) -> &Path {
+        Path::new(self.path.first().map_or("", String::as_str))
+    }
+
+    /// What stands behind it, and behind a `--`.
+    fn arguments(&self) -> &[String] {
+        self.path.get(1 + usize::from(self.is_separated())..).unwrap_or_default()
+    }
+
+    /// Whoever writes `--` before the guest's arguments knows whose they are.
+    fn is_separated(&self) -> bool {
+        self.path.get(1).is_some_and(|argument| argument == "--")
+    }
+
+    pub fn lab(&self) -> String {
+        self.path.first().cloned().unwrap_or_default()
+    }
+
+    /// What is to be run is this, wherever it stands.
+    pub fn put_first(&mut self, lab: &str) {
+        if let Some(at) = self.path.iter().rposition(|path| path == lab) {
+            let lab = self.path.remove(at);
+            self.path.insert(0, lab);
+        }
+    }
+
+    /// The same command line with what stands behind a scenario before it: a lab takes no arguments, so options there
+    /// can only be guestnet's.
+    pub fn reordered(&self, mut line: Vec<OsString>) -> Option<Vec<OsString>> {
+        let behind = self.arguments();
+        if !lab::is_scenario(self.path()) || self.is_separated() || !behind.first()?.starts_with('-') {
+            return None;
+        }
+        let at = line.len().checked_sub(behind.len() + 1)?;
+        let path = line.remove(at);
+        line.push(path);
+        Some(line)
+    }
+}
+
 pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let mut plan = lab::plan(&arguments.path, &arguments.arguments, &arguments.guest)?;
+    // Without `=`, what was meant for --trace is taken for the path.
+    let help = arguments
+        .trace
+        .as_ref()
+        .filter(|file| file.is_none())
+        .and_then(|_| hints::trace_file(arguments.path(), arguments.arguments()));
+    let mut plan = lab::plan(arguments.path(), arguments.arguments(), &arguments.guest, help)?;
+    if !arguments.quiet
+        && !arguments.is_separated()
+        && let Some(hint) = hints::guest_arguments(arguments.path(), arguments.arguments())
+    {
+        eprintln!("guestnet: hint: {hint}");
+    }
+    arguments.capture.refuse_terminal()?;
+    spare_inputs(&arguments, &plan)?;
     if arguments.sim
         && let Some(tap) = plan.taps.first()
     {
@@ -70,14 +135,19 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let engine = lab::engine(plan.guests.len())?;
     let style = Style {
         quiet: arguments.quiet,
+        summary: arguments.summary,
         stdout_taken: arguments.capture.takes_stdout(),
         trace: arguments.trace.clone(),
     };
     let mut console = Console::new(&plan, &style)?;
     let mut world = World::new(&plan, &assets, settings, &engine, &mut |guest| console.compiling(guest));
-    if let Some(sink) = arguments.capture.open(&world)? {
-        world.set_sink(sink);
+    for (path, pem) in world.exports() {
+        std::fs::write(path, pem).map_err(Failure::io(format!("root {}", path.display())))?;
     }
+    for (tap, plan) in outside.taps.iter().zip(&plan.taps) {
+        tap.addresses().iter().for_each(|&address| world.add_name(address, &plan.name));
+    }
+    arguments.capture.begin(&mut world)?;
     let duration = arguments.duration.or(plan.duration);
     let ended = if arguments.sim {
         Ok(sim::run(&mut world, duration, |world, reports| {
@@ -91,11 +161,52 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     // However it ended, the capture is whole.
     let captured = world.close_sink();
-    let ending = ended?;
+    // And what came of it is told, whatever ended it.
+    let ending = ended.as_ref().map_or(Ending::Interrupted, |ending| *ending);
+    if ended.is_err() {
+        console.expect_error();
+    }
     let summary = summary(&arguments, &plan, &world, &console, seed);
     let code = console.finish(&world, ending, &summary)?;
-    captured.map_err(arguments.capture.failed())?;
-    Ok(ExitCode::from(code))
+    let captured = captured.map_err(arguments.capture.failed());
+    match ended {
+        Ok(_) => captured.map(|()| ExitCode::from(code)),
+        Err(error) => {
+            // Each is worth telling.
+            if let Err(failure) = captured {
+                failure.tell();
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Nothing that the run reads may be where it writes.
+fn spare_inputs(arguments: &Arguments, plan: &Plan) -> Result<(), Failure> {
+    let mut inputs = vec![(arguments.path(), "what is to be run")];
+    for guest in &plan.guests {
+        inputs.push((&guest.module, "a guest's module"));
+        if let StdinPlan::File(path) = &guest.stdin {
+            inputs.push((path, "a guest's standard input"));
+        }
+    }
+    for entry in &plan.timeline {
+        if let Action::Inject { frames: FramesPlan::Capture(path), .. } = &entry.action {
+            inputs.push((path, "a capture to be injected"));
+        }
+    }
+    let names = plan.guests.iter().map(|guest| guest.name.as_str());
+    let mut outputs = arguments.capture.files(names);
+    outputs.extend(arguments.trace.iter().flatten().map(|path| ("--trace", path.clone())));
+    for (option, output) in outputs {
+        if let Some((_, what)) = inputs.iter().find(|(input, _)| live::is_same_file(input, &output)) {
+            return Err(Failure::usage(
+                format!("{option} would overwrite {}, which is {what}", output.display()),
+                "name another file",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn settings(arguments: &Arguments, plan: &Plan) -> Result<Settings, Failure> {
@@ -105,8 +216,9 @@ fn settings(arguments: &Arguments, plan: &Plan) -> Result<Settings, Failure> {
         None => live::seed().map_err(Failure::io("a fresh seed"))?,
     };
     let settings =
-        if arguments.sim { Settings::sim(plan, seed) } else { Settings::live(live::epoch(), seed) };
-    Ok(Settings { trace: arguments.trace.is_some(), ..settings })
+        if arguments.sim { Settings::sim(plan, seed) } else { Settings::live(plan, live::epoch(), seed) };
+    let log_secrets = arguments.capture.wants_secrets(settings.log_secrets);
+    Ok(Settings { trace: arguments.trace.is_some(), log_secrets, ..settings })
 }
 
 /// In virtual time input comes whole before anything runs: when it comes must not matter. A terminal has none.
@@ -141,7 +253,7 @@ fn summary(arguments: &Arguments, plan: &Plan, world: &World, console: &Console,
     let totals = world.totals();
     let capture = arguments.capture.place().map(|place| format!("; capture: {}", place.display()));
     let drops = world.device_drops();
-    let drops: Vec<_> = drops.iter().map(|(why, count)| format!("{count} {why}")).collect();
+    let drops: Vec<_> = drops.iter().map(|(why, count)| format!("{count} {}", why.as_str())).collect();
     let drops = if drops.is_empty() { String::new() } else { format!("; by devices: {}", drops.join(", ")) };
     format!(
         "{}: {}; {:.6} s{}, seed {seed}; {} frames, {} bytes, {} dropped by links{drops}{}",

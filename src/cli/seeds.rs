@@ -20,16 +20,18 @@ impl Seeds {
     }
 }
 
+/// `--seed N`.
+pub fn seed(text: &str) -> Result<u64, String> {
+    text.parse::<u64>().map_err(|_| format!("`{text}` is no seed: a whole number from 0 on"))
+}
+
 impl FromStr for Seeds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Seeds, String> {
-        let number = |text: &str| {
-            text.parse::<u64>().map_err(|_| format!("`{text}` is no seed: a whole number from 0 on"))
-        };
         let range = match text.split_once("..") {
-            None => number(text)?..=number(text)?,
-            Some((first, last)) => number(first)?..=number(last.strip_prefix('=').unwrap_or(last))?,
+            None => seed(text)?..=seed(text)?,
+            Some((first, last)) => seed(first)?..=seed(last.strip_prefix('=').unwrap_or(last))?,
         };
         if range.is_empty() {
             return Err("the last seed is smaller than the first".to_owned());

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use guestnet::lab::Lab;
-use guestnet::live::Stopwatch;
+use guestnet::live::{Interrupt, Stopwatch};
 use guestnet::scenario::expectation::Expected;
 use guestnet::sweep::{self, Job, Outcome};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -80,10 +80,12 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
         *left.entry(job.lab).or_default() += 1;
     }
     let workers = arguments.jobs.map(usize::from).unwrap_or_else(guestnet::live::cores);
+    let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
     let bar = progress(arguments.quiet, jobs.len());
     let stopwatch = Stopwatch::start();
     let mut trouble = None;
-    sweep::run(&labs, &jobs, workers, |outcome| {
+    let interrupted = || interrupt.is_requested();
+    sweep::run(&labs, &jobs, workers, interrupted, |outcome| {
         bar.inc(1);
         let number = outcome.job.lab;
         let scenario = &mut scenarios[number];
@@ -110,7 +112,7 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let text = test_report::junit(&scenarios, &labs, elapsed);
         std::fs::write(path, text).map_err(Failure::io(format!("JUnit report {}", path.display())))?;
     }
-    for scenario in scenarios.iter().filter(|scenario| scenario.runs == 0) {
+    for scenario in scenarios.iter().filter(|scenario| scenario.runs == 0 && !interrupted()) {
         println!("skip {}: {}", scenario.path.display(), test_report::SKIPPED);
     }
     if arguments.quiet {
@@ -123,10 +125,21 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let passed = scenarios.iter().filter(|scenario| scenario.runs > 0).count() + broken - failed;
     let skipped = scenarios.iter().filter(|scenario| scenario.runs == 0).count();
     let runs: usize = scenarios.iter().map(|scenario| scenario.runs).sum();
-    println!("{runs} runs in {:.1} s", elapsed.as_secs_f64());
-    let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    if interrupted() {
+        println!("{runs} of {} runs in {:.1} s, then interrupted", jobs.len(), elapsed.as_secs_f64());
+    } else {
+        println!("{runs} runs in {:.1} s", elapsed.as_secs_f64());
+    }
+    let skipped = match skipped {
+        0 => String::new(),
+        _ if interrupted() => format!(", {skipped} not run"),
+        _ => format!(", {skipped} skipped"),
+    };
     println!("{passed} passed, {failed} failed{skipped}");
     io::stdout().flush().map_err(Failure::io("standard output"))?;
+    if interrupted() {
+        return Ok(ExitCode::from(130));
+    }
     Ok(match (broken, failed) {
         (_, 0) if runs == 0 => ExitCode::FAILURE,
         (_, 0) => ExitCode::SUCCESS,

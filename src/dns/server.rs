@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::answer::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, Outcome, Transport, answer};
 use super::zone::Zones;
 use crate::error::{Error, Result};
+use crate::network::drops::DeviceDrop;
 use crate::node::object::Context;
 use crate::node::slab::Id;
 use crate::node::stack::{Flow, Listener, Tcp, Udp};
@@ -72,11 +73,11 @@ impl DnsServer {
     }
 
     /// What it would not take, by reason.
-    pub fn drops(&self) -> [(&'static str, u64); 3] {
+    pub fn drops(&self) -> [(DeviceDrop, u64); 3] {
         [
-            ("malformed DNS query", self.malformed),
-            ("DNS message that is no query", self.ignored),
-            ("DNS answer that could not be sent", self.unsent),
+            (DeviceDrop::DnsMalformed, self.malformed),
+            (DeviceDrop::DnsNoQuery, self.ignored),
+            (DeviceDrop::DnsUnsent, self.unsent),
         ]
     }
 

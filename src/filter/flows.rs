@@ -10,6 +10,10 @@ pub(super) struct Flows {
 }
 
 impl Flows {
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// The flow between two ends, whichever of them sends.
     pub fn number(&mut self, from: Endpoint, to: Endpoint) -> u32 {
         let next = self.numbers.len() as u32;

@@ -41,7 +41,14 @@ fn arp() -> Vec<u8> {
 
 fn record(bytes: Vec<u8>) -> Record {
     let frame = Frame { id: PacketId(12), ..Frame::new(Bytes::from(bytes)) };
-    Record { at: Instant::from_micros(60_864), port: 0, way: Way::Outbound, frame, dropped: None }
+    Record {
+        at: Instant::from_micros(60_864),
+        port: 0,
+        way: Way::Outbound,
+        frame,
+        dropped: None,
+        late: false,
+    }
 }
 
 fn lost(bytes: Vec<u8>) -> Record {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use wasmtime::{Cache, CacheConfig, Config, InstancePre, Linker, Module};
 
 use crate::abi;
-use crate::guest::Exit;
+use crate::guest::{Exit, foreign};
 
 /// What the driver chooses.
 #[derive(Default)]
@@ -76,17 +76,28 @@ impl Engine {
     }
 
     fn compile(&self, path: &Path, bytes: &[u8]) -> wasmtime::Result<Program> {
+        if let Some((what, help)) = foreign::recognise(bytes) {
+            wasmtime::bail!("{} {what}, not a core module of WASI preview 1; {help}", path.display());
+        }
         let module = Module::new(&self.engine, bytes).map_err(|error| {
             error
                 .context(format!("{} is not a core module of WASI preview 1 (wasm32-wasip1)", path.display()))
         })?;
         if module.get_export("_start").and_then(|export| export.func().cloned()).is_none() {
-            wasmtime::bail!(
-                "{} exports no function _start: it is a library, or a component, not a program",
-                path.display()
-            );
+            let what = match module.get_export("_initialize") {
+                Some(_) => "it is a library (a reactor), to be compiled as a program (a command)",
+                None => "it is a library, not a program",
+            };
+            wasmtime::bail!("{} exports no function _start: {what}", path.display());
         }
-        Ok(Program { instance: self.linker.instantiate_pre(&module)? })
+        let instance = self.linker.instantiate_pre(&module).map_err(|error| {
+            let origin = module.imports().find_map(|import| foreign::origin(import.module()));
+            match origin {
+                Some(origin) => wasmtime::format_err!("{}: {error:#}; {origin}", path.display()),
+                None => error,
+            }
+        })?;
+        Ok(Program { instance })
     }
 }
 

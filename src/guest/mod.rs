@@ -9,6 +9,7 @@
 
 mod engine;
 mod exit;
+mod foreign;
 
 pub use engine::{Engine, EngineSettings, Program};
 pub use exit::Exit;

@@ -23,6 +23,8 @@
 //! A lab is compiled once and run as often as wanted. This folder is the library's front; it knows nothing of
 //! terminals, files of captures, or wall-clock time.
 
+mod counters;
+mod golden;
 mod packets;
 mod record;
 mod report;
@@ -37,7 +39,7 @@ use crate::guest::{Engine, EngineSettings};
 use crate::scenario::assets::Assets;
 use crate::scenario::plan::Plan;
 use crate::scenario::{self, ScenarioError};
-use crate::sim;
+use crate::sim::{self, Ending};
 use crate::time::Instant;
 use crate::world::{Settings, World};
 
@@ -133,7 +135,7 @@ impl Lab {
 
     /// The last calls of all guests up to `at`, a line each: the lab is run again, with its calls traced.
     pub fn calls_before(&self, seed: u64, at: Instant, count: usize) -> Vec<String> {
-        let mut report = self.run_with(&self.plan, seed, true);
+        let mut report = self.run_with(&self.plan, seed, true, &|| true);
         report.calls.retain(|call| call.at <= at);
         let last = report.calls.split_off(report.calls.len().saturating_sub(count));
         last.into_iter().map(|call| format!("{} {}", report.guests[call.guest].name, call.line)).collect()
@@ -141,15 +143,21 @@ impl Lab {
 
     /// Runs the lab in virtual time until it ends, or its duration is over.
     pub fn run(&self, seed: u64) -> Report {
-        self.run_with(&self.plan, seed, self.trace)
+        self.run_with(&self.plan, seed, self.trace, &|| true)
+    }
+
+    /// As [`Lab::run`], for as long as `go_on` says so: `None` if it did not.
+    pub fn run_while(&self, seed: u64, go_on: &dyn Fn() -> bool) -> Option<Report> {
+        let report = self.run_with(&self.plan, seed, self.trace, go_on);
+        (report.ending != Ending::Interrupted).then_some(report)
     }
 
     /// Runs another plan with this lab's modules and files: the same lab with something left out, say.
     pub fn run_variant(&self, plan: &Plan, seed: u64) -> Report {
-        self.run_with(plan, seed, self.trace)
+        self.run_with(plan, seed, self.trace, &|| true)
     }
 
-    fn run_with(&self, plan: &Plan, seed: u64, trace: bool) -> Report {
+    fn run_with(&self, plan: &Plan, seed: u64, trace: bool, go_on: &dyn Fn() -> bool) -> Report {
         let settings = Settings { trace, ..Settings::sim(plan, seed) };
         let mut world = World::new(plan, &self.assets, settings, &self.engine, &mut |_| ());
         let records = record::Records::default();
@@ -157,7 +165,7 @@ impl Lab {
         let mut gathered = report::Gathered::new(plan);
         let ending = sim::until_end(&mut world, plan.duration, |world, reports| {
             gathered.extend(world.now(), reports);
-            true
+            go_on()
         });
         let end = report::End { ending, netstat: world.netstat() };
         world.stop();

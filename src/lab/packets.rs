@@ -1,11 +1,9 @@
-//! A report's packets, chosen by display filters; and its capture beside a golden one.
+//! A report's packets, chosen by display filters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
-use pcap_file::pcapng::{Block, PcapNgReader};
-
-use super::Report;
-use crate::capture::{Record, Way, is_port_of};
+use super::{Report, golden};
+use crate::capture::{PortInfo, Record, Session, Way, is_port_of};
 use crate::filter::{Dissector, Filter, FilterError, Packet};
 use crate::scenario::expectation::Compare;
 use crate::time::Instant;
@@ -44,52 +42,52 @@ impl Report {
     pub fn packets_at(&self, filter: &str, ports: &[&str]) -> Result<Vec<Packet>, FilterError> {
         let filter = Filter::parse(filter)?;
         let ports: Vec<String> = ports.iter().map(|&port| port.to_owned()).collect();
-        let mut dissector = Dissector::new(&self.session);
-        let seen = self.seen_at(&ports).map(|record| dissector.dissect(record));
+        let seen = seen_at(&self.session, &self.records, &ports);
         Ok(seen.filter(|packet| filter.matches(packet)).collect())
     }
 
-    /// Records in order, at the ports that are looked at.
-    fn seen_at<'a>(&'a self, ports: &'a [String]) -> impl Iterator<Item = &'a Record> {
-        let wanted: Vec<bool> = self
-            .session
-            .ports
-            .iter()
-            .map(|port| ports.iter().any(|name| is_port_of(&port.name, name)))
-            .collect();
-        let mut known = BTreeSet::new();
-        self.records.iter().filter(move |record| match ports {
-            [] => record.way == Way::Outbound && known.insert(record.frame.id),
-            _ => wanted.get(record.port as usize).copied().unwrap_or(false),
-        })
+    /// Every packet in the window, at the ports that are looked at, to `take`. Those before it count for the analysis of TCP.
+    pub(super) fn look_at(&self, selection: &Selection<'_>, mut take: impl FnMut(&Packet)) {
+        let seen = seen_at(&self.session, &self.records, selection.at);
+        let in_time = |packet: &Packet| (selection.from..=selection.until).contains(&packet.record().at);
+        seen.filter(in_time).for_each(|packet| take(&packet));
+    }
+
+    /// True at one of these ports, or anywhere if none is named.
+    pub(super) fn is_at(&self, record: &Record, ports: &[String]) -> bool {
+        let port = self.session.ports.get(record.port as usize);
+        ports.is_empty() || port.is_some_and(|port| ports.iter().any(|name| is_port_of(&port.name, name)))
     }
 
     /// The packets that are `wanted`. Those before the window count for the analysis of TCP.
     pub(super) fn select(&self, selection: &Selection<'_>, wanted: impl Fn(&Packet) -> bool) -> Vec<Matched> {
-        let mut dissector = Dissector::new(&self.session);
         let mut matched = Vec::new();
-        for record in self.seen_at(selection.at) {
-            let packet = dissector.dissect(record);
-            if (selection.from..=selection.until).contains(&record.at) && wanted(&packet) {
-                matched.push(Matched { at: record.at, line: packet.to_string() });
+        self.look_at(selection, |packet| {
+            if wanted(packet) {
+                matched.push(Matched { at: packet.record().at, line: packet.to_string() });
             }
-        }
+        });
         matched
     }
 
     /// The last packets up to `at`, a line each, as they are sent.
     pub fn packets_before(&self, at: Instant, count: usize) -> Vec<String> {
-        let mut dissector = Dissector::new(&self.session);
-        let before = self.seen_at(&[]).take_while(|record| record.at <= at);
-        let lines: Vec<String> = before.map(|record| dissector.dissect(record).to_string()).collect();
-        lines[lines.len().saturating_sub(count)..].to_vec()
+        let mut lines = VecDeque::new();
+        for packet in seen_at(&self.session, &self.records, &[]).take_while(|packet| packet.record().at <= at)
+        {
+            lines.push_back(packet.to_string());
+            if lines.len() > count {
+                lines.pop_front();
+            }
+        }
+        lines.into()
     }
 }
 
 impl Report {
     /// What another run of the same lab and seed had otherwise, the first such thing; `None` if they are the same.
     pub fn difference(&self, other: &Report) -> Option<String> {
-        if let Some(difference) = compare(&other.capture(), self, Compare::Bytes) {
+        if let Some(difference) = golden::compare(&other.capture(), self, &Compare::Bytes) {
             return Some(format!("the captures differ: {difference}"));
         }
         if let Some((ours, theirs)) =
@@ -104,72 +102,28 @@ impl Report {
     }
 }
 
-/// How the report's capture differs from a golden one; `None` if it does not.
-pub(super) fn compare(golden: &[u8], report: &Report, compare: Compare) -> Option<String> {
-    let ours = report.capture();
-    if ours == golden {
-        return None;
-    }
-    let (ours, theirs) = match (frames(&ours), frames(golden)) {
-        (Ok(ours), Ok(theirs)) => (ours, theirs),
-        (_, Err(why)) | (Err(why), _) => return Some(format!("the golden capture cannot be read: {why}")),
-    };
-    let same = |ours: &Shown, theirs: &Shown| match compare {
-        Compare::Bytes => ours == theirs,
-        Compare::Frames => Shown { stamp: 0, ..ours.clone() } == Shown { stamp: 0, ..theirs.clone() },
-    };
-    let differing = ours.iter().zip(&theirs).position(|(ours, theirs)| !same(ours, theirs));
-    match differing {
-        Some(index) => Some(format!(
-            "frame {} differs: {} in place of {}",
-            index + 1,
-            ours[index].describe(),
-            theirs[index].describe()
-        )),
-        None if ours.len() != theirs.len() => {
-            Some(format!("it has {} frames in place of {}", ours.len(), theirs.len()))
-        }
-        None => match compare {
-            Compare::Bytes => Some("its frames are the same, its head or statistics are not".to_owned()),
-            Compare::Frames => None,
-        },
-    }
-}
-
-/// Bytes of a frame that a difference shows: the headers.
-const SHOWN_BYTES_MAX: usize = 74;
-
-/// A frame of a capture, as far as two captures are compared.
-#[derive(Clone, PartialEq, Eq)]
-struct Shown {
-    stamp: u128,
-    interface: u32,
-    bytes: Vec<u8>,
-    options: String,
-}
-
-impl Shown {
-    fn describe(&self) -> String {
-        let Shown { stamp, interface, bytes, .. } = self;
-        let shown: String = bytes.iter().take(SHOWN_BYTES_MAX).map(|byte| format!("{byte:02x}")).collect();
-        let more = if bytes.len() > SHOWN_BYTES_MAX { "..." } else { "" };
-        format!("{} bytes at interface {interface}, {stamp} ns since the epoch: {shown}{more}", bytes.len())
-    }
-}
-
-fn frames(file: &[u8]) -> Result<Vec<Shown>, String> {
-    let mut reader = PcapNgReader::new(file).map_err(|error| error.to_string())?;
-    let mut frames = Vec::new();
-    while let Some(block) = reader.next_block() {
-        let (block, _) = block.map_err(|error| error.to_string())?;
-        if let Block::EnhancedPacket(packet) = block {
-            frames.push(Shown {
-                stamp: packet.timestamp.as_nanos(),
-                interface: packet.interface_id,
-                bytes: packet.data.to_vec(),
-                options: format!("{:?}", packet.options),
-            });
+/// Packets in order, at these ports; without any, each where it was sent first.
+pub(super) fn seen_at(
+    session: &Session,
+    records: &[Record],
+    ports: &[String],
+) -> impl Iterator<Item = Packet> {
+    let is_named = |port: &PortInfo| ports.iter().any(|name| is_port_of(&port.name, name));
+    let mut looked_at: Vec<bool> = session.ports.iter().map(is_named).collect();
+    let mut wanted = vec![true; records.len()];
+    if ports.is_empty() {
+        let mut known = BTreeSet::new();
+        for (record, wanted) in records.iter().zip(&mut wanted) {
+            *wanted = record.way == Way::Outbound && known.insert(record.frame.id);
+            if let Some(looked_at) = looked_at.get_mut(record.port as usize) {
+                *looked_at |= *wanted;
+            }
         }
     }
-    Ok(frames)
+    // What came in at a port counts for what its answers are.
+    let mut dissector = Dissector::new(session);
+    let seen = records.iter().zip(wanted);
+    let seen = seen.filter(move |(record, _)| looked_at.get(record.port as usize).copied().unwrap_or(false));
+    seen.map(move |(record, wanted)| (dissector.dissect(record), wanted))
+        .filter_map(|(packet, wanted)| wanted.then_some(packet))
 }

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Verdict;
+use super::record::Kept;
 use crate::capture::{Record, Session, Writer};
 use crate::guest::Exit;
-use crate::node::OutputStream;
+use crate::network::drops::DeviceDrop;
+use crate::node::{LeftOpen, OutputStream};
 use crate::scenario::plan::Plan;
 use crate::sim::Ending;
 use crate::time::Instant;
@@ -21,6 +23,8 @@ pub struct GuestReport {
     pub exit: Exit,
     /// When it ended.
     pub at: Instant,
+    /// What it had open then.
+    pub left_open: LeftOpen,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
@@ -71,7 +75,7 @@ pub struct Report {
     pub guests: Vec<GuestReport>,
     pub totals: Totals,
     /// Frames that devices dropped on their own account, by reason.
-    pub device_drops: Vec<(&'static str, u64)>,
+    pub device_drops: Vec<(DeviceDrop, u64)>,
     /// The guests' calls in the order in which they were answered, as strace shows them, if they were traced.
     pub calls: Vec<Call>,
     /// Every guest's sockets when the lab ended, as netstat(8) lists them.
@@ -80,6 +84,8 @@ pub struct Report {
     pub verdicts: Vec<Verdict>,
     /// Every frame at every port that it crossed, in order.
     pub records: Vec<Record>,
+    /// Lines of a TLS key log that decrypt them, each with how many records came before it.
+    pub secrets: Vec<(usize, String)>,
     /// The ports that records name by number.
     pub session: Session,
 }
@@ -103,17 +109,21 @@ impl Report {
             .map(|call| call.line.as_str())
     }
 
-    /// Everything that was expected came true. Where the scenario expects nothing, that is: the lab ended by itself,
+    /// Everything that was expected of each run came true (what is expected of one seed of a sweep need not). Where the scenario expects nothing, that is: the lab ended by itself,
     /// and every guest that is not in the background exited with 0.
     pub fn is_success(&self) -> bool {
-        self.verdicts.iter().all(Verdict::is_met)
+        self.verdicts.iter().all(|verdict| verdict.is_met() || verdict.sometimes)
     }
 
     /// The run's pcapng file.
     pub fn capture(&self) -> Vec<u8> {
         let write = || {
             let mut writer = Writer::new(Vec::new(), &self.session)?;
-            for record in &self.records {
+            let mut secrets = self.secrets.iter().peekable();
+            for (number, record) in self.records.iter().enumerate() {
+                while let Some((_, lines)) = secrets.next_if(|(before, _)| *before <= number) {
+                    writer.secrets(lines)?;
+                }
                 writer.record(record)?;
             }
             writer.finish(self.at)
@@ -136,7 +146,7 @@ impl fmt::Display for Report {
         write!(f, "{} at {} s: {frames} frames, {bytes} bytes, {dropped} dropped", self.ending, self.at)?;
         self.verdicts
             .iter()
-            .filter(|verdict| !verdict.is_met())
+            .filter(|verdict| !verdict.is_met() && !verdict.sometimes)
             .try_for_each(|verdict| write!(f, "\n{verdict}"))
     }
 }
@@ -160,6 +170,7 @@ impl Gathered {
             background: guest.background,
             exit: Exit::Stopped,
             at: Instant::FAR_FUTURE,
+            left_open: LeftOpen::default(),
             stdout: Vec::new(),
             stderr: Vec::new(),
         });
@@ -169,8 +180,9 @@ impl Gathered {
     pub fn extend(&mut self, now: Instant, reports: Vec<world::Report>) {
         for report in reports {
             match report {
-                world::Report::Exited { guest, exit } => {
+                world::Report::Exited { guest, exit, left_open } => {
                     self.guests[guest].exit = exit;
+                    self.guests[guest].left_open = left_open;
                     self.guests[guest].at = now;
                 }
                 world::Report::Output { guest: number, output } => {
@@ -188,7 +200,7 @@ impl Gathered {
         }
     }
 
-    pub fn finish(self, seed: u64, end: End, world: &World, records: Vec<Record>) -> Report {
+    pub fn finish(self, seed: u64, end: End, world: &World, kept: Kept) -> Report {
         let End { ending, netstat } = end;
         let session = world.session().clone();
         Report {
@@ -202,7 +214,8 @@ impl Gathered {
             calls: self.calls,
             netstat,
             verdicts: Vec::new(),
-            records,
+            records: kept.records,
+            secrets: kept.secrets,
             session,
         }
     }

@@ -1,15 +1,17 @@
 //! A report held against what its scenario expects.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::packets::{self, Selection};
-use super::{GuestReport, Report};
+use super::packets::Selection;
+use super::{GuestReport, Report, golden};
 use crate::filter::Packet;
 use crate::guest::Exit;
 use crate::scenario::assets::Assets;
 use crate::scenario::expectation::{
-    Compare, Expected, ExpectedEnding, ExpectedExit, ExpectedGuest, ExpectedPackets, ExpectedText, PacketRule,
+    Compare, Counter, Expected, ExpectedCounter, ExpectedEnding, ExpectedExit, ExpectedGuest,
+    ExpectedPackets, ExpectedText, PacketRule,
 };
 use crate::scenario::plan::Plan;
 use crate::sim::Ending;
@@ -79,6 +81,7 @@ pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdic
         let (expected, found) = match &expectation.expected {
             Expected::Guest(guest) => (describe_guest(plan, guest), judge_guest(guest, report)),
             Expected::Packets(packets) => (describe_packets(packets), judge_packets(packets, report)),
+            Expected::Counter(counter) => (describe_counter(counter), judge_counter(counter, report)),
             Expected::Ending { ending, within } => {
                 (describe_ending(*ending, *within), judge_ending(*ending, *within, report))
             }
@@ -86,11 +89,15 @@ pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdic
                 let what = match compare {
                     Compare::Bytes => "the capture is",
                     Compare::Frames => "the capture has the frames of",
+                    Compare::Packets { among: None, .. } => "the capture has the packets of",
+                    Compare::Packets { among: Some(among), .. } => {
+                        &format!("the packets that are `{among}` are those of")
+                    }
                 };
                 let found = match assets.get(path) {
                     // Other seeds lose other frames: a golden capture is of one.
                     _ if report.seed != plan.seed.unwrap_or(0) => None,
-                    Ok(golden) => packets::compare(golden, report, *compare),
+                    Ok(golden) => golden::compare(golden, report, compare),
                     Err(why) => Some(format!("{why}; `guestnet test --bless` writes it")),
                 };
                 let found = found.map(|what| Found { what, missing: false, at: report.at });
@@ -105,10 +112,13 @@ pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdic
 
 /// Guests end well, and the lab by itself, where nothing else is expected.
 fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
-    let spoken_of = |guest: usize| {
+    let says = |guest: usize, of: fn(&ExpectedGuest) -> bool| {
         plan.expectations.iter().any(|expectation| match &expectation.expected {
-            Expected::Guest(expected) => expected.exit.is_some() && expected.guests.contains(&guest),
-            Expected::Packets(_) | Expected::Ending { .. } | Expected::Golden { .. } => false,
+            Expected::Guest(expected) => of(expected) && expected.guests.contains(&guest),
+            Expected::Packets(_)
+            | Expected::Counter(_)
+            | Expected::Ending { .. }
+            | Expected::Golden { .. } => false,
         })
     };
     let of_ending = plan.expectations.iter().any(|e| matches!(e.expected, Expected::Ending { .. }));
@@ -133,7 +143,8 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
     }
     for (number, guest) in report.guests.iter().enumerate() {
         let may_stop = of_ending && guest.exit == Exit::Stopped;
-        if !guest.is_success() && !spoken_of(number) && !may_stop {
+        let of_exit = says(number, |expected| expected.exit.is_some());
+        if !guest.is_success() && !of_exit && !may_stop {
             let expected = format!("guest `{}` exits with 0", guest.name);
             verdicts.push(unmet(
                 Subject::Guest(number),
@@ -141,6 +152,12 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
                 with_stderr(guest, &guest.exit.to_string()),
                 guest.at,
             ));
+        }
+        // Descriptors that are opened and never closed come to an end.
+        if guest.left_open.is_full && !says(number, |expected| expected.open.is_some()) {
+            let expected = format!("guest `{}` ends with descriptors to spare", guest.name);
+            let what = format!("it left {} open, and could have opened no more", guest.left_open.descriptors);
+            verdicts.push(unmet(Subject::Guest(number), expected, what, guest.at));
         }
     }
     verdicts
@@ -164,6 +181,7 @@ fn describe_guest(plan: &Plan, expected: &ExpectedGuest) -> String {
         }));
     }
     parts.extend(expected.within.map(|within| format!("it ends within {within:?}")));
+    parts.extend(expected.open.as_ref().map(|open| format!("it leaves {} descriptors open", range(open))));
     let many = if names.len() > 3 { format!("{}, ...", names[..3].join(", ")) } else { names.join(", ") };
     format!("guest {many}: {}", parts.join(", "))
 }
@@ -191,6 +209,10 @@ fn judge_guest(expected: &ExpectedGuest, report: &Report) -> Option<Found> {
                 return found(format!("has the {stream} {}", quoted(&wrote)));
             }
         }
+        let left = guest.left_open.descriptors;
+        if expected.open.as_ref().is_some_and(|open| !open.contains(&(left as u64))) {
+            return found(format!("left {left} open"));
+        }
         let late = expected.within.filter(|&within| guest.at > Instant::START + within);
         late.and_then(|_| found("ended later, or not at all".to_owned()))
     })
@@ -211,27 +233,62 @@ fn describe_packets(expected: &ExpectedPackets) -> String {
         PacketRule::Count { filter, count } => match (*count.start(), *count.end()) {
             (0, 0) => format!("no packet is `{filter}`"),
             (1, u64::MAX) => format!("a packet is `{filter}`"),
-            (least, most) if least == most => format!("{least} packets are `{filter}`"),
-            (least, u64::MAX) => format!("{least} packets or more are `{filter}`"),
-            (least, most) => format!("{least} to {most} packets are `{filter}`"),
+            (_, _) => format!("{} packets are `{filter}`", range(count)),
         },
         PacketRule::Always { filter, among: None } => format!("every packet is `{filter}`"),
         PacketRule::Always { filter, among: Some(among) } => {
             format!("every packet that is `{among}` is `{filter}`")
         }
     };
-    let at = if expected.at.is_empty() { String::new() } else { format!(" at {}", expected.at.join(", ")) };
-    let from = if expected.from.is_zero() { String::new() } else { format!(" from {:?} on", expected.from) };
-    let until = expected.until.map(|until| format!(" until {until:?}")).unwrap_or_default();
-    format!("{rule}{at}{from}{until}")
+    format!("{rule}{}", place(&expected.at, expected.from, expected.until))
+}
+
+fn place(at: &[String], from: Duration, until: Option<Duration>) -> String {
+    let at = if at.is_empty() { String::new() } else { format!(" at {}", at.join(", ")) };
+    let from = if from.is_zero() { String::new() } else { format!(" from {from:?} on") };
+    let until = until.map(|until| format!(" until {until:?}")).unwrap_or_default();
+    format!("{at}{from}{until}")
+}
+
+/// `3`, `3 or more`, `1 to 3`.
+fn range(count: &RangeInclusive<u64>) -> String {
+    match (*count.start(), *count.end()) {
+        (least, most) if least == most => least.to_string(),
+        (least, u64::MAX) => format!("{least} or more"),
+        (0, most) => format!("at most {most}"),
+        (least, most) => format!("{least} to {most}"),
+    }
+}
+
+fn selection(at: &[String], from: Duration, until: Option<Duration>) -> Selection<'_> {
+    let until = until.map_or(Instant::FAR_FUTURE, |until| Instant::START + until);
+    Selection { at, from: Instant::START + from, until }
+}
+
+fn describe_counter(expected: &ExpectedCounter) -> String {
+    let what = match expected.counter {
+        Counter::Frames => "frames".to_owned(),
+        Counter::Bytes => "bytes of frames".to_owned(),
+        Counter::LinkDrops(None) => "frames dropped by links".to_owned(),
+        Counter::LinkDrops(Some(reason)) => format!("frames dropped by links ({})", reason.as_str()),
+        Counter::DeviceDrops(reason) => format!("frames dropped by devices ({})", reason.as_str()),
+        Counter::Retransmissions => "TCP retransmissions".to_owned(),
+        Counter::Handshakes => "TCP handshakes".to_owned(),
+    };
+    let place = place(&expected.at, expected.from, expected.until);
+    format!("{what}: {}{place}", range(&expected.count))
+}
+
+fn judge_counter(expected: &ExpectedCounter, report: &Report) -> Option<Found> {
+    let selection = selection(&expected.at, expected.from, expected.until);
+    let count = report.count(expected.counter, &selection);
+    let missing = count < *expected.count.start();
+    let found = || Found { what: format!("there are {count}"), missing, at: report.at };
+    (!expected.count.contains(&count)).then(found)
 }
 
 fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
-    let selection = Selection {
-        at: &expected.at,
-        from: Instant::START + expected.from,
-        until: expected.until.map_or(Instant::FAR_FUTURE, |until| Instant::START + until),
-    };
+    let selection = selection(&expected.at, expected.from, expected.until);
     match &expected.rule {
         PacketRule::Count { filter, count } => {
             let matches = report.select(&selection, |packet| filter.matches(packet));

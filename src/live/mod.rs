@@ -9,6 +9,7 @@
 
 pub mod capture;
 mod clock;
+mod file;
 mod interrupt;
 mod stdin;
 pub mod tap;
@@ -22,12 +23,13 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 pub use clock::{Clock, Stopwatch, Ticker, cores, epoch, seed};
+pub use file::is_same_file;
 pub use interrupt::Interrupt;
 pub use stdin::Stdin;
 use tap::{Tap, TapError};
 use thiserror::Error;
 
-use crate::sim::Ending;
+use crate::sim::{Ending, Patience};
 use crate::time::Instant;
 use crate::world::{Report, World};
 
@@ -37,6 +39,9 @@ const TAP_BURST: usize = 64;
 /// How long a busy world may go on before the outside is looked at: short beside a packet's way through a host's
 /// kernel, long beside a round of the world.
 const BUSY: Duration = Duration::from_micros(10);
+
+/// How long a capture's last frames may be kept back from whoever looks at the file meanwhile.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// What the world is connected to.
 #[derive(Default)]
@@ -94,11 +99,22 @@ fn turns(
     let end = duration.map(|duration| Instant::START + duration);
     let mut buffer = vec![0; tap::FRAME_BYTES_MAX];
     let mut look_at = Instant::START;
+    let mut flushed_at = Instant::START;
+    let (mut patience, mut turns) = (Patience::default(), 0);
     loop {
         let now = clock.now();
         if now >= look_at {
             look_at = now + BUSY;
-            outside.receive(world, now, &mut buffer)?;
+            if outside.receive(world, now, &mut buffer)? {
+                patience.restore();
+            }
+            if world.is_unflushed() && now - flushed_at >= FLUSH {
+                world.flush_sink();
+                flushed_at = now;
+            }
+        }
+        if std::mem::replace(&mut turns, world.turns()) != world.turns() {
+            patience.restore();
         }
         let more = world.poll(now);
         outside.send(world)?;
@@ -114,8 +130,12 @@ fn turns(
             if over {
                 return Ok(Ending::Duration);
             }
+            if patience.is_over() {
+                return Ok(Ending::Livelock(now));
+            }
             continue;
         }
+        patience.restore();
         if world.is_over() {
             return Ok(Ending::Over);
         }
@@ -123,17 +143,15 @@ fn turns(
             return Ok(Ending::Duration);
         }
         let next = [world.poll_at(), end].into_iter().flatten().min();
-        let wait = match next {
-            Some(at) => {
-                let wait = at - clock.now();
-                Some(outside.refresh.map_or(wait, |refresh| wait.min(refresh)))
-            }
-            None if outside.has_sources() => outside.refresh,
-            None => return Ok(Ending::Stalled),
-        };
-        if outside.follow && wait != Some(Duration::ZERO) {
+        if next.is_none() && !outside.has_sources() {
+            return Ok(Ending::Stalled);
+        }
+        let next = next.map(|at| at - clock.now());
+        if outside.follow && next != Some(Duration::ZERO) {
             world.flush_sink();
         }
+        let flush = world.is_unflushed().then(|| flushed_at + FLUSH - now);
+        let wait = [next, outside.refresh, flush].into_iter().flatten().min();
         if outside.wait(interrupt, wait).map_err(LiveError::Wait)? {
             return Ok(Ending::Interrupted);
         }
@@ -152,12 +170,16 @@ impl Outside {
         !self.taps.is_empty() || self.stdin.as_ref().is_some_and(|(_, stdin)| !stdin.ended())
     }
 
-    /// What came in by TAPs and the terminal.
-    fn receive(&mut self, world: &mut World, now: Instant, buffer: &mut [u8]) -> Result<(), TapError> {
+    /// What came in by TAPs and the terminal; true if frames did.
+    fn receive(&mut self, world: &mut World, now: Instant, buffer: &mut [u8]) -> Result<bool, TapError> {
+        let mut received = false;
         for (number, tap) in self.taps.iter_mut().enumerate() {
             for _ in 0..TAP_BURST {
                 match tap.receive(buffer).map_err(gone(tap.name()))? {
-                    Some(frame) => world.inject(now, number, frame),
+                    Some(frame) => {
+                        world.inject(now, number, frame);
+                        received = true;
+                    }
                     None => break,
                 }
             }
@@ -165,7 +187,7 @@ impl Outside {
         if let Some((guest, stdin)) = &mut self.stdin {
             stdin.feed(world, *guest);
         }
-        Ok(())
+        Ok(received)
     }
 
     /// Frames that leave by a TAP.

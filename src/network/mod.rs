@@ -16,7 +16,9 @@ use std::net::IpAddr;
 
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
+pub mod checksum;
 pub mod dhcp;
+pub mod drops;
 mod frame;
 pub mod ip;
 pub mod link;

@@ -44,6 +44,15 @@ pub enum SocketKind {
     Datagram,
 }
 
+/// What a program left open as it ended: its system closes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOpen {
+    /// Descriptors that it had opened itself, and not closed.
+    pub descriptors: usize,
+    /// It could have opened no more.
+    pub is_full: bool,
+}
+
 pub struct Node {
     /// The instant of the turn under way.
     pub now: Instant,
@@ -60,6 +69,8 @@ pub struct Node {
     /// When the guest is to run again whatever happens.
     deadline: Option<Instant>,
     woken: bool,
+    /// Of the program that ended last.
+    pub left_open: LeftOpen,
 }
 
 impl Node {
@@ -76,6 +87,7 @@ impl Node {
             rng: guest_rng,
             deadline: None,
             woken: false,
+            left_open: LeftOpen::default(),
         }
     }
 
@@ -317,6 +329,11 @@ impl Node {
 
     pub fn readiness(&mut self, id: ObjectId) -> Result<Readiness> {
         self.with(id, |object, cx| Ok(object.endpoint()?.readiness(cx)))
+    }
+
+    /// See [`object::Endpoint::never`].
+    pub fn never(&mut self, id: ObjectId, interest: Interest) -> Option<Error> {
+        self.with(id, |object, cx| Ok(object.endpoint()?.never(cx, interest))).ok().flatten()
     }
 
     pub fn watch(&mut self, id: ObjectId, interest: Interest) {

@@ -43,6 +43,12 @@ pub enum SocketOption {
 /// What all but protocols have.
 pub trait Endpoint: Send {
     fn readiness(&self, cx: &Context) -> Readiness;
+    /// Why `interest` is never met as things stand, such as an accept on a control that does not listen: what a call
+    /// would answer, so that nobody waits for it.
+    fn never(&self, cx: &Context, interest: Interest) -> Option<Error> {
+        let _ = (cx, interest);
+        None
+    }
     /// Wakes `waiter` once when `interest` is met.
     fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter);
     fn close(&mut self, cx: &mut Context);

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
 
 use super::expectation::Expected;
 use super::plan::{Action, FramesPlan, Plan, StdinPlan};
@@ -12,7 +15,12 @@ use super::plan::{Action, FramesPlan, Plan, StdinPlan};
 #[derive(Debug, Default)]
 pub struct Assets {
     files: BTreeMap<PathBuf, Result<Vec<u8>, String>>,
+    /// The machine's own, if the plan has need of them.
+    system_roots: Option<Arc<SystemRoots>>,
 }
+
+/// Certificates that the machine trusts, or why there are none.
+pub type SystemRoots = Result<Vec<CertificateDer<'static>>, String>;
 
 impl Assets {
     pub fn read(plan: &Plan) -> Assets {
@@ -24,6 +32,10 @@ impl Assets {
                 StdinPlan::Empty | StdinPlan::Text(_) | StdinPlan::Inherit => {}
             }
         }
+        plan.certificate_files().for_each(|path| assets.add(path));
+        if plan.needs_system_roots() {
+            assets.system_roots = Some(Arc::new(system_roots()));
+        }
         for entry in &plan.timeline {
             if let Action::Inject { frames: FramesPlan::Capture(path), .. } = &entry.action {
                 assets.add(path);
@@ -32,7 +44,10 @@ impl Assets {
         for expectation in &plan.expectations {
             match &expectation.expected {
                 Expected::Golden { path, .. } => assets.add(path),
-                Expected::Guest(_) | Expected::Packets(_) | Expected::Ending { .. } => {}
+                Expected::Guest(_)
+                | Expected::Packets(_)
+                | Expected::Counter(_)
+                | Expected::Ending { .. } => {}
             }
         }
         assets
@@ -51,6 +66,10 @@ impl Assets {
         self.files.insert(path, Ok(bytes));
     }
 
+    pub fn system_roots(&self) -> Option<Arc<SystemRoots>> {
+        self.system_roots.clone()
+    }
+
     /// # Errors
     /// Why the file could not be read.
     pub fn get(&self, path: &Path) -> Result<&[u8], String> {
@@ -59,5 +78,15 @@ impl Assets {
             Some(Err(error)) => Err(error.clone()),
             None => Err(format!("{}: was not read", path.display())),
         }
+    }
+}
+
+/// Some of them may not be readable: what is there counts.
+fn system_roots() -> SystemRoots {
+    let found = rustls_native_certs::load_native_certs();
+    match (found.certs.is_empty(), found.errors.first()) {
+        (false, _) => Ok(found.certs),
+        (true, Some(error)) => Err(format!("the machine's roots: {error}")),
+        (true, None) => Err("the machine has no roots: install ca-certificates, or name others".to_owned()),
     }
 }

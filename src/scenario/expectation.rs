@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::filter::Filter;
+use crate::network::drops::DeviceDrop;
+use crate::network::link::DropReason;
 
 /// One `[[expect]]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +22,7 @@ pub struct Expectation {
 pub enum Expected {
     Guest(ExpectedGuest),
     Packets(ExpectedPackets),
+    Counter(ExpectedCounter),
     /// The lab ends so, and not later than that.
     Ending {
         ending: ExpectedEnding,
@@ -32,6 +35,33 @@ pub enum Expected {
     },
 }
 
+/// So much is counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpectedCounter {
+    pub counter: Counter,
+    pub count: RangeInclusive<u64>,
+    /// As of [`ExpectedPackets`].
+    pub at: Vec<String>,
+    pub from: Duration,
+    pub until: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Frames, whatever became of them.
+    Frames,
+    /// Bytes of those frames, Ethernet headers included.
+    Bytes,
+    /// Frames that links dropped, for whatever reason or for this one.
+    LinkDrops(Option<DropReason>),
+    /// Frames that devices dropped for this reason, in the whole run.
+    DeviceDrops(DeviceDrop),
+    /// TCP segments that were sent before, or parts of them.
+    Retransmissions,
+    /// TCP connections whose SYN, its answer and the answer to that were seen.
+    Handshakes,
+}
+
 /// What is said of a guest holds for each of these.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ExpectedGuest {
@@ -42,6 +72,8 @@ pub struct ExpectedGuest {
     pub stderr: Option<ExpectedText>,
     /// It has ended by then.
     pub within: Option<Duration>,
+    /// So many descriptors that it had opened were not closed when it ended.
+    pub open: Option<RangeInclusive<u64>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,10 +122,17 @@ pub enum ExpectedEnding {
 }
 
 /// What of a capture is compared with a golden one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Compare {
     /// Every byte of the file.
     Bytes,
     /// Every frame at every port and its fate, whenever it was.
     Frames,
+    /// What a person reads of these packets, in their order: addresses, ports, flags, lengths, relative numbers, what they are
+    /// to their connection, and their fate; not when they were, and not what they carry.
+    Packets {
+        among: Option<Filter>,
+        /// As of [`ExpectedPackets`].
+        at: Vec<String>,
+    },
 }

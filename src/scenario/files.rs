@@ -10,8 +10,10 @@ use toml::Spanned;
 
 use super::mistake::{Mistakes, quote};
 use super::plan::StdinPlan;
-use super::spec::{ActionSpec, FramesSpec, Spec};
+use super::spec::{ActionSpec, FramesSpec, KindSpec, Spec};
 use crate::network::link::{Rate, Trace};
+
+mod pem;
 
 /// Notes a mistake for each file or folder that is not there, or not what it should be.
 pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
@@ -34,6 +36,16 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
             };
             let message = format!("directories: {}: {wrong}", quote(&host.to_string_lossy()));
             mistakes.add(directory.span(), message, looked_for(&path));
+        }
+    }
+    for authority in &spec.authorities {
+        if let Some(export) = &authority.export {
+            folder_of("export", folder, export, mistakes);
+        }
+    }
+    for protocol in spec.guests.iter().flat_map(|guest| &guest.protocols) {
+        if let Some(KindSpec::Tls { tls, .. }) = &protocol.kind {
+            pem::check(tls, folder, mistakes);
         }
     }
     for entry in &spec.timeline {
@@ -93,6 +105,18 @@ fn file(key: &str, folder: &Path, named: &Path, at: Range<usize>, mistakes: &Mis
     mistakes.add(at, format!("{key}: {}: {wrong}", quote(&named.to_string_lossy())), looked_for(&path));
 }
 
-fn looked_for(path: &Path) -> String {
+/// The folder that a file is to be written to must be there.
+fn folder_of(key: &str, folder: &Path, named: &Spanned<PathBuf>, mistakes: &Mistakes) {
+    let path = folder.join(named.get_ref());
+    let parent = path.parent().unwrap_or(folder);
+    // A file beside the scenario has an empty parent if the scenario has.
+    let there = parent.as_os_str().is_empty() || parent.is_dir();
+    if !there || path.is_dir() {
+        let message = format!("{key}: {} cannot be written", quote(&named.get_ref().to_string_lossy()));
+        mistakes.add(named.span(), message, "a file, in a folder that is there");
+    }
+}
+
+pub(super) fn looked_for(path: &Path) -> String {
     format!("paths are relative to the scenario's folder: looked for {}", path.display())
 }

@@ -55,6 +55,18 @@ pub struct Located {
 }
 
 impl ScenarioError {
+    /// What is found out later about values of a scenario that has been read: for each its place in `text`, in bytes,
+    /// what is wrong, and what would help, if anything does.
+    pub fn found_later(
+        path: &Path,
+        text: &str,
+        found: impl IntoIterator<Item = (Range<usize>, String, String)>,
+    ) -> ScenarioError {
+        let mistakes = Mistakes::default();
+        found.into_iter().for_each(|(at, message, help)| mistakes.add(at, message, help));
+        mistakes.into_error(path, text)
+    }
+
     /// The mistakes in the order of the file; none if it could not be read at all.
     pub fn mistakes(&self) -> impl Iterator<Item = &Located> {
         match self {

@@ -25,6 +25,7 @@ impl Plan {
         let guest = GuestPlan {
             name: name.clone(),
             module,
+            module_at: 0..0,
             args,
             env: Vec::new(),
             stdin: StdinPlan::Inherit,
@@ -58,6 +59,8 @@ impl Plan {
             digest: digest(b""),
             duration: None,
             epoch: DEFAULT_EPOCH,
+            log_secrets: None,
+            authorities: Vec::new(),
             guests: vec![guest],
             switches: vec![SwitchPlan { name: DEFAULT_SWITCH.into(), ports: 1, ageing: DEFAULT_AGEING }],
             routers: Vec::new(),

@@ -81,7 +81,7 @@ impl Failure {
             Subject::Expectation(index) => {
                 let guests = match &plan.expectations[index].expected {
                     Expected::Guest(expected) => expected.guests.clone(),
-                    Expected::Packets(_) | Expected::Golden { .. } => Vec::new(),
+                    Expected::Packets(_) | Expected::Counter(_) | Expected::Golden { .. } => Vec::new(),
                     Expected::Ending { .. } => waiting(report),
                 };
                 (About::Expectation(numbers[index]), guests)
@@ -124,6 +124,7 @@ impl Failure {
         let place = numbers.iter().position(|number| self.expectation() == Some(*number));
         let looked_at = match place.map(|place| &plan.expectations[place]) {
             Some(Expectation { expected: Expected::Packets(packets), .. }) => packets.at.as_slice(),
+            Some(Expectation { expected: Expected::Counter(counter), .. }) => counter.at.as_slice(),
             Some(_) | None => &[],
         };
         let is_named = |guest: &str| {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Service, Timeline, World};
-use crate::abi::{FileTimes, Setup, lock};
+use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Secrets, Service, Timeline, World};
+use crate::abi::{FileView, Setup, lock};
 use crate::capture::{PortInfo, Session};
 use crate::dns::server::DnsServer;
 use crate::event::Queue;
@@ -14,7 +14,9 @@ use crate::network::dhcp::Server;
 use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
-use crate::node::{Cpu, Node};
+use crate::node::{Cpu, LeftOpen, Node};
+use crate::protocol::tls::provider::Entropy;
+use crate::protocol::tls::supplies::Supplies;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
 use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, RouterPlan, ServiceKind, ServicePlan, StdinPlan};
@@ -28,20 +30,40 @@ pub struct Settings {
     pub epoch: Duration,
     /// What guests compute takes virtual time; otherwise time passes by itself.
     pub charge_fuel: bool,
-    pub file_times: FileTimes,
+    pub file_view: FileView,
     /// Record guest calls.
     pub trace: bool,
+    /// Where secrets come from. A live world's come from the operating system, whatever its seed: a seed is printed.
+    pub entropy: Entropy,
+    /// Have protocol objects tell the secrets of their connections, for the capture.
+    pub log_secrets: bool,
 }
 
 impl Settings {
     /// Virtual time, from the plan's own epoch.
     pub fn sim(plan: &Plan, seed: u64) -> Self {
-        Self { seed, epoch: plan.epoch, charge_fuel: true, file_times: FileTimes::Epoch, trace: false }
+        Self {
+            seed,
+            epoch: plan.epoch,
+            charge_fuel: true,
+            file_view: FileView::Repeatable,
+            trace: false,
+            entropy: Entropy::Seed(Seed(seed)),
+            log_secrets: plan.log_secrets.unwrap_or(true),
+        }
     }
 
     /// Time that passes by itself, from `epoch`.
-    pub fn live(epoch: Duration, seed: u64) -> Self {
-        Self { seed, epoch, charge_fuel: false, file_times: FileTimes::Own, trace: false }
+    pub fn live(plan: &Plan, epoch: Duration, seed: u64) -> Self {
+        Self {
+            seed,
+            epoch,
+            charge_fuel: false,
+            file_view: FileView::Host,
+            trace: false,
+            entropy: Entropy::System,
+            log_secrets: plan.log_secrets.unwrap_or(false),
+        }
     }
 }
 
@@ -66,9 +88,10 @@ impl World {
             at_work: 0,
             switches: plan.switches.iter().map(|switch| Switch::new(switch.ports, switch.ageing)).collect(),
             switch_ports: plan.switches.iter().map(|switch| vec![usize::MAX; switch.ports]).collect(),
-            routers: plan.routers.iter().map(router).collect(),
+            routers: plan.routers.iter().map(|plan| router(Instant::START, plan)).collect(),
             router_ports: plan.routers.iter().map(|r| vec![usize::MAX; r.interfaces.len()]).collect(),
             router_timers: vec![None; plan.routers.len()],
+            routers_off: vec![false; plan.routers.len()],
             tap_ports: vec![usize::MAX; plan.taps.len()],
             ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
@@ -79,7 +102,11 @@ impl World {
             dirty: Vec::new(),
             packets: 0,
             sink: None,
+            recording: Default::default(),
+            checksums: false,
             sink_error: None,
+            unflushed: false,
+            turns: 0,
             outbound: Vec::new(),
             reports: Vec::new(),
             totals: Default::default(),
@@ -87,6 +114,8 @@ impl World {
             scratch: Vec::new(),
             egress: Vec::new(),
             outcomes: Vec::new(),
+            supplies: Arc::new(supplies(plan, assets, &settings)),
+            secrets: Secrets::default(),
             settings,
         };
         plan.services.iter().for_each(|service| world.place_service(service, seed));
@@ -94,7 +123,8 @@ impl World {
         let impaired =
             plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
         world.set_checksums(impaired || !plan.taps.is_empty());
-        let timeline = Timeline::new(plan, assets, seed).map(|timeline| world.timeline = timeline);
+        let timeline =
+            Timeline::new(plan, assets, seed, &world.session).map(|timeline| world.timeline = timeline);
         world.begin_timeline();
         for guest in &plan.guests {
             progress(&guest.name);
@@ -229,7 +259,7 @@ impl World {
             }
             Err(exit) => {
                 slot.state = GuestState::Gone;
-                self.reports.push(Report::Exited { guest: number, exit });
+                self.reports.push(Report::Exited { guest: number, exit, left_open: LeftOpen::default() });
             }
         }
         self.guests.push(slot);
@@ -248,16 +278,18 @@ impl World {
             timer: None,
             powered: true,
             boots: 0,
+            programs: 0,
             ports: vec![usize::MAX; plan.interfaces.len()],
         });
         self.mark_dirty(self.nodes.len() - 1);
     }
 
-    pub(super) fn setup(&self, plan: &GuestPlan) -> Setup {
+    pub(super) fn setup(&self, plan: &GuestPlan, programs: u32) -> Setup {
         let program = plan.module.file_name().map(|name| name.to_string_lossy().into_owned());
+        let filled = |text: &String| self.supplies.with_roots(text);
         Setup {
-            args: program.into_iter().chain(plan.args.iter().cloned()).collect(),
-            env: plan.env.clone(),
+            args: program.into_iter().chain(plan.args.iter().map(filled)).collect(),
+            env: plan.env.iter().map(|(name, value)| (name.clone(), filled(value))).collect(),
             listeners: plan
                 .listeners
                 .iter()
@@ -272,11 +304,27 @@ impl World {
             memory_bytes_max: usize::try_from(plan.memory_bytes_max).unwrap_or(usize::MAX),
             descriptors_max: plan.descriptors_max,
             epoch: self.settings.epoch,
-            file_times: self.settings.file_times,
+            file_view: self.settings.file_view,
             fuel: limits(plan).fuel(),
             trace: self.settings.trace,
+            supplies: Arc::clone(&self.supplies),
+            label: plan.name.clone(),
+            programs,
         }
     }
+}
+
+/// What protocol objects are made with.
+fn supplies(plan: &Plan, assets: &Assets, settings: &Settings) -> Supplies {
+    let mut supplies = Supplies::new(settings.entropy, settings.epoch, settings.log_secrets);
+    plan.authorities.iter().for_each(|authority| supplies.add_authority(authority));
+    for path in plan.certificate_files() {
+        supplies.add_file(path, assets.get(path).map(<[u8]>::to_vec));
+    }
+    if let Some(roots) = assets.system_roots() {
+        supplies.set_system_roots(roots);
+    }
+    supplies
 }
 
 pub(super) fn limits(plan: &GuestPlan) -> Limits {
@@ -290,6 +338,7 @@ fn node(plan: &GuestPlan, seed: Seed, settings: &Settings) -> NodeSlot {
         timer: None,
         powered: true,
         boots: 0,
+        programs: 0,
         ports: vec![usize::MAX; plan.interfaces.len()],
     }
 }
@@ -308,11 +357,12 @@ pub(super) fn fresh_node(plan: &GuestPlan, seed: Seed, boots: u32, settings: &Se
     node
 }
 
-fn router(plan: &RouterPlan) -> Router {
+/// A router as it is when it is switched on: a DHCP server has forgotten its leases.
+pub(super) fn router(now: Instant, plan: &RouterPlan) -> Router {
     let mut router = Router::new(&plan.interfaces, &plan.routes);
     for (port, settings) in plan.advertise.iter().enumerate() {
         if let Some(settings) = settings {
-            router.advertise(Instant::START, port, settings.clone());
+            router.advertise(now, port, settings.clone());
         }
     }
     if let Some(config) = &plan.dhcp {
@@ -350,11 +400,11 @@ fn session(plan: &Plan, settings: &Settings) -> Session {
         })
     });
     let guests = plan.guests.iter().map(|guest| (&guest.name, &guest.interfaces));
+    let routers = plan.routers.iter().map(|router| (&router.name, &router.interfaces));
     let services = plan.services.iter().map(|service| (&service.name, &service.interfaces));
-    let names = guests.chain(services).flat_map(|(name, interfaces)| {
-        interfaces.iter().flat_map(move |interface| {
-            interface.addresses.iter().map(move |cidr| (cidr.address().into(), name.clone()))
-        })
+    let names = guests.chain(services).chain(routers).flat_map(|(name, interfaces)| {
+        let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
+        addresses.map(|cidr| (cidr.address().into(), name.clone()))
     });
     Session {
         name: plan.name.clone(),

@@ -4,63 +4,42 @@ use std::collections::BTreeMap;
 
 use super::{Service, World};
 use crate::abi::lock;
+use crate::network::drops::DeviceDrop;
 
 impl World {
     /// Why stacks, services, routers and switches dropped frames, and how many; reasons that never occurred are left out.
-    pub fn device_drops(&self) -> Vec<(&'static str, u64)> {
-        let mut malformed = 0;
-        let mut bad_checksum = 0;
-        let mut backlog_full = 0;
-        let mut datagrams = 0;
-        let mut loopback = 0;
-        let mut unresolved = 0;
-        let mut unroutable = 0;
-        let mut forged = 0;
-        let mut conflicts = 0;
+    pub fn device_drops(&self) -> Vec<(DeviceDrop, u64)> {
+        let mut drops: BTreeMap<DeviceDrop, u64> = BTreeMap::new();
+        let mut add = |reason, count| *drops.entry(reason).or_default() += count;
         for node in &self.nodes {
             let stack = lock(&node.node).stack().statistics();
-            malformed += stack.malformed;
-            bad_checksum += stack.bad_checksum;
-            backlog_full += stack.backlog_full;
-            datagrams += stack.datagrams_dropped;
-            loopback += stack.loopback_dropped;
-            conflicts += stack.address_conflicts;
-            unresolved += stack.unresolved + stack.queue_full;
-            unroutable += stack.no_route + stack.too_big;
-            forged += stack.forged;
+            add(DeviceDrop::Malformed, stack.malformed);
+            add(DeviceDrop::BadChecksum, stack.bad_checksum);
+            add(DeviceDrop::BacklogFull, stack.backlog_full);
+            add(DeviceDrop::DatagramDropped, stack.datagrams_dropped);
+            add(DeviceDrop::LoopbackFull, stack.loopback_dropped);
+            add(DeviceDrop::Unresolved, stack.unresolved + stack.queue_full);
+            add(DeviceDrop::Unroutable, stack.no_route + stack.too_big);
+            add(DeviceDrop::Forged, stack.forged);
+            add(DeviceDrop::AddressTaken, stack.address_conflicts);
         }
-        let mut by_services: BTreeMap<&'static str, u64> = BTreeMap::new();
         for (slot, service) in self.nodes[self.guests_planned()..].iter().zip(&self.services) {
             let node = lock(&slot.node);
-            let drops = match service {
+            let of_service = match service {
                 Service::Dns(server) => node.task(*server).map(|server| server.drops()),
             };
-            for (reason, count) in drops.into_iter().flatten() {
-                *by_services.entry(reason).or_default() += count;
-            }
+            of_service.into_iter().flatten().for_each(|(reason, count)| add(reason, count));
         }
         for router in self.routers.iter().map(|router| router.statistics()) {
-            malformed += router.malformed;
-            bad_checksum += router.bad_checksum;
-            unroutable +=
+            add(DeviceDrop::Malformed, router.malformed);
+            add(DeviceDrop::BadChecksum, router.bad_checksum);
+            let unroutable =
                 router.martian + router.no_route + router.expired + router.too_big + router.unresolved;
+            add(DeviceDrop::Unroutable, unroutable);
         }
-        malformed += self
-            .switches
-            .iter()
-            .map(|switch| switch.statistics().runts + switch.statistics().oversize)
-            .sum::<u64>();
-        let drops = [
-            ("malformed", malformed),
-            ("bad checksum", bad_checksum),
-            ("unroutable", unroutable),
-            ("next hop did not answer", unresolved),
-            ("forged ICMP error", forged),
-            ("SYN past a backlog", backlog_full),
-            ("datagram past a buffer", datagrams),
-            ("loopback packet past the queue", loopback),
-            ("address that another has", conflicts),
-        ];
-        drops.into_iter().chain(by_services).filter(|(_, count)| *count > 0).collect()
+        for switch in self.switches.iter().map(|switch| switch.statistics()) {
+            add(DeviceDrop::Malformed, switch.runts + switch.oversize);
+        }
+        drops.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 }

@@ -14,13 +14,17 @@ mod build;
 mod drops;
 mod netstat;
 mod network;
+mod recording;
 mod schedule;
+mod secrets;
 mod timeline;
 
 pub use build::Settings;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,10 +37,12 @@ use crate::network::link::{Direction, Outcome};
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
-use crate::node::Output;
 use crate::node::task::Handle;
+use crate::node::{LeftOpen, Output};
+use crate::protocol::tls::supplies::Supplies;
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
+use secrets::Secrets;
 use timeline::{Boot, Timeline};
 
 /// Something that happens at its time.
@@ -93,6 +99,8 @@ struct NodeSlot {
     powered: bool,
     /// How often it was started anew.
     boots: u32,
+    /// Programs that were started on it.
+    programs: u32,
     /// World ports of its interfaces.
     ports: Vec<usize>,
 }
@@ -135,7 +143,7 @@ pub struct Outbound {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     Output { guest: usize, output: Output },
-    Exited { guest: usize, exit: Exit },
+    Exited { guest: usize, exit: Exit, left_open: LeftOpen },
 }
 
 /// Totals of a run.
@@ -163,6 +171,8 @@ pub struct World {
     routers: Vec<Router>,
     router_ports: Vec<Vec<usize>>,
     router_timers: Vec<Option<Instant>>,
+    /// The timeline switched them off: they hear nothing and say nothing.
+    routers_off: Vec<bool>,
     tap_ports: Vec<usize>,
     ports: Vec<Port>,
     session: Session,
@@ -176,14 +186,23 @@ pub struct World {
     dirty: Vec<usize>,
     packets: u64,
     sink: Option<Box<dyn Sink>>,
+    recording: recording::Recording,
+    /// Whether stacks fill in TCP checksums.
+    checksums: bool,
     sink_error: Option<std::io::Error>,
+    /// Something was recorded since the capture was flushed.
+    unflushed: bool,
     outbound: Vec<Outbound>,
     reports: Vec<Report>,
     totals: Totals,
+    /// Turns that guests had.
+    turns: u64,
     timeline: Timeline,
     scratch: Vec<(usize, Frame)>,
     egress: Egress,
     outcomes: Vec<Outcome>,
+    supplies: Arc<Supplies>,
+    secrets: Secrets,
 }
 
 /// Rounds that what is sent at the end may go on for.
@@ -202,7 +221,7 @@ impl World {
         }
         for _ in 0..self.immediate.len() {
             if let Some((port, frame)) = self.immediate.pop_front() {
-                self.deliver(port, frame);
+                self.deliver(port, frame, false);
             }
         }
         self.poll_nodes();
@@ -237,7 +256,7 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Deliver { port, frame } => self.deliver(port, frame),
+            Event::Deliver { port, frame } => self.deliver(port, frame, true),
             Event::NodeTimer { node, at } => {
                 if self.nodes[node].timer == Some(at) {
                     self.nodes[node].timer = None;
@@ -245,7 +264,7 @@ impl World {
                 }
             }
             Event::RouterTimer { router, at } => {
-                if self.router_timers[router] == Some(at) {
+                if self.router_timers[router] == Some(at) && !self.routers_off[router] {
                     self.router_timers[router] = None;
                     let mut egress = std::mem::take(&mut self.egress);
                     self.routers[router].poll(self.now, &mut egress);
@@ -300,8 +319,14 @@ impl World {
         crate::abi::lock(&self.nodes[guest].node).stdio.input_room()
     }
 
+    /// True if whoever reads the capture as it grows would not see all of it.
+    pub fn is_unflushed(&self) -> bool {
+        self.unflushed
+    }
+
     /// Records are on their way to whoever reads the capture as it grows.
     pub fn flush_sink(&mut self) {
+        self.unflushed = false;
         if let Some(sink) = &mut self.sink
             && let Err(error) = sink.flush()
         {
@@ -310,8 +335,18 @@ impl World {
         }
     }
 
+    /// The roots of the lab's own authorities in PEM, each with the file that it is to be written to.
+    pub fn exports(&self) -> impl Iterator<Item = (&Path, String)> {
+        self.supplies.root_pems().filter_map(|(plan, pem)| Some((plan.export.as_deref()?, pem)))
+    }
+
     pub fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// Turns that guests had so far, for a driver to see whether any goes on.
+    pub fn turns(&self) -> u64 {
+        self.turns
     }
 
     pub fn now(&self) -> Instant {
@@ -328,6 +363,11 @@ impl World {
         &self.session
     }
 
+    /// Tells captures that are opened after this what an address outside the lab is called.
+    pub fn add_name(&mut self, address: IpAddr, name: &str) {
+        self.session.names.push((address, name.to_owned()));
+    }
+
     /// For each guest, the capture's port numbers of its interfaces.
     pub fn guest_ports(&self) -> impl Iterator<Item = (&str, Vec<u32>)> {
         self.guests
@@ -338,13 +378,17 @@ impl World {
 
     /// Where every frame is recorded from now on.
     pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
-        self.set_checksums(true);
+        // A router may cut a packet into fragments, and nobody could fill in the checksum of those.
+        if !sink.fills_in_checksums() || !self.routers.is_empty() {
+            self.set_checksums(true);
+        }
         self.sink = Some(sink);
     }
 
-    /// TCP checksums are work for nothing where nobody sees them: no capture, no TAP to a host that verifies, and no
+    /// TCP checksums are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
     /// link that may alter what it carries.
     fn set_checksums(&mut self, filled_in: bool) {
+        self.checksums = filled_in;
         for slot in &self.nodes {
             crate::abi::lock(&slot.node).set_checksums(filled_in);
         }

@@ -36,10 +36,8 @@ impl World {
             Verdict::Deliver(_) | Verdict::Taken => None,
             Verdict::Drop(reason) => Some(reason),
         };
-        self.record(port, Way::Outbound, &frame, dropped);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+        self.record_departure(port, &frame, dropped, false);
+        self.watch_packet(port, Way::Outbound, &frame, dropped, false);
         match verdict {
             Verdict::Deliver(at) => self.arrive(peer, at, frame),
             Verdict::Drop(_) => self.totals.dropped += 1,
@@ -74,7 +72,7 @@ impl World {
             // that the stack would not bear it.
             DeviceRef::Switch(_) if self.crossing < CROSSING_MAX => {
                 self.crossing += 1;
-                self.deliver(port, frame);
+                self.deliver(port, frame, false);
                 self.crossing -= 1;
             }
             DeviceRef::Switch(_)
@@ -105,7 +103,8 @@ impl World {
             match outcome {
                 Outcome::Deliver { at, frame } => self.arrive(peer, at, frame),
                 Outcome::Drop { frame, reason } => {
-                    self.record(port, Way::Outbound, &frame, Some(reason));
+                    self.record_departure(port, &frame, Some(reason), true);
+                    self.watch_packet(port, Way::Outbound, &frame, Some(reason), true);
                     self.totals.dropped += 1;
                 }
             }
@@ -146,35 +145,45 @@ impl World {
         }
     }
 
+    /// Entries of the timeline may wait for the frame.
     #[inline]
-    fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>) {
-        let Some(sink) = &mut self.sink else { return };
-        let record = Record { at: self.now, port: port as u32, way, frame: frame.clone(), dropped };
-        if let Err(error) = sink.record(&record) {
-            // Told once, when the capture is closed; the lab goes on.
-            self.sink_error.get_or_insert(error);
-            self.sink = None;
+    fn watch_packet(
+        &mut self,
+        port: usize,
+        way: Way,
+        frame: &Frame,
+        dropped: Option<DropReason>,
+        late: bool,
+    ) {
+        if self.awaits_packets() {
+            self.saw_packet(&Record {
+                at: self.now,
+                port: port as u32,
+                way,
+                frame: frame.clone(),
+                dropped,
+                late,
+            });
         }
     }
 
-    /// A frame reaches `port` and goes into its device.
-    pub(super) fn deliver(&mut self, port: usize, frame: Frame) {
-        self.record(port, Way::Inbound, &frame, None);
-        if self.awaits_packets() {
-            self.saw_packet(port, &frame);
-        }
+    /// A frame reaches `port` and goes into its device; `scheduled` if an event brought it, rather than its link at once.
+    pub(super) fn deliver(&mut self, port: usize, frame: Frame, scheduled: bool) {
+        self.record_arrival(port, &frame, scheduled);
+        self.watch_packet(port, Way::Inbound, &frame, None, false);
         let index = self.ports[port].index;
         match self.ports[port].device {
             device @ (DeviceRef::Guest(_) | DeviceRef::Service(_)) => {
                 let Some(node) = self.node_of(device).filter(|&node| self.nodes[node].powered) else {
                     return;
                 };
-                let woken = {
+                let (woken, secrets) = {
                     let mut node = lock(&self.nodes[node].node);
                     node.ingest(self.now, index, frame);
                     node.take_egress(&mut self.scratch);
-                    node.take_woken()
+                    (node.take_woken(), node.take_secrets())
                 };
+                self.record_secrets(secrets);
                 if !self.scratch.is_empty() {
                     self.send_from_node(node);
                 }
@@ -191,6 +200,7 @@ impl World {
                 }
                 self.egress = egress;
             }
+            DeviceRef::Router(router) if self.routers_off[router] => {}
             DeviceRef::Router(router) => {
                 let mut egress = std::mem::take(&mut self.egress);
                 self.routers[router].ingest(self.now, index, frame, &mut egress);
@@ -248,12 +258,13 @@ impl World {
                 continue;
             }
             let now = self.now;
-            let (more, woken, at, drained) = {
+            let (more, woken, at, drained, secrets) = {
                 let mut node = lock(&self.nodes[node].node);
                 let more = node.poll(now);
                 node.take_egress(&mut self.scratch);
-                (more, node.take_woken(), node.poll_at(), node.is_drained())
+                (more, node.take_woken(), node.poll_at(), node.is_drained(), node.take_secrets())
             };
+            self.record_secrets(secrets);
             if !self.scratch.is_empty() {
                 self.send_from_node(node);
             }

@@ -84,6 +84,7 @@ impl World {
             self.turn_at = now;
             lock(&self.nodes[guest].node).now = now;
             let step = running.run();
+            self.turns += 1;
             let quantum_fuel = running.quantum_fuel();
             let deadline = self.look_after(guest);
             match step {
@@ -179,9 +180,10 @@ impl World {
         }
     }
 
-    /// Tells the end of a guest.
+    /// Tells the end of a guest, whose store is dropped already.
     pub(super) fn gone(&mut self, guest: usize, exit: Exit) {
-        self.reports.push(Report::Exited { guest, exit });
+        let left_open = lock(&self.nodes[guest].node).left_open;
+        self.reports.push(Report::Exited { guest, exit, left_open });
         self.saw_exit(guest);
     }
 

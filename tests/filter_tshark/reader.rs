@@ -39,6 +39,7 @@ pub fn read(path: &Path) -> (Session, Vec<Record>) {
                     way: Way::Outbound,
                     frame: Frame::new(Bytes::copy_from_slice(&packet.data)),
                     dropped: None,
+                    late: false,
                 };
                 for option in &packet.options {
                     match option {

@@ -55,7 +55,7 @@ impl Script {
             ..Frame::new(Bytes::from([&macs[..], ethertype, packet].concat()))
         };
         let way = if side == Client { Way::Outbound } else { Way::Inbound };
-        self.records.push(Record { at: self.now, port: 0, way, frame, dropped: None });
+        self.records.push(Record { at: self.now, port: 0, way, frame, dropped: None, late: false });
     }
 
     fn segment(&mut self, after_us: u64, side: Side, flags: u8, numbers: [u32; 2], window: u16, len: usize) {

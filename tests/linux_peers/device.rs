@@ -94,5 +94,6 @@ fn a_tap_that_is_taken_away_ends_the_lab_with_its_capture_whole() {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(ended.stderr.contains("guestnet: error: the TAP `gn0` went away"), "{ended:?}");
     assert!(ended.stderr.contains("guestnet: help: "), "{ended:?}");
+    assert!(ended.stderr.contains("guestnet: lab: 0 of 1 guests exited with 0, 1 stopped; "), "{ended:?}");
     check(&lab.capture());
 }

@@ -63,3 +63,25 @@ fn a_reader_that_leaves_does_not_end_the_lab() {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(ended.stderr.contains("guestnet: error: capture to standard output: Broken pipe"), "{ended:?}");
 }
+
+#[test]
+fn a_file_grows_with_the_lab_though_nothing_more_happens() {
+    let mut lab = Site::new().ready("[guest.idle]\nmodule = \"GUESTS/idle.wasm\"\n");
+    let capture = lab.capture();
+    let replies = move || {
+        let mut tshark = Command::new("tshark");
+        let output = tshark.args(["-n", "-Y", "icmp.type == 0", "-r"]).arg(&capture).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).lines().count()
+    };
+    // Far less than fills a buffer, and no packet after it to push it out.
+    lab.wait_until("the reply to the ping in the file", |_| replies() > 0);
+    assert!(lab.is_running());
+    lab.finish();
+    // Linux has the name that the scenario gives the TAP.
+    let mut tshark = Command::new("tshark");
+    let names =
+        tshark.args(["-N", "n", "-Y", "icmp", "-T", "fields", "-e", "ip.src_host", "-r"]).arg(lab.capture());
+    let names = String::from_utf8(names.output().unwrap().stdout).unwrap();
+    let known: std::collections::BTreeSet<_> = names.lines().collect();
+    assert_eq!(known.into_iter().collect::<Vec<_>>(), ["host", "idle"]);
+}

@@ -9,13 +9,13 @@ pub struct Rights(u64);
 impl Rights {
     /// No right at all.
     pub const NONE: Rights = Rights(0);
-    /// `fd_read`, `sock_recv`.
+    /// `fd_read`, `sock_recv`; on a control `listen` and `accept`.
     pub const READ: Rights = Rights(1 << 1);
-    /// `fd_fdstat_set_flags`.
+    /// `fd_fdstat_set_flags`, `option_set`.
     pub const SET_FLAGS: Rights = Rights(1 << 3);
-    /// `fd_write`, `sock_send`.
+    /// `fd_write`, `sock_send`; on a control `connect`.
     pub const WRITE: Rights = Rights(1 << 6);
-    /// `fd_filestat_get`.
+    /// `fd_filestat_get`, `option_get`.
     pub const FILESTAT_GET: Rights = Rights(1 << 22);
     /// `poll_oneoff`.
     pub const POLL: Rights = Rights(1 << 29);

@@ -2,6 +2,8 @@
 //!
 //! What cannot be read is absent, whatever the bytes are; a layer that is cut short ends the packet.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::field::Field;
@@ -21,7 +23,7 @@ mod transport;
 /// before.
 #[derive(Debug)]
 pub struct Dissector {
-    ports: Vec<Text>,
+    ports: Arc<[Text]>,
     count: u64,
     first_at: Option<Instant>,
     connections: Connections,
@@ -31,8 +33,23 @@ pub struct Dissector {
 impl Dissector {
     /// A dissector of a capture from its beginning. The session names the ports.
     pub fn new(session: &Session) -> Self {
-        let ports = session.ports.iter().map(|port| Text::Shared(port.name.as_str().into())).collect();
+        let ports = session.ports.iter().map(|port| Text::Shared(port.name.as_str().into()));
+        Self::beginning(ports.collect())
+    }
+
+    /// A dissector of another capture of the same session, from its beginning.
+    pub fn fresh(&self) -> Self {
+        Self::beginning(Arc::clone(&self.ports))
+    }
+
+    fn beginning(ports: Arc<[Text]>) -> Self {
         Self { ports, count: 0, first_at: None, connections: Connections::default(), flows: Flows::default() }
+    }
+
+    /// Connections and flows that it remembers. They are never forgotten: whoever dissects without end begins anew when
+    /// there are too many.
+    pub fn known(&self) -> usize {
+        self.connections.len() + self.flows.len()
     }
 
     /// The next frame.

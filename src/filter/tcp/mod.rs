@@ -96,6 +96,10 @@ struct Stream {
 }
 
 impl Connections {
+    pub fn len(&self) -> usize {
+        self.views.len()
+    }
+
     /// Takes the next segment, seen at `port`.
     pub fn place(&mut self, now: Instant, port: u32, segment: &Segment) -> Placed {
         let sender = usize::from(segment.from > segment.to);

@@ -13,6 +13,7 @@ mod open;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ pub struct Tap {
     file: File,
     name: String,
     mtu: u32,
+    addresses: Vec<IpAddr>,
     counters: Counters,
 }
 
@@ -54,7 +56,13 @@ impl Tap {
     /// The calling thread stays in its own namespace.
     pub fn open(device: &str, netns: Option<&str>) -> Result<Tap, TapError> {
         let opened = open::open(device, netns)?;
-        Ok(Tap { file: opened.file, name: device.to_owned(), mtu: opened.mtu, counters: Counters::default() })
+        Ok(Tap {
+            file: opened.file,
+            name: device.to_owned(),
+            mtu: opened.mtu,
+            addresses: opened.addresses,
+            counters: Counters::default(),
+        })
     }
 
     /// The device's name.
@@ -66,6 +74,11 @@ impl Tap {
     /// besides.
     pub fn mtu(&self) -> u32 {
         self.mtu
+    }
+
+    /// The device's addresses when it was opened: Linux's own, behind it.
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
     }
 
     pub fn counters(&self) -> Counters {

@@ -3,11 +3,13 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::thread;
 
 use nix::errno::Errno;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
@@ -20,6 +22,8 @@ const DEVICE_NAME_BYTES_MAX: usize = 15;
 pub(super) struct Opened {
     pub file: File,
     pub mtu: u32,
+    /// Of the device, which are Linux's behind it.
+    pub addresses: Vec<IpAddr>,
 }
 
 pub(super) fn open(device: &str, netns: Option<&str>) -> Result<Opened, TapError> {
@@ -68,7 +72,19 @@ fn attach(device: &str) -> Result<Opened, TapError> {
         link::put_up(state.index)
             .map_err(|source| TapError::Down { device: device.into(), source: source.into() })?;
     }
-    Ok(Opened { file: descriptor.into(), mtu: state.mtu })
+    let addresses = addresses(device).map_err(system(device, "asking for its addresses"))?;
+    Ok(Opened { file: descriptor.into(), mtu: state.mtu, addresses })
+}
+
+/// The device's addresses, in the namespace of the calling thread.
+fn addresses(device: &str) -> Result<Vec<IpAddr>, Errno> {
+    let own = getifaddrs()?.filter(|entry| entry.interface_name == device);
+    let address = |entry: InterfaceAddress| {
+        let address = entry.address?;
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
+    };
+    Ok(own.filter_map(address).collect())
 }
 
 /// What the kernel means by its answer to the opening of `/dev/net/tun` or to `TUNSETIFF`.

@@ -68,6 +68,18 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    pub const ALL: [DropReason; 9] = [
+        DropReason::Loss,
+        DropReason::Listed,
+        DropReason::QueueFull,
+        DropReason::CoDel,
+        DropReason::Red,
+        DropReason::TooLong,
+        DropReason::Down,
+        DropReason::Partition,
+        DropReason::Unplugged,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             DropReason::Loss => "lost on the link",
@@ -79,6 +91,19 @@ impl DropReason {
             DropReason::Down => "link down",
             DropReason::Partition => "partition",
             DropReason::Unplugged => "port not plugged in",
+        }
+    }
+
+    /// The queue had no room for it, or made some.
+    pub const fn is_for_want_of_room(self) -> bool {
+        match self {
+            DropReason::QueueFull | DropReason::CoDel | DropReason::Red => true,
+            DropReason::Loss
+            | DropReason::Listed
+            | DropReason::TooLong
+            | DropReason::Down
+            | DropReason::Partition
+            | DropReason::Unplugged => false,
         }
     }
 }

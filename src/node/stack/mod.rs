@@ -24,7 +24,6 @@ use smoltcp::iface::SocketSet;
 use smoltcp::wire::IpCidr;
 
 mod budget;
-mod checksum;
 mod configure;
 mod demux;
 mod icmp;

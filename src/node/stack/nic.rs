@@ -8,11 +8,10 @@ use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, M
 use smoltcp::time::Instant as SmoltcpInstant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-use super::checksum;
 use super::link::Link;
 use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::network::ip::ndp::solicited_node;
-use crate::network::{InterfaceConfig, Route};
+use crate::network::{InterfaceConfig, Route, checksum};
 use crate::time::Instant;
 
 /// Frames are cut from chunks, so that a frame costs no allocation of its own. A chunk starts small, for
@@ -263,7 +262,7 @@ impl TxToken for Transmit<'_> {
         let packet = &mut chunk[ETHERNET_HEADER_BYTES..len];
         let result = f(packet);
         if self.checksums {
-            checksum::complete(packet);
+            checksum::complete(packet, false);
         }
         self.sent.push(chunk.split_to(len));
         result

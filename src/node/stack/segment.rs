@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 
-use super::checksum;
+use crate::network::checksum;
 use crate::network::ip::{ETHERNET_HEADER_BYTES, IPV6_HEADER_BYTES, fill_ipv4_checksum};
 
 /// Within a TCP header.
@@ -51,7 +51,7 @@ pub fn split(packet: &[u8], mtu: usize, checksums: bool) -> Option<Vec<BytesMut>
         }
         tcp[CHECKSUM..CHECKSUM + 2].fill(0);
         if checksums {
-            checksum::complete(ip);
+            checksum::complete(ip, false);
         }
         bytes
     });

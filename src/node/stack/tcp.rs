@@ -225,6 +225,9 @@ impl Stack {
         connection.read_shut |= read;
         if write {
             connection.socket_mut().close();
+            // The peer's end may be all that is still to come: whoever lets go once it is there must not take its
+            // acknowledgement along.
+            connection.socket_mut().set_ack_delay(None);
         }
         self.mark_dirty(id);
         Ok(())

@@ -113,6 +113,15 @@ impl Endpoint for TcpControl {
         }
     }
 
+    fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+        let comes = match self.role {
+            Role::Listening(_) => interest.read,
+            Role::Connecting(..) => interest.write,
+            Role::Idle | Role::Connected => false,
+        };
+        (!comes).then_some(Error::Invalid)
+    }
+
     fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
         match self.role {
             Role::Listening(listener) => cx.stack.listener_watch(listener, interest, waiter),
@@ -242,11 +251,16 @@ impl Stream for TcpStream {
 
 /// A connection and its stream differ only in what closing and waiting mean.
 macro_rules! endpoint {
-    ($type:ty, $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
+    ($type:ty, stream: $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
         impl Endpoint for $type {
             fn readiness(&self, cx: &Context) -> Readiness {
                 let ($endpoint, $stack) = (self, &*cx.stack);
                 $readiness
+            }
+
+            fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+                // Nothing is written to a connection.
+                (!$stream && interest.write).then_some(Error::Invalid)
             }
 
             fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
@@ -285,9 +299,9 @@ macro_rules! endpoint {
 }
 
 // `stream_accept` answers at once, whether with the stream or with an error.
-endpoint!(TcpConnection, false, |connection, stack| Readiness {
+endpoint!(TcpConnection, stream: false, |connection, stack| Readiness {
     read: true,
     hangup: stack.tcp_readiness(connection.tcp).hangup,
     ..Default::default()
 });
-endpoint!(TcpStream, true, |stream, stack| stack.tcp_readiness(stream.tcp));
+endpoint!(TcpStream, stream: true, |stream, stack| stack.tcp_readiness(stream.tcp));

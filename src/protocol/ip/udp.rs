@@ -64,6 +64,10 @@ impl Endpoint for UdpControl {
         cx.stack.udp_readiness(self.udp)
     }
 
+    fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+        (interest.read && self.role != Role::Listening).then_some(Error::Invalid)
+    }
+
     fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
         cx.stack.udp_watch(self.udp, interest, waiter);
     }
@@ -133,7 +137,7 @@ impl UdpConnection {
         }
         self.stream_taken = true;
         cx.stack.flow_hold(self.flow);
-        Ok(Box::new(UdpStream { flow: self.flow, udp: self.udp }))
+        Ok(Box::new(UdpStream { flow: self.flow, udp: self.udp, write_shut: false }))
     }
 }
 
@@ -150,6 +154,8 @@ impl Connection for UdpConnection {
 pub struct UdpStream {
     flow: Id<Flow>,
     udp: Id<Udp>,
+    /// The guest said that it writes no more.
+    write_shut: bool,
 }
 
 impl Stream for UdpStream {
@@ -159,11 +165,16 @@ impl Stream for UdpStream {
     }
 
     fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize> {
+        if self.write_shut {
+            return Err(Error::Pipe);
+        }
         cx.stack.flow_write(self.flow, bytes)?;
         Ok(bytes.len())
     }
 
-    fn shutdown(&mut self, cx: &mut Context, read: bool, _write: bool) -> Result<()> {
+    /// The peer hears nothing of it: a datagram has no end to send.
+    fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()> {
+        self.write_shut |= write;
         if read {
             cx.stack.flow_shutdown(self.flow);
         }
@@ -173,11 +184,16 @@ impl Stream for UdpStream {
 
 /// A flow and its stream differ only in what waiting means.
 macro_rules! endpoint {
-    ($type:ty, |$endpoint:ident, $stack:ident| $readiness:expr) => {
+    ($type:ty, stream: $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
         impl Endpoint for $type {
             fn readiness(&self, cx: &Context) -> Readiness {
                 let ($endpoint, $stack) = (self, &*cx.stack);
                 $readiness
+            }
+
+            fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+                // Nothing is written to a connection.
+                (!$stream && interest.write).then_some(Error::Invalid)
             }
 
             fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
@@ -214,9 +230,9 @@ macro_rules! endpoint {
 }
 
 // `stream_accept` answers at once, whether with the stream or with an error.
-endpoint!(UdpConnection, |connection, stack| Readiness {
+endpoint!(UdpConnection, stream: false, |connection, stack| Readiness {
     read: true,
     hangup: stack.flow_readiness(connection.flow).hangup,
     ..Default::default()
 });
-endpoint!(UdpStream, |stream, stack| stack.flow_readiness(stream.flow));
+endpoint!(UdpStream, stream: true, |stream, stack| stack.flow_readiness(stream.flow));

@@ -53,6 +53,11 @@ impl Endpoint for LayeredControl {
         cx.tasks.get(self.gate).map(Gate::readiness).unwrap_or_default()
     }
 
+    fn never(&self, cx: &Context, interest: Interest) -> Option<Error> {
+        let comes = cx.tasks.get(self.gate).is_some_and(|gate| gate.may_come(interest));
+        (!comes).then_some(Error::Invalid)
+    }
+
     fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
         cx.with_task(self.gate, |gate, _| gate.watch(interest, waiter));
     }

@@ -198,6 +198,15 @@ impl Gate {
         }
     }
 
+    /// Whether there is anything to wait for.
+    pub fn may_come(&self, interest: Interest) -> bool {
+        match &self.role {
+            Role::Listening { .. } => interest.read,
+            Role::Connecting { .. } => interest.write,
+            Role::Idle | Role::Connected => false,
+        }
+    }
+
     pub fn watch(&mut self, interest: Interest, waiter: Waiter) {
         self.watch.join(interest, waiter);
     }

@@ -89,6 +89,10 @@ macro_rules! endpoint {
             $readiness
             $close
 
+            fn never(&self, cx: &Context, interest: Interest) -> Option<Error> {
+                self.$below.never(cx, interest)
+            }
+
             fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
                 self.$below.watch(cx, interest, waiter);
             }

@@ -309,6 +309,10 @@ impl Endpoint for AssociateControl {
         Readiness { write: ready, ..Default::default() }
     }
 
+    fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+        interest.read.then_some(Error::Invalid)
+    }
+
     fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
         cx.with_task(self.association, |association, _| association.watch.join(interest, waiter));
     }
@@ -453,6 +457,11 @@ macro_rules! endpoint {
         impl Endpoint for $type {
             fn readiness(&self, cx: &Context) -> Readiness {
                 self.0.readiness(cx, $stream)
+            }
+
+            fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
+                // Nothing is written to a connection.
+                (!$stream && interest.write).then_some(Error::Invalid)
             }
 
             fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {

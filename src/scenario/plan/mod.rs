@@ -1,7 +1,8 @@
 //! A scenario resolved: every name looked up, every default filled in, nothing left to go wrong
 //! but the machine. Plans are plain data; the world is built from one.
 
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -13,9 +14,10 @@ use crate::network::link::LinkParameters;
 use crate::network::router::Advertise;
 use crate::network::{Automatic, InterfaceConfig, Route};
 use crate::node::SocketKind;
-use crate::protocol::Grant;
 use crate::protocol::ip::Family;
 use crate::protocol::policy::Policy;
+use crate::protocol::tls::plan::{AuthorityPlan, CertificatePlan, RootPlan, TlsPlan};
+use crate::protocol::{Grant, LayerKind};
 
 mod timeline;
 
@@ -36,6 +38,9 @@ pub struct Plan {
     pub duration: Option<Duration>,
     /// Wall-clock time of virtual instant 0, since the Unix epoch (`sim` alone; `live` takes the clock).
     pub epoch: Duration,
+    /// Whether captures have the secrets of TLS connections in them; `None`: in virtual time alone.
+    pub log_secrets: Option<bool>,
+    pub authorities: Vec<AuthorityPlan>,
     pub guests: Vec<GuestPlan>,
     pub switches: Vec<SwitchPlan>,
     pub routers: Vec<RouterPlan>,
@@ -45,6 +50,38 @@ pub struct Plan {
     /// What happens while it runs, in file order.
     pub timeline: Vec<EntryPlan>,
     pub expectations: Vec<Expectation>,
+}
+
+impl Plan {
+    /// What `tls` protocol objects are set to, wherever in a stack they stand.
+    fn tls(&self) -> impl Iterator<Item = &TlsPlan> {
+        let grants = self.guests.iter().flat_map(|guest| &guest.protocols).map(|protocol| &protocol.grant);
+        grants.flat_map(Grant::layers).filter_map(|layer| match layer {
+            LayerKind::Tls(tls) => Some(tls),
+            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Socks5(_) => None,
+        })
+    }
+
+    /// PEM files, one that is named twice twice.
+    pub fn certificate_files(&self) -> impl Iterator<Item = &Path> {
+        self.tls().flat_map(|tls| {
+            let certificates = tls.certificates.iter().flat_map(|certificate| match certificate {
+                CertificatePlan::Files { chain, key } => vec![chain.as_path(), key.as_path()],
+                CertificatePlan::Issued { .. } => vec![],
+            });
+            let roots = tls.roots.iter().chain(&tls.client_roots).filter_map(|root| match root {
+                RootPlan::File(path) => Some(path.as_path()),
+                RootPlan::Authority(_) | RootPlan::System | RootPlan::SystemIfLive => None,
+            });
+            certificates.chain(roots)
+        })
+    }
+
+    /// Whether some protocol object trusts what the machine trusts.
+    pub fn needs_system_roots(&self) -> bool {
+        let system = |root: &RootPlan| matches!(root, RootPlan::System | RootPlan::SystemIfLive);
+        self.tls().any(|tls| tls.roots.iter().chain(&tls.client_roots).any(system))
+    }
 }
 
 /// The switch of a lab that names no network at all.
@@ -162,6 +199,8 @@ pub struct GuestPlan {
     pub name: String,
     /// A `.wasm` or `.wat` file.
     pub module: PathBuf,
+    /// Where the scenario names it, in bytes of its text; empty for a guest made in code.
+    pub module_at: Range<usize>,
     /// Arguments after the program's name.
     pub args: Vec<String>,
     pub env: Vec<(String, String)>,

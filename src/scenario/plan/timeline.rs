@@ -9,6 +9,7 @@ use smoltcp::wire::{EthernetAddress, IpCidr};
 use toml::de::{DeTable, DeValue};
 
 use super::DeviceRef;
+use crate::filter::Filter;
 use crate::network::link::LinkParameters;
 use crate::rng::Rng;
 use crate::scenario::spec::knobs_over;
@@ -28,26 +29,32 @@ pub struct EntryPlan {
     pub action: Action,
 }
 
-/// When an entry is first taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// When an entry is first taken. Of several guests, replicas, the first counts.
+#[derive(Clone, Debug, PartialEq)]
 pub enum When {
     /// So long after the lab began.
     Time(Span),
     /// Once a guest's standard output, or its standard error, has this text in it.
     Printed {
-        guest: usize,
+        guests: Vec<usize>,
         text: String,
     },
     Started {
-        guest: usize,
+        guests: Vec<usize>,
     },
     Exited {
-        guest: usize,
+        guests: Vec<usize>,
     },
     /// At the first such packet that crosses a port, either way.
     Packet {
         port: PortPlan,
         packet: PacketMatch,
+    },
+    /// At the first packet that crosses a port, either way, and matches a display filter, as a capture of that port alone
+    /// would show it.
+    Matching {
+        port: PortPlan,
+        filter: Filter,
     },
 }
 
@@ -113,17 +120,19 @@ pub enum Action {
     Partition(Vec<Vec<DeviceRef>>),
     Heal,
     /// Gone at once, as a machine whose power fails; `graceful`: as a process that is killed, whose kernel closes
-    /// what it had open.
+    /// what it had open. Routers have no process, and are never graceful.
     Kill {
         guests: Vec<usize>,
+        routers: Vec<usize>,
         graceful: bool,
     },
     /// Its stack goes on, and answers as the kernel of a stopped process does.
     Pause(Vec<usize>),
     Resume(Vec<usize>),
-    /// Killed if need be, and started anew from its module.
+    /// Killed if need be, and started anew: guests from their modules, routers with empty tables.
     Restart {
         guests: Vec<usize>,
+        routers: Vec<usize>,
         graceful: bool,
     },
     Rebind {
@@ -147,9 +156,9 @@ pub enum Action {
         port: PortPlan,
         frames: FramesPlan,
     },
-    /// The guest's wall clock is so many nanoseconds ahead of the lab's from now on.
+    /// The guests' wall clocks are so many nanoseconds ahead of the lab's from now on.
     Clock {
-        guest: usize,
+        guests: Vec<usize>,
         skew_ns: i64,
     },
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::super::expectation::{Expectation, Expected, ExpectedGuest, ExpectedPackets, PacketRule};
+use super::super::expectation::{
+    Compare, Expectation, Expected, ExpectedCounter, ExpectedGuest, ExpectedPackets, PacketRule,
+};
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{GuestPlan, LinkPlan};
-use super::super::spec::{ExpectSpec, Rule, Subject};
+use super::super::spec::{CompareSpec, ExpectSpec, Rule, Subject, Where};
 use crate::filter::{Filter, FilterError};
 
 /// What expectations may name.
@@ -38,45 +40,67 @@ pub(super) fn expectations(specs: &[ExpectSpec], named: &Named<'_>, mistakes: &M
 /// `None` after a mistake.
 fn expected(subject: &Subject, named: &Named<'_>, mistakes: &Mistakes) -> Option<Expected> {
     Some(match subject {
-        Subject::Guest { guest, exit, stdout, stderr, within } => Expected::Guest(ExpectedGuest {
+        Subject::Guest { guest, exit, stdout, stderr, within, open } => Expected::Guest(ExpectedGuest {
             guests: guests(guest, named, mistakes),
             exit: *exit,
             stdout: stdout.clone(),
             stderr: stderr.clone(),
             within: *within,
+            open: open.clone(),
         }),
-        Subject::Packets { filter, rule, at, from, until } => {
-            let from = from.unwrap_or_default();
-            if let Some(duration) = named.duration
-                && from > duration
-            {
-                let message = "the packets are looked for after the lab's end";
-                mistakes.add(filter.span(), message, "`from` is within the lab's `duration`");
-            }
-            at.iter().for_each(|port| check_port(port, named, mistakes));
-            Expected::Packets(ExpectedPackets {
-                rule: packet_rule(filter, rule, mistakes)?,
-                at: at.iter().map(|port| port.get_ref().clone()).collect(),
-                from,
-                until: until.as_ref().map(|until| *until.get_ref()),
-            })
+        Subject::Packets { filter, rule, place } => {
+            let (at, from, until) = self::place(place, named, mistakes);
+            Expected::Packets(ExpectedPackets { rule: packet_rule(filter, rule, mistakes)?, at, from, until })
+        }
+        Subject::Counter { counter, count, place } => {
+            let (at, from, until) = self::place(place, named, mistakes);
+            let counter = *counter.get_ref();
+            Expected::Counter(ExpectedCounter { counter, count: count.clone(), at, from, until })
         }
         Subject::Ending { ending, within } => Expected::Ending { ending: *ending, within: *within },
         Subject::Golden { path, compare } => {
-            Expected::Golden { path: named.folder.join(path.get_ref()), compare: *compare }
+            let compare = match compare {
+                CompareSpec::Bytes => Compare::Bytes,
+                CompareSpec::Frames => Compare::Frames,
+                CompareSpec::Packets { among, at } => Compare::Packets {
+                    among: match among {
+                        None => None,
+                        Some(among) => Some(parsed(among, mistakes)?),
+                    },
+                    at: ports(at, named, mistakes),
+                },
+            };
+            Expected::Golden { path: named.folder.join(path.get_ref()), compare }
         }
     })
 }
 
+/// Ports, and from when until when they are looked at.
+fn place(place: &Where, named: &Named<'_>, mistakes: &Mistakes) -> (Vec<String>, Duration, Option<Duration>) {
+    if let (Some(duration), Some(from)) = (named.duration, &place.from)
+        && *from.get_ref() > duration
+    {
+        let message = "from: packets are looked for after the lab's end";
+        mistakes.add(from.span(), message, "`from` is within the lab's `duration`");
+    }
+    let time = |time: &Option<Spanned<Duration>>| time.as_ref().map(|time| *time.get_ref());
+    (ports(&place.at, named, mistakes), time(&place.from).unwrap_or_default(), time(&place.until))
+}
+
+fn ports(at: &[Spanned<String>], named: &Named<'_>, mistakes: &Mistakes) -> Vec<String> {
+    at.iter().for_each(|port| check_port(port, named, mistakes));
+    at.iter().map(|port| port.get_ref().clone()).collect()
+}
+
+/// True if the guest is one of the replicas that share this name.
+pub(super) fn is_replica(guest: &str, shared: &str) -> bool {
+    let number = guest.strip_prefix(shared).and_then(|rest| rest.strip_prefix('-'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// A guest by its name; replicas by the name that they share too.
 fn guests(name: &Spanned<String>, named: &Named<'_>, mistakes: &Mistakes) -> Vec<usize> {
-    let is_replica = |guest: &GuestPlan| {
-        guest
-            .name
-            .strip_prefix(name.get_ref())
-            .and_then(|rest| rest.strip_prefix('-'))
-            .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-    };
+    let is_replica = |guest: &GuestPlan| is_replica(&guest.name, name.get_ref());
     let by_name = named.guests.iter().position(|guest| guest.name == *name.get_ref());
     let found: Vec<usize> = match by_name {
         Some(one) => vec![one],
@@ -119,7 +143,7 @@ fn packet_rule(filter: &Spanned<String>, rule: &Rule, mistakes: &Mistakes) -> Op
     })
 }
 
-fn parsed(filter: &Spanned<String>, mistakes: &Mistakes) -> Option<Filter> {
+pub(super) fn parsed(filter: &Spanned<String>, mistakes: &Mistakes) -> Option<Filter> {
     let told = |error: FilterError| {
         let help = error.help_text().unwrap_or_default();
         mistakes.add(filter.span(), format!("filter: {}", error.message()), help);

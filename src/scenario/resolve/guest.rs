@@ -6,13 +6,15 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use smoltcp::config::IFACE_MAX_ROUTE_COUNT;
+use toml::Spanned;
 
 use super::super::address::address_of;
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolPlan, StdinPlan};
-use super::super::spec::{GuestSpec, ListenerSpec};
+use super::super::spec::{AuthoritySpec, GuestSpec, ListenerSpec};
 use super::expand::Node;
 use super::protocol;
+use super::tls::Scope;
 use crate::network::{Automatic, InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
@@ -27,6 +29,8 @@ pub(super) struct Parts<'a> {
     pub automatic: Vec<Automatic>,
     /// For a guest that names no routes.
     pub default_routes: Vec<Route>,
+    /// The lab's own.
+    pub authorities: &'a [AuthoritySpec],
     /// Folder that paths are relative to.
     pub folder: &'a Path,
     pub mistakes: &'a Mistakes,
@@ -35,16 +39,27 @@ pub(super) struct Parts<'a> {
 pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
     let Parts { node, spec, mistakes, folder, .. } = parts;
     let routes = host_routes(node, &parts.interfaces, parts.default_routes.clone(), mistakes);
-    let protocols = protocol::protocols(node, spec, mistakes);
+    let scope = Scope {
+        authorities: parts.authorities,
+        guest: &node.name,
+        interfaces: &parts.interfaces,
+        folder,
+        mistakes,
+    };
+    let protocols = protocol::protocols(node, spec, scope, mistakes);
     let listeners = listeners(&parts, &protocols);
     let index = node.replica.map(|replica| replica.to_string());
     let expand = |text: &String| match &index {
         Some(index) => text.replace("{index}", index),
         None => text.clone(),
     };
+    let descriptors_max =
+        spec.descriptors_max.as_ref().map_or(plan::DEFAULT_DESCRIPTORS, |written| *written.get_ref());
+    check_descriptors(&parts, descriptors_max, listeners.len() + protocols.len());
     GuestPlan {
         name: node.name.clone(),
         module: spec.module.as_ref().map(|module| folder.join(module.get_ref())).unwrap_or_default(),
+        module_at: spec.module.as_ref().map(Spanned::span).unwrap_or_default(),
         args: spec.args.iter().map(expand).collect(),
         env: spec.env.iter().map(|(name, value)| (name.clone(), expand(value))).collect(),
         stdin: match spec.stdin.as_ref().map(|stdin| stdin.get_ref()) {
@@ -69,7 +84,7 @@ pub(super) fn guest(parts: Parts<'_>) -> GuestPlan {
         memory_bytes_max: spec.memory_bytes_max.unwrap_or(plan::DEFAULT_MEMORY_BYTES),
         cpu_hz: spec.cpu_hz.unwrap_or(plan::DEFAULT_CPU_HZ),
         fuel_max: spec.fuel_max,
-        descriptors_max: spec.descriptors_max.unwrap_or(plan::DEFAULT_DESCRIPTORS),
+        descriptors_max,
         linger: spec.linger.unwrap_or(plan::DEFAULT_LINGER),
         start: spec.start.unwrap_or_default(),
         background: spec.background,
@@ -92,6 +107,28 @@ pub(super) fn host_routes(
         );
     }
     if node.routing.given { routes(node, interfaces, mistakes) } else { default_routes }
+}
+
+/// The standard streams and all that is handed over have descriptors before the guest opens any.
+fn check_descriptors(parts: &Parts<'_>, descriptors_max: usize, network_objects: usize) {
+    const STANDARD_STREAMS: usize = 3;
+    let Parts { node, spec, mistakes, .. } = parts;
+    let directories = spec.directories.len();
+    let least = STANDARD_STREAMS + directories + network_objects;
+    if descriptors_max >= least {
+        return;
+    }
+    let at = spec.descriptors_max.as_ref().map_or(spec.name.span(), Spanned::span);
+    let message = format!(
+        "descriptors: {descriptors_max} are too few for what is handed over to {}: {STANDARD_STREAMS} standard \
+         streams, directories: {directories}, listeners and protocols: {network_objects}",
+        node.what
+    );
+    mistakes.add(
+        at,
+        message,
+        format!("{least} or more, and one for each connection and stream that it opens"),
+    );
 }
 
 /// The routes that a guest or router names, each checked.

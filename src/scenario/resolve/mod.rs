@@ -7,6 +7,7 @@
 //! dhcp.rs        DHCP servers, advertisements, automatic addresses
 //! guest.rs       routes, protocols, listeners
 //! service.rs     services: the zones of DNS servers
+//! tls.rs         authorities, and who names them
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -41,6 +42,7 @@ mod guest;
 mod protocol;
 mod service;
 mod timeline;
+mod tls;
 mod topology;
 
 /// The plan of a scenario read from `path`. `None`, or something incomplete, after a mistake.
@@ -85,6 +87,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
                 interfaces: interfaces(node, &topology, &addresses),
                 automatic: automatic.automatic(node),
                 default_routes: gateways.default_routes(node, &topology, &addresses),
+                authorities: &spec.authorities,
                 folder,
                 mistakes,
             })
@@ -121,6 +124,8 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         digest: digest(text.as_bytes()),
         duration: spec.duration,
         epoch: spec.epoch.unwrap_or(DEFAULT_EPOCH),
+        log_secrets: spec.secrets,
+        authorities: tls::authorities(&spec.authorities, folder),
         guests,
         switches: switches.collect(),
         routers,

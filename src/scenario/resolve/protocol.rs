@@ -4,15 +4,21 @@ use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, ProtocolPlan};
 use super::super::spec::{GuestSpec, KindSpec, ProtocolSpec};
 use super::expand::Node;
-use crate::protocol::Grant;
+use super::tls::Scope;
+use crate::protocol::{Grant, LayerKind};
 
 /// Both families, with no policy, unless the scenario names some: a guest's descriptors shall not depend on which
 /// addresses it happens to have. Those with a mistake are left out.
-pub(super) fn protocols(node: &Node<'_>, spec: &GuestSpec, mistakes: &Mistakes) -> Vec<ProtocolPlan> {
+pub(super) fn protocols(
+    node: &Node<'_>,
+    spec: &GuestSpec,
+    scope: Scope<'_>,
+    mistakes: &Mistakes,
+) -> Vec<ProtocolPlan> {
     if spec.protocols.is_empty() {
         return plan::default_protocols();
     }
-    let find = Find { node, list: &spec.protocols, mistakes };
+    let find = Find { node, list: &spec.protocols, scope, mistakes };
     let grant = |protocol: &ProtocolSpec| {
         let grant = find.grant(protocol, &mut Vec::new())?;
         Some(ProtocolPlan { name: protocol.name.get_ref().clone(), grant, private: protocol.private })
@@ -23,6 +29,7 @@ pub(super) fn protocols(node: &Node<'_>, spec: &GuestSpec, mistakes: &Mistakes) 
 struct Find<'a> {
     node: &'a Node<'a>,
     list: &'a [ProtocolSpec],
+    scope: Scope<'a>,
     mistakes: &'a Mistakes,
 }
 
@@ -31,7 +38,8 @@ impl Find<'_> {
     fn grant<'s>(&'s self, protocol: &'s ProtocolSpec, above: &mut Vec<&'s str>) -> Option<Grant> {
         let (layer, over) = match protocol.kind.as_ref()? {
             KindSpec::Ip { family, policy } => return Some(Grant::ip(*family, policy.clone())),
-            KindSpec::Layer { layer, over } => (layer, over),
+            KindSpec::Layer { layer, over } => (layer.clone(), over),
+            KindSpec::Tls { tls, over } => (LayerKind::Tls(self.scope.tls(tls)), over),
         };
         above.push(protocol.name.get_ref());
         let name = over.get_ref();
@@ -65,6 +73,6 @@ impl Find<'_> {
             return None;
         };
         let below = Box::new(self.grant(below, above)?);
-        Some(Grant::Over { layer: layer.clone(), below })
+        Some(Grant::Over { layer, below })
     }
 }

@@ -13,6 +13,7 @@ use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{Action, DeviceRef, EntryPlan, FramesPlan, Plan, PortPlan, Span, When};
 use super::super::spec::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 use super::addressing::MTU_MIN_V6;
+use super::expect::{is_replica, parsed};
 
 type Name = Spanned<String>;
 
@@ -106,12 +107,16 @@ impl Resolver<'_> {
     fn after(&self, spec: &AfterSpec) -> Option<When> {
         Some(match spec {
             AfterSpec::Printed { guest, text } => {
-                When::Printed { guest: self.guest("after", guest)?, text: text.clone() }
+                When::Printed { guests: self.guest_or_replicas("after", guest)?, text: text.clone() }
             }
-            AfterSpec::Started { guest } => When::Started { guest: self.guest("after", guest)? },
-            AfterSpec::Exited { guest } => When::Exited { guest: self.guest("after", guest)? },
+            AfterSpec::Started { guest } => When::Started { guests: self.guest_or_replicas("after", guest)? },
+            AfterSpec::Exited { guest } => When::Exited { guests: self.guest_or_replicas("after", guest)? },
             AfterSpec::Packet { port, packet } => {
                 When::Packet { port: self.port("at", port)?, packet: *packet }
+            }
+            AfterSpec::Matching { port, filter } => {
+                let (port, filter) = (self.port("at", port), parsed(filter, self.mistakes));
+                When::Matching { port: port?, filter: filter? }
             }
         })
     }
@@ -119,19 +124,21 @@ impl Resolver<'_> {
     fn action(&self, spec: &ActionSpec) -> Option<Action> {
         Some(match spec {
             ActionSpec::Change { links, directions, change } => Action::Change {
-                links: all(links, |name| self.link(name))?,
+                links: all(links, |name| self.link_or_replicas(name))?,
                 directions: *directions,
                 change: change.clone(),
             },
             ActionSpec::Partition(sides) => Action::Partition(self.partition(sides)?),
             ActionSpec::Heal => Action::Heal,
-            ActionSpec::Kill { guests, graceful } => {
-                Action::Kill { guests: self.guests("kill", guests)?, graceful: *graceful }
+            ActionSpec::Kill { names, graceful } => {
+                let (guests, routers, graceful) = self.machines("kill", names, graceful)?;
+                Action::Kill { guests, routers, graceful }
             }
             ActionSpec::Pause(guests) => Action::Pause(self.guests("pause", guests)?),
             ActionSpec::Resume(guests) => Action::Resume(self.guests("resume", guests)?),
-            ActionSpec::Restart { guests, graceful } => {
-                Action::Restart { guests: self.guests("restart", guests)?, graceful: *graceful }
+            ActionSpec::Restart { names, graceful } => {
+                let (guests, routers, graceful) = self.machines("restart", names, graceful)?;
+                Action::Restart { guests, routers, graceful }
             }
             ActionSpec::Rebind { device, interface, addresses } => {
                 self.rebind(device, interface, addresses)?
@@ -145,7 +152,7 @@ impl Resolver<'_> {
                 },
             },
             ActionSpec::Clock { guest, skew_ns } => {
-                Action::Clock { guest: self.guest("clock", guest)?, skew_ns: *skew_ns }
+                Action::Clock { guests: self.guest_or_replicas("clock", guest)?, skew_ns: *skew_ns }
             }
         })
     }
@@ -157,19 +164,24 @@ impl Resolver<'_> {
         for (side, names) in sides.iter().enumerate() {
             let mut devices = Vec::new();
             for name in names {
-                let Some(&device) = self.names.devices.get(name.get_ref().as_str()) else {
+                let named = match self.names.devices.get(name.get_ref().as_str()) {
+                    Some(&device) => vec![device],
+                    None => self.replicas(name.get_ref()).into_iter().map(DeviceRef::Guest).collect(),
+                };
+                if named.is_empty() {
                     self.unknown("partition", "device", name, self.names.devices.keys().copied());
                     whole = false;
-                    continue;
-                };
-                if let Some(other) = sides_of.insert(device, side) {
+                }
+                let others: Vec<usize> =
+                    named.iter().filter_map(|&device| sides_of.insert(device, side)).collect();
+                if let Some(&other) = others.first() {
                     let message = match other == side {
                         true => format!("partition: {} stands on its side twice", quote(name.get_ref())),
                         false => format!("partition: {} stands on two sides", quote(name.get_ref())),
                     };
                     self.mistakes.add(name.span(), message, "each device is on one side, or on none");
                 }
-                devices.push(device);
+                devices.extend(named);
             }
             resolved.push(devices);
         }
@@ -177,23 +189,15 @@ impl Resolver<'_> {
     }
 
     fn rebind(&self, device: &Name, interface: &Name, addresses: &[Spanned<IpCidr>]) -> Option<Action> {
-        let found = self.names.devices.get(device.get_ref().as_str()).copied();
-        let of_device = match found {
-            Some(DeviceRef::Guest(guest)) => &self.plan.guests[guest].interfaces,
-            Some(DeviceRef::Router(router)) if self.plan.routers[router].dhcp.is_none() => {
-                &self.plan.routers[router].interfaces
-            }
-            Some(DeviceRef::Router(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_))
-            | None => {
-                let routers = self
-                    .plan
-                    .routers
-                    .iter()
-                    .filter(|router| router.dhcp.is_none())
-                    .map(|router| &*router.name);
-                let names = self.plan.guests.iter().map(|guest| &*guest.name).chain(routers);
-                self.unknown("rebind", "guest or router", device, names);
-                return None;
+        let router = match self.names.devices.get(device.get_ref().as_str()) {
+            Some(&DeviceRef::Router(router)) if self.plan.routers[router].dhcp.is_none() => Some(router),
+            Some(_) | None => None,
+        };
+        let (guest, of_device) = match router {
+            Some(router) => (None, &self.plan.routers[router].interfaces),
+            None => {
+                let guest = self.guest("rebind", device)?;
+                (Some(guest), &self.plan.guests[guest].interfaces)
             }
         };
         let wanted = interface.get_ref();
@@ -225,14 +229,10 @@ impl Resolver<'_> {
             let help = format!("at most {IFACE_MAX_ADDR_COUNT}, the IPv6 link-local address among them");
             self.mistakes.add(last.span(), message, help);
         }
-        match found {
-            Some(DeviceRef::Router(router)) => {
-                Some(Action::RebindRouter { router, interface: index, addresses: list })
-            }
-            Some(DeviceRef::Guest(guest)) => {
-                Some(Action::Rebind { guest, interface: index, addresses: list })
-            }
-            Some(DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_)) | None => None,
+        let (interface, addresses) = (index, list);
+        match (guest, router) {
+            (Some(guest), _) => Some(Action::Rebind { guest, interface, addresses }),
+            (None, router) => Some(Action::RebindRouter { router: router?, interface, addresses }),
         }
     }
 
@@ -260,23 +260,90 @@ impl Resolver<'_> {
     }
 
     fn guests(&self, key: &str, names: &[Name]) -> Option<Vec<usize>> {
-        all(names, |name| self.guest(key, name))
+        all(names, |name| self.guest_or_replicas(key, name))
     }
 
+    /// Guests and routers that are switched off or on, and whether in an orderly way.
+    fn machines(
+        &self,
+        key: &str,
+        names: &[Name],
+        graceful: &Option<Spanned<bool>>,
+    ) -> Option<(Vec<usize>, Vec<usize>, bool)> {
+        let router_of = |name: &Name| match self.names.devices.get(name.get_ref().as_str()) {
+            Some(&DeviceRef::Router(router)) => Some(router),
+            Some(DeviceRef::Guest(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_))
+            | None => None,
+        };
+        let (of_routers, others): (Vec<Name>, Vec<Name>) =
+            names.iter().cloned().partition(|name| router_of(name).is_some());
+        let is_graceful = graceful.as_ref().is_some_and(|graceful| *graceful.get_ref());
+        if let (Some(router), Some(graceful), true) = (of_routers.first(), graceful, is_graceful) {
+            let message = format!("graceful: {} is a router", quote(router.get_ref()));
+            self.mistakes.add(graceful.span(), message, "a router has no process: leave it out");
+        }
+        let guests = self.guests(key, &others)?;
+        Some((guests, of_routers.iter().filter_map(router_of).collect(), is_graceful))
+    }
+
+    /// The one guest of this name.
     fn guest(&self, key: &str, name: &Name) -> Option<usize> {
-        if let Some(&DeviceRef::Guest(guest)) = self.names.devices.get(name.get_ref().as_str()) {
+        let guests = self.guest_or_replicas(key, name)?;
+        if let [guest] = guests[..] {
             return Some(guest);
         }
-        self.unknown(key, "guest", name, self.plan.guests.iter().map(|guest| &*guest.name));
+        let message = format!("{key}: {} stands for {} replicas", quote(name.get_ref()), guests.len());
+        let first = quote(&self.plan.guests[guests[0]].name);
+        self.mistakes.add(name.span(), message, format!("name one of them, such as {first}"));
         None
     }
 
-    fn link(&self, name: &Name) -> Option<usize> {
-        let link = self.names.links.get(name.get_ref().as_str()).copied();
-        if link.is_none() {
-            self.unknown("link", "link", name, self.names.links.keys().copied());
+    /// A guest by its name, or replicas by the name that they share; at least one.
+    fn guest_or_replicas(&self, key: &str, name: &Name) -> Option<Vec<usize>> {
+        if let Some(&DeviceRef::Guest(guest)) = self.names.devices.get(name.get_ref().as_str()) {
+            return Some(vec![guest]);
         }
-        link
+        let replicas = self.replicas(name.get_ref());
+        if replicas.is_empty() {
+            self.unknown(key, "guest", name, self.plan.guests.iter().map(|guest| &*guest.name));
+            return None;
+        }
+        Some(replicas)
+    }
+
+    /// In the plan's order.
+    fn replicas(&self, shared: &str) -> Vec<usize> {
+        let first = format!("{shared}-");
+        let alike = self.names.devices.range(&*first..).take_while(|(name, _)| name.starts_with(&first));
+        let guests = alike.filter_map(|(name, device)| match device {
+            DeviceRef::Guest(guest) if is_replica(name, shared) => Some(*guest),
+            DeviceRef::Guest(_)
+            | DeviceRef::Switch(_)
+            | DeviceRef::Router(_)
+            | DeviceRef::Tap(_)
+            | DeviceRef::Service(_) => None,
+        });
+        let mut guests: Vec<usize> = guests.collect();
+        guests.sort_unstable();
+        guests
+    }
+
+    /// A link by its name; of replicas, `client:lan` stands for the cables of all.
+    fn link_or_replicas(&self, name: &Name) -> Option<Vec<usize>> {
+        if let Some(&link) = self.names.links.get(name.get_ref().as_str()) {
+            return Some(vec![link]);
+        }
+        let (port, rest) = name.get_ref().split_at(name.get_ref().find([':', '.']).unwrap_or_default());
+        let of_replica = |&guest: &usize| {
+            let cable = format!("{}{rest}", self.plan.guests[guest].name);
+            self.names.links.get(cable.as_str()).copied()
+        };
+        let links: Vec<usize> = self.replicas(port).iter().filter_map(of_replica).collect();
+        if links.is_empty() {
+            self.unknown("link", "link", name, self.names.links.keys().copied());
+            return None;
+        }
+        Some(links)
     }
 
     /// As captures name it; a guest or TAP with one port stands for it.
@@ -316,8 +383,9 @@ impl Resolver<'_> {
     }
 }
 
-/// Each of them, or nothing; the mistakes of all are told.
-fn all<T>(names: &[Name], find: impl Fn(&Name) -> Option<T>) -> Option<Vec<T>> {
-    let found: Vec<Option<T>> = names.iter().map(find).collect();
-    found.into_iter().collect()
+/// All that the names stand for, or nothing; the mistakes of all are told.
+fn all<T>(names: &[Name], find: impl Fn(&Name) -> Option<Vec<T>>) -> Option<Vec<T>> {
+    let found: Vec<Option<Vec<T>>> = names.iter().map(find).collect();
+    let found: Option<Vec<Vec<T>>> = found.into_iter().collect();
+    Some(found?.into_iter().flatten().collect())
 }

@@ -7,13 +7,16 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::expectation::{Compare, ExpectedEnding, ExpectedExit, ExpectedText};
+use super::super::expectation::{Counter, ExpectedEnding, ExpectedExit, ExpectedText};
 use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::read::{Reader, article, boolean, integer, string};
 use super::super::units;
+use crate::network::drops::DeviceDrop;
+use crate::network::link::DropReason;
 
 /// What an `[[expect]]` is about: the one of these keys that it has.
-const SUBJECTS: &[&str] = &["guest", "packets", "eventually", "never", "always", "ending", "golden"];
+const SUBJECTS: &[&str] =
+    &["guest", "packets", "eventually", "never", "always", "counter", "ending", "golden"];
 
 pub(in super::super) struct ExpectSpec {
     pub at: Range<usize>,
@@ -28,13 +31,17 @@ pub(in super::super) enum Subject {
         stdout: Option<ExpectedText>,
         stderr: Option<ExpectedText>,
         within: Option<Duration>,
+        open: Option<RangeInclusive<u64>>,
     },
     Packets {
         filter: Spanned<String>,
         rule: Rule,
-        at: Vec<Spanned<String>>,
-        from: Option<Duration>,
-        until: Option<Spanned<Duration>>,
+        place: Where,
+    },
+    Counter {
+        counter: Spanned<Counter>,
+        count: RangeInclusive<u64>,
+        place: Where,
     },
     Ending {
         ending: ExpectedEnding,
@@ -42,8 +49,21 @@ pub(in super::super) enum Subject {
     },
     Golden {
         path: Spanned<PathBuf>,
-        compare: Compare,
+        compare: CompareSpec,
     },
+}
+
+/// Where and when packets are looked at.
+pub(in super::super) struct Where {
+    pub at: Vec<Spanned<String>>,
+    pub from: Option<Spanned<Duration>>,
+    pub until: Option<Spanned<Duration>>,
+}
+
+pub(in super::super) enum CompareSpec {
+    Bytes,
+    Frames,
+    Packets { among: Option<Spanned<String>>, at: Vec<Spanned<String>> },
 }
 
 pub(in super::super) enum Rule {
@@ -66,17 +86,28 @@ pub(super) fn expect(at: Range<usize>, table: &DeTable<'_>, mistakes: &Mistakes)
         });
         let meant = meant.map(|meant| format!("{meant} ")).unwrap_or_default();
         mistakes.add(at, message, format!("{meant}it has exactly one of {}", SUBJECTS.join(", ")));
+        // What else is wrong with it is told at once, whatever it is about.
+        for subject in SUBJECTS {
+            expected(&mut reader, subject);
+        }
+        reader.get("sometimes", boolean);
+        reader.finish();
         return None;
     };
     let sometimes = reader.get("sometimes", boolean).is_some_and(Spanned::into_inner);
-    let subject = match subject {
-        "guest" => guest(&mut reader),
-        "ending" => ending(&mut reader),
-        "golden" => golden(&mut reader),
-        packets => packet_rule(&mut reader, packets),
-    };
+    let subject = expected(&mut reader, subject);
     reader.finish();
     Some(ExpectSpec { at, sometimes, subject: subject? })
+}
+
+fn expected(reader: &mut Reader<'_>, subject: &'static str) -> Option<Subject> {
+    match subject {
+        "guest" => guest(reader),
+        "ending" => ending(reader),
+        "counter" => counter(reader),
+        "golden" => golden(reader),
+        packets => packet_rule(reader, packets),
+    }
 }
 
 fn guest(reader: &mut Reader<'_>) -> Option<Subject> {
@@ -85,13 +116,13 @@ fn guest(reader: &mut Reader<'_>) -> Option<Subject> {
     let stdout = text(reader, "stdout", "stdout_has");
     let stderr = text(reader, "stderr", "stderr_has");
     let within = reader.get("within", units::duration).map(Spanned::into_inner);
-    let guest = guest?;
-    let says = ["exit", "stdout", "stdout_has", "stderr", "stderr_has", "within"];
-    if !says.iter().any(|key| reader.has(key)) {
+    let open = reader.get("open", count).map(Spanned::into_inner);
+    let says = ["exit", "stdout", "stdout_has", "stderr", "stderr_has", "within", "open"];
+    if let Some(guest) = guest.as_ref().filter(|_| !says.iter().any(|key| reader.has(key))) {
         let message = format!("nothing is expected of guest {}", quote(guest.get_ref()));
         reader.mistakes.add(guest.span(), message, format!("add one of {}", says.join(", ")));
     }
-    Some(Subject::Guest { guest, exit, stdout, stderr, within })
+    Some(Subject::Guest { guest: guest?, exit, stdout, stderr, within, open })
 }
 
 /// The whole output by one key, or a part of it by the other.
@@ -130,30 +161,93 @@ fn exit(value: &DeValue<'_>) -> Result<ExpectedExit, Problem> {
 fn packet_rule(reader: &mut Reader<'_>, subject: &'static str) -> Option<Subject> {
     let filter = reader.get(subject, string);
     let rule = match subject {
-        "eventually" => Rule::Count(1..=u64::MAX),
-        "never" => Rule::Count(0..=0),
-        "always" => Rule::Always { among: reader.get("among", string) },
-        _ => match reader.get("count", count) {
-            Some(count) => Rule::Count(count.into_inner()),
-            None => {
-                if let Some(filter) = filter.as_ref().filter(|_| !reader.has("count")) {
-                    let help = "`count = 3` or `count = \"1..5\"`; for at least one, and for none, there are \
-                                `eventually` and `never`";
-                    reader.mistakes.add(filter.span(), "packets: how many is not said", help);
-                }
-                return None;
-            }
-        },
+        "eventually" => Some(Rule::Count(1..=u64::MAX)),
+        "never" => Some(Rule::Count(0..=0)),
+        "always" => Some(Rule::Always { among: reader.get("among", string) }),
+        _ => reader.get("count", count).map(|count| Rule::Count(count.into_inner())),
     };
+    if let Some(filter) = filter.as_ref().filter(|_| rule.is_none() && !reader.has("count")) {
+        let help = "`count = 3` or `count = \"1..5\"`; for at least one, and for none, there are \
+                    `eventually` and `never`";
+        reader.mistakes.add(filter.span(), "packets: how many is not said", help);
+    }
+    let place = place(reader);
+    Some(Subject::Packets { filter: filter?, rule: rule?, place })
+}
+
+fn place(reader: &mut Reader<'_>) -> Where {
     let at = reader.list("at", string).unwrap_or_default();
-    let from = reader.get("from", units::duration).map(Spanned::into_inner);
+    let from = reader.get("from", units::duration);
     let until = reader.get("until", units::duration);
-    if let (Some(from), Some(until)) = (from, &until)
-        && *until.get_ref() < from
+    if let (Some(from), Some(until)) = (&from, &until)
+        && until.get_ref() < from.get_ref()
     {
         reader.mistakes.add(until.span(), "until: is before `from`", "the later time is `until`");
     }
-    Some(Subject::Packets { filter: filter?, rule, at, from, until })
+    Where { at, from, until }
+}
+
+fn counter(reader: &mut Reader<'_>) -> Option<Subject> {
+    let of = reader.get("counter", |value| match string(value)?.as_str() {
+        "frames" => Ok(Counter::Frames),
+        "bytes" => Ok(Counter::Bytes),
+        "drops" => Ok(Counter::LinkDrops(None)),
+        "retransmissions" => Ok(Counter::Retransmissions),
+        "handshakes" => Ok(Counter::Handshakes),
+        other => {
+            let help = "one of \"frames\", \"bytes\", \"drops\", \"retransmissions\" and \"handshakes\"";
+            Err(Problem::new(format!("{} is not counted", quote(other)), help))
+        }
+    });
+    let reason = reader.get("reason", drop_reason);
+    let count = reader.get("count", count);
+    let place = place(reader);
+    let counter = of?;
+    let mistakes = reader.mistakes;
+    if count.is_none() && !reader.has("count") {
+        let help = "`count = 3`, `count = \"1..5\"`, `count = \"2..\"` or `count = \"..9\"`";
+        mistakes.add(counter.span(), "counter: how many is not said", help);
+    }
+    let counter = match (reason, counter.get_ref()) {
+        (None, _) => counter,
+        (Some(reason), Counter::LinkDrops(_)) => {
+            let placed = reader.has("at") || reader.has("from") || reader.has("until");
+            if let (Counter::DeviceDrops(_), true) = (reason.get_ref(), placed) {
+                let help = "leave `at`, `from` and `until` out: devices count over the whole run";
+                mistakes.add(
+                    reason.span(),
+                    "reason: is a device's, which no place or time is known of",
+                    help,
+                );
+            }
+            reason
+        }
+        (Some(reason), _) => {
+            mistakes.add(reason.span(), "reason: without `counter = \"drops\"`", "leave it out");
+            counter
+        }
+    };
+    Some(Subject::Counter { counter, count: count?.into_inner(), place })
+}
+
+/// As captures and summaries have it.
+fn drop_reason(value: &DeValue<'_>) -> Result<Counter, Problem> {
+    let text = string(value)?;
+    let of_link = DropReason::ALL.into_iter().find(|reason| reason.as_str() == text);
+    let of_device = DeviceDrop::ALL.into_iter().find(|reason| reason.as_str() == text);
+    match (of_link, of_device) {
+        (Some(reason), _) => Ok(Counter::LinkDrops(Some(reason))),
+        (None, Some(reason)) => Ok(Counter::DeviceDrops(reason)),
+        (None, None) => {
+            let all = DropReason::ALL.iter().map(|reason| reason.as_str());
+            let all = all.chain(DeviceDrop::ALL.iter().map(|reason| reason.as_str()));
+            let all: Vec<_> = all.map(|reason| format!("\"{reason}\"")).collect();
+            Err(Problem::new(
+                format!("{} is no reason to drop a frame", quote(&text)),
+                format!("one of {}", all.join(", ")),
+            ))
+        }
+    }
 }
 
 /// `3`, `"1..5"` (both ends count), `"2.."`, `"..9"`.
@@ -190,12 +284,21 @@ fn ending(reader: &mut Reader<'_>) -> Option<Subject> {
 fn golden(reader: &mut Reader<'_>) -> Option<Subject> {
     let path = reader.get("golden", super::guest::path);
     let compare = reader.get("compare", |value| match string(value)?.as_str() {
-        "bytes" => Ok(Compare::Bytes),
-        "frames" => Ok(Compare::Frames),
+        word @ ("bytes" | "frames" | "packets") => Ok(word.to_owned()),
         other => {
-            let help = "\"bytes\" for the whole file, \"frames\" for the frames alone, whenever they were";
+            let help = "\"bytes\" for the whole file, \"frames\" for the frames alone, whenever they were, \"packets\" for \
+                        what a person reads of them";
             Err(Problem::new(format!("{} is no way to compare", quote(other)), help))
         }
     });
-    Some(Subject::Golden { path: path?, compare: compare.map_or(Compare::Bytes, Spanned::into_inner) })
+    let compare = compare.map_or_else(|| "bytes".to_owned(), Spanned::into_inner);
+    let compare = match compare.as_str() {
+        "packets" => {
+            let among = reader.get("among", string);
+            CompareSpec::Packets { among, at: reader.list("at", string).unwrap_or_default() }
+        }
+        "frames" => CompareSpec::Frames,
+        _ => CompareSpec::Bytes,
+    };
+    Some(Subject::Golden { path: path?, compare })
 }

@@ -9,6 +9,7 @@
 //! protocol.rs    their protocol objects
 //! service.rs     nodes with a program of guestnet's own
 //! dhcp.rs        DHCP servers, router advertisements
+//! tls.rs         [ca.NAME], and the keys of TLS
 //! timeline.rs    what happens while the lab runs
 //! expect.rs      expectations
 //! ```
@@ -22,7 +23,7 @@ use toml::de::DeTable;
 
 use super::address;
 use super::mistake::Mistakes;
-use super::read::{Named, Reader, integer, string};
+use super::read::{Named, Reader, boolean, integer, string};
 use super::units;
 
 mod dhcp;
@@ -35,9 +36,10 @@ mod protocol;
 mod queue;
 mod service;
 mod timeline;
+mod tls;
 
 pub(super) use dhcp::{AdvertiseSpec, DhcpSpec};
-pub(super) use expect::{ExpectSpec, Rule, Subject};
+pub(super) use expect::{CompareSpec, ExpectSpec, Rule, Subject, Where};
 pub(super) use guest::{GUESTS_MAX, GuestSpec, ListenerSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{Owner, interfaces, routing};
@@ -46,13 +48,16 @@ pub(super) use link::{Directions, knobs_over};
 pub(super) use protocol::{KindSpec, ProtocolSpec};
 pub(super) use service::{DnsSpec, ServiceKindSpec, ServiceSpec};
 pub(super) use timeline::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
+pub(super) use tls::{AuthoritySpec, CertificateSpec, RootSpec, TlsSpec};
 
 pub(super) struct Spec {
     pub name: Option<String>,
     pub seed: Option<u64>,
     pub duration: Option<Duration>,
     pub epoch: Option<Duration>,
+    pub secrets: Option<bool>,
     /// All in file order.
+    pub authorities: Vec<AuthoritySpec>,
     pub guests: Vec<GuestSpec>,
     pub switches: Vec<SwitchSpec>,
     pub routers: Vec<RouterSpec>,
@@ -121,6 +126,8 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
         seed: reader.get("seed", integer(0..=u64::MAX)).map(Spanned::into_inner),
         duration: reader.get("duration", units::duration).map(Spanned::into_inner),
         epoch: reader.get("epoch", units::epoch).map(Spanned::into_inner),
+        secrets: reader.get("secrets", boolean).map(Spanned::into_inner),
+        authorities: reader.named("ca").into_iter().map(|named| tls::authority(named, mistakes)).collect(),
         switches: reader.named("switch").into_iter().map(|named| switch(named, mistakes)).collect(),
         guests: reader.named("guest").into_iter().map(|named| guest::guest(named, mistakes)).collect(),
         routers: reader.named("router").into_iter().map(|named| router(named, mistakes)).collect(),

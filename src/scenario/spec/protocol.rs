@@ -7,6 +7,7 @@ use super::super::address;
 use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::read::{Named, Reader, boolean, string};
 use super::missing;
+use super::tls::{self, TlsSpec};
 use crate::protocol::LayerKind;
 use crate::protocol::ip::Family;
 use crate::protocol::policy::{Policy, Rule};
@@ -30,6 +31,10 @@ pub(in super::super) enum KindSpec {
         /// Name of the protocol that it stands on.
         over: Spanned<String>,
     },
+    Tls {
+        tls: Box<TlsSpec>,
+        over: Spanned<String>,
+    },
 }
 
 impl ProtocolSpec {
@@ -37,13 +42,13 @@ impl ProtocolSpec {
     pub fn policy(&self) -> [&Option<Vec<Rule>>; 2] {
         match &self.kind {
             Some(KindSpec::Ip { policy, .. }) => [&policy.bind, &policy.connect],
-            Some(KindSpec::Layer { .. }) | None => [&None, &None],
+            Some(KindSpec::Layer { .. } | KindSpec::Tls { .. }) | None => [&None, &None],
         }
     }
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ipv4\", \"ipv6\", \"socks5\", \"http-connect\" or \"proxy-protocol\"";
+const KINDS: &str = "\"ipv4\", \"ipv6\", \"socks5\", \"http-connect\", \"tls\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -98,6 +103,10 @@ fn kind(
             let settings = server.map(|server| http_connect::Settings { server, credentials, policy });
             layer(settings.map(LayerKind::HttpConnect), name, reader, what)
         }
+        "tls" => {
+            let tls = Box::new(tls::tls(reader, what));
+            Some(KindSpec::Tls { tls, over: over(name, reader, what)? })
+        }
         other => {
             if given {
                 let message = format!("kind: {} is no kind of protocol", quote(other));
@@ -122,12 +131,16 @@ fn layer(
     reader: &mut Reader<'_>,
     what: &str,
 ) -> Option<KindSpec> {
+    let over = over(name, reader, what)?;
+    Some(KindSpec::Layer { layer: layer?, over })
+}
+
+fn over(name: &Spanned<String>, reader: &mut Reader<'_>, what: &str) -> Option<Spanned<String>> {
     if !reader.has("over") {
         let help = "name the guest's protocol that it stands on: `over = \"ipv4\"`";
         missing(reader.mistakes, name.span(), what, "over", help);
     }
-    let over = reader.get("over", string)?;
-    Some(KindSpec::Layer { layer: layer?, over })
+    reader.get("over", string)
 }
 
 /// The proxy, as the layer below takes it.

@@ -36,16 +36,17 @@ pub(in super::super) enum AfterSpec {
     Started { guest: Spanned<String> },
     Exited { guest: Spanned<String> },
     Packet { port: Spanned<String>, packet: PacketMatch },
+    Matching { port: Spanned<String>, filter: Spanned<String> },
 }
 
 pub(in super::super) enum ActionSpec {
     Change { links: Names, directions: [bool; 2], change: LinkChange },
     Partition(Vec<Names>),
     Heal,
-    Kill { guests: Names, graceful: bool },
+    Kill { names: Names, graceful: Option<Spanned<bool>> },
     Pause(Names),
     Resume(Names),
-    Restart { guests: Names, graceful: bool },
+    Restart { names: Names, graceful: Option<Spanned<bool>> },
     Rebind { device: Spanned<String>, interface: Spanned<String>, addresses: Vec<Spanned<IpCidr>> },
     Dhcp { server: Spanned<String>, range: Option<Spanned<(Ipv4Addr, Ipv4Addr)>>, revoke: Names },
     Inject { port: Spanned<String>, frames: FramesSpec },
@@ -134,15 +135,18 @@ fn after(reader: &mut Reader<'_>) -> Option<AfterSpec> {
     let tcp = reader.get("tcp", tcp).map(|tcp| ProtocolMatch::Tcp(tcp.into_inner()));
     let udp = reader.get("udp", only_true).map(|_| ProtocolMatch::Udp);
     let number = reader.get("port", integer(1..=65_535));
-    let written = ["printed", "started", "exited", "tcp", "udp"].map(|key| reader.has(key));
+    let filter = reader.get("packet", string);
+    let count = |keys: &[&str]| keys.iter().filter(|key| reader.has(key)).count();
+    let events = (count(&["printed", "started", "exited"]), count(&["tcp", "udp", "packet"]));
     let (of_guest, of_port) = (reader.has("guest"), reader.has("at"));
     let numbered = reader.has("port");
+    let filtered = reader.has("packet");
     reader.finish();
-    let [one, two, three, four, five] = written.map(usize::from);
-    let help = "`guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp` and `udp`";
+    let help =
+        "`guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`";
     let fits = match (of_guest, of_port) {
-        (true, false) => one + two + three == 1 && four + five == 0 && !numbered,
-        (false, true) => one + two + three == 0 && four + five == 1,
+        (true, false) => events == (1, 0) && !numbered,
+        (false, true) => events == (0, 1) && !(filtered && numbered),
         (true, true) | (false, false) => false,
     };
     if !fits {
@@ -157,6 +161,7 @@ fn after(reader: &mut Reader<'_>) -> Option<AfterSpec> {
             (None, None, Some(_)) => Some(AfterSpec::Exited { guest }),
             (None, None, None) => None,
         },
+        (None, Some(port)) if filtered => Some(AfterSpec::Matching { port, filter: filter? }),
         (None, Some(port)) => {
             let packet = PacketMatch { protocol: tcp.or(udp)?, port: number };
             Some(AfterSpec::Packet { port, packet })
@@ -201,10 +206,10 @@ fn action(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
         names(reader, "up").map(|links| switched(links, true)),
         partition(reader),
         reader.get("heal", only_true).map(|_| ActionSpec::Heal),
-        names(reader, "kill").map(|guests| ActionSpec::Kill { guests, graceful: is(&graceful) }),
+        names(reader, "kill").map(|names| ActionSpec::Kill { names, graceful: graceful.clone() }),
         names(reader, "pause").map(ActionSpec::Pause),
         names(reader, "resume").map(ActionSpec::Resume),
-        names(reader, "restart").map(|guests| ActionSpec::Restart { guests, graceful: is(&graceful) }),
+        names(reader, "restart").map(|names| ActionSpec::Restart { names, graceful: graceful.clone() }),
         rebind(reader),
         dhcp(reader),
         inject(reader),
@@ -223,10 +228,6 @@ fn action(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
         mistakes.add(graceful.span(), "graceful: without `kill` or `restart`", "leave it out");
     }
     actions.into_iter().flatten().next()
-}
-
-fn is(value: &Option<Spanned<bool>>) -> bool {
-    value.as_ref().is_some_and(|value| *value.get_ref())
 }
 
 /// At least one name.

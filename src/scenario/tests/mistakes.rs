@@ -27,7 +27,7 @@ fn unknown_and_missing_keys() {
     labs/lab.toml:1:8: guest `a` has no `module`; name its WebAssembly file: `module = "....wasm"`
     labs/lab.toml:2:1: unknown key `modul` in guest `a`; did you mean `module`? known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, address_wait, background
     "#);
-    insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, dhcp, tap, dns, link, at, expect");
+    insta::assert_snapshot!(mistakes("[gest.a]\nmodule = 'a.wasm'"), @"labs/lab.toml:1:2: unknown key `gest` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, secrets, ca, switch, guest, router, dhcp, tap, dns, link, at, expect");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nlink = { dealy = '1ms' }\ncolour = 1"), @r"
     labs/lab.toml:3:10: unknown key `dealy` in `link`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated, forward, backward
     labs/lab.toml:4:1: unknown key `colour` in guest `a`; known here: module, count, args, env, stdin, directories, network, link, addresses, mac, mtu, detect_duplicates, interface, gateway, routes, listen, protocol, memory, cpu, fuel, descriptors, linger, start, address_wait, background
@@ -39,7 +39,7 @@ fn unknown_and_missing_keys() {
     insta::assert_snapshot!(mistakes("guest = 1\nswitch = []\n[guest2]"), @r"
     labs/lab.toml:1:9: guest: an integer where a table belongs; write `[guest.NAME]` with its keys below
     labs/lab.toml:2:10: switch: a list where a table belongs; write `[switch.NAME]` with its keys below
-    labs/lab.toml:3:2: unknown key `guest2` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, switch, guest, router, dhcp, tap, dns, link, at, expect
+    labs/lab.toml:3:2: unknown key `guest2` in the scenario; did you mean `guest`? known here: name, seed, duration, epoch, secrets, ca, switch, guest, router, dhcp, tap, dns, link, at, expect
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nroutes = [{ to = '10.1.0.0/16' }, 1]\n\
          directories = { '/' = {} }"), @r#"
@@ -258,8 +258,8 @@ fn proxies() {
 #[test]
 fn protocols_and_listeners() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
-    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6", "socks5", "http-connect" or "proxy-protocol"
-    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6", "socks5", "http-connect" or "proxy-protocol"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ipv4", "ipv6", "socks5", "http-connect", "tls" or "proxy-protocol"
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ipv4", "ipv6", "socks5", "http-connect", "tls" or "proxy-protocol"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
          bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"
@@ -313,6 +313,32 @@ fn many_guests() {
     labs/lab.toml:4:8: the last replica's name, `name-of-thirty-two-characters-xx-1`, is too long; names are at most 32 characters
     ");
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 50\ngateway = '10.7.0.1'\n[switch.s]"), @"labs/lab.toml:4:11: the next hop 10.7.0.1 is on no subnet of guest `a`; the next hop is a neighbour: its addresses are 10.0.0.2/24");
+}
+
+#[test]
+fn descriptors_for_what_is_handed_over() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ndescriptors = 6\ndirectories = { '/a' = 'x' }\n\
+         listen = [{ bind = '0.0.0.0:80' }]\n[guest.b]\nmodule = 'b'\ndescriptors = 5"), @"labs/lab.toml:3:15: descriptors: 6 are too few for what is handed over to guest `a`: 3 standard streams, directories: 1, listeners and protocols: 3; 7 or more, and one for each connection and stream that it opens");
+}
+
+#[test]
+fn one_mistake_in_a_table_does_not_hide_the_next() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[[expect]]\nwithin = 3\nexit = 'x'\nguset = 'a'\n\
+         [[expect]]\nguest = 1\nwithin = 3\nfoo = 1\n[[expect]]\nnever = 'tcp'\nguest = 'a'\nfrom = 'x'\n\
+         [[expect]]\npackets = 'tcp'\nat = 'a'\nfrom = '5s'\nuntil = '1s'"), @r#"
+    labs/lab.toml:3:1: an expectation is about nothing; did you mean `guest`? it has exactly one of guest, packets, eventually, never, always, counter, ending, golden
+    labs/lab.toml:4:10: within: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:5:8: exit: `x` is no way to end; an exit code, or "trap", "fuel", "failed" or "stopped"
+    labs/lab.toml:6:1: unknown key `guset` in an expectation; did you mean `guest`? known here: guest, exit, stdout, stdout_has, stderr, stderr_has, within, open, packets, count, at, from, until, eventually, never, always, among, counter, reason, ending, golden, compare, sometimes
+    labs/lab.toml:8:9: guest: an integer where a string belongs; put it in quotes
+    labs/lab.toml:9:10: within: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:10:1: unknown key `foo` in an expectation; known here: sometimes, guest, exit, stdout, stdout_has, stderr, stderr_has, within, open
+    labs/lab.toml:11:1: an expectation is about guest and never at once; it has exactly one of guest, packets, eventually, never, always, counter, ending, golden
+    labs/lab.toml:13:9: nothing is expected of guest `a`; add one of exit, stdout, stdout_has, stderr, stderr_has, within, open
+    labs/lab.toml:14:8: from: `x` is not a duration; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
+    labs/lab.toml:16:11: packets: how many is not said; `count = 3` or `count = "1..5"`; for at least one, and for none, there are `eventually` and `never`
+    labs/lab.toml:19:9: until: is before `from`; the later time is `until`
+    "#);
 }
 
 #[test]
@@ -387,6 +413,6 @@ fn address_configuration() {
     labs/lab.toml:9:19: dhcp: there is no DHCP server `x`; there are: d
     labs/lab.toml:12:32: range: is not within 10.0.0.0/24; a range of the server's own subnet
     labs/lab.toml:15:8: dhcp: changes nothing; `range`, the addresses that it gives from now on, or `revoke`, guests whose leases end
-    labs/lab.toml:18:21: rebind: there is no guest or router `d`; there are: d, a
+    labs/lab.toml:18:21: rebind: there is no guest `d`; there are: d, a
     "#);
 }

@@ -8,6 +8,7 @@ mod reference;
 mod services;
 mod show;
 mod timeline;
+mod tls;
 
 use std::path::Path;
 

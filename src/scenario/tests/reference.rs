@@ -2,7 +2,7 @@
 
 use super::parse;
 
-const PAGE: &str = include_str!("../../../docs/scenario.md");
+const PAGE: &str = include_str!("../../../docs/scenarios.md");
 
 #[test]
 fn every_example_on_the_reference_page_is_a_scenario() {
@@ -10,7 +10,7 @@ fn every_example_on_the_reference_page_is_a_scenario() {
     for (index, block) in PAGE.split("```toml\n").enumerate().skip(1) {
         let text = block.split("```").next().unwrap_or_default();
         if let Err(mistakes) = parse(text) {
-            panic!("example {index} of docs/scenario.md:\n{text}\n{mistakes}");
+            panic!("example {index} of docs/scenarios.md:\n{text}\n{mistakes}");
         }
         examples += 1;
     }
@@ -28,6 +28,30 @@ fn every_example_about_links_is_a_scenario() {
     }
 }
 
+/// Each key of the page's tables stands in one of its examples too.
+#[test]
+fn every_key_of_the_reference_page_has_an_example() {
+    let (mut tables, mut examples, mut in_example) = (String::new(), String::new(), false);
+    for line in PAGE.lines() {
+        in_example = if in_example { line != "```" } else { line == "```toml" };
+        match in_example {
+            true => examples.push_str(&format!("{line}\n")),
+            false if line.starts_with("| `") => {
+                tables.push_str(line.split('|').nth(1).unwrap_or_default());
+            }
+            false => {}
+        }
+    }
+    let words = |text: &str| -> std::collections::BTreeSet<String> {
+        let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        text.split(|c| !is_of_word(c)).map(str::to_owned).collect()
+    };
+    let keys = tables.split('`').skip(1).step_by(2).map(str::to_owned);
+    let written = words(&examples);
+    let missing: Vec<_> = keys.filter(|key| !written.contains(key)).collect();
+    assert!(missing.is_empty(), "keys without an example: {missing:?}");
+}
+
 /// Each key that "known here" would tell stands on the page, in code quotes.
 #[test]
 fn every_key_stands_on_the_reference_page() {
@@ -39,6 +63,8 @@ fn every_key_stands_on_the_reference_page() {
                  link.m.queue = { discipline = 'codel', x = 1 }\n\
                  router.r.interface.i = { x = 1, advertise.x = 1 }\nguest.g.x = 1\nguest.g.listen = [{ x = 1 }]\nguest.g.protocol.ipv4.x = 1\nguest.g.protocol.p = { kind = 'proxy-protocol', over = 'ipv4', x = 1 }\nguest.g.protocol.s = { kind = 'socks5', over = 'ipv4', server = 'a:1', x = 1 }\n\
                  guest.g.protocol.h = { kind = 'http-connect', over = 'ipv4', server = 'a:1', x = 1 }\n\
+                 ca.c.x = 1\nguest.g.protocol.t = { kind = 'tls', over = 'ipv4', x = 1, certificate = [{ x = 1 }], roots = [{ x = 1 }] }\n\
+                 ca.d.valid.x = 1\n\
                  guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1\n\
                  dns.n.x = 1\ndns.n.zone.z.a = { x = 1, srv = { x = 1 } }\n\
                  at = [{ x = 1, after.x = 1, set.x = 1, rebind.x = 1, dhcp.x = 1, inject.x = 1, clock.x = 1 }]\n\

@@ -13,6 +13,8 @@ pub(super) fn show(plan: &Plan) -> String {
         digest,
         duration,
         epoch,
+        log_secrets,
+        authorities,
         guests,
         switches,
         routers,
@@ -26,6 +28,9 @@ pub(super) fn show(plan: &Plan) -> String {
         format!("{name:?} seed {seed:?} duration {duration:?} epoch {epoch:?}"),
         format!("digest {}...", &digest[..16]),
     ];
+    if log_secrets.is_some() || !authorities.is_empty() {
+        lines.push(format!("secrets {log_secrets:?} {authorities:?}"));
+    }
     guests.iter().for_each(|guest| show_guest(guest, &mut lines));
     lines.extend(switches.iter().map(|switch| format!("{switch:?}")));
     for router in routers {

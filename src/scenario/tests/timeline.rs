@@ -1,6 +1,7 @@
 //! Timelines that are wrong, and what is said of them.
 
 use super::mistakes::mistakes;
+use crate::scenario::plan::{Action, DeviceRef, When};
 
 /// Two guests on a switch, to which entries are added.
 const BASE: &str =
@@ -35,9 +36,9 @@ fn when_an_entry_is_taken() {
 #[test]
 fn events_that_entries_wait_for() {
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\nafter = {}\nheal = true\n[[at]]\nafter = { guest = 'a' }\nheal = true\n[[at]]\nafter = { guest = 'a', printed = 'x', exited = true }\nheal = true")), @r"
-    labs/lab.toml:9:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp` and `udp`
-    labs/lab.toml:12:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp` and `udp`
-    labs/lab.toml:15:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp` and `udp`
+    labs/lab.toml:9:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`
+    labs/lab.toml:12:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`
+    labs/lab.toml:15:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`
     ");
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\nafter = { guest = 'x', printed = '' }\nheal = true\n[[at]]\nafter = { guest = 'ab', exited = false }\nheal = true")), @r"
     labs/lab.toml:9:34: printed: is empty; a text that the guest prints
@@ -47,11 +48,11 @@ fn events_that_entries_wait_for() {
     labs/lab.toml:9:16: at: there is no port `z`; there are: a, b, lan.0, lan.1
     labs/lab.toml:12:27: tcp: `SYN` is no kind of segment; one of "syn", "syn-ack", "fin", "rst", "data" and "any"
     labs/lab.toml:12:41: port: `0` is out of range; a whole number from 1 to 65535
-    labs/lab.toml:15:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp` and `udp`
+    labs/lab.toml:15:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`
     "#);
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\nafter = { guest = 'a', printed = 'x', port = 80, of = 1 }\nheal = true")), @r"
-    labs/lab.toml:9:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp` and `udp`
-    labs/lab.toml:9:50: unknown key `of` in `after`; known here: guest, printed, started, exited, at, tcp, udp, port
+    labs/lab.toml:9:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`
+    labs/lab.toml:9:50: unknown key `of` in `after`; known here: guest, printed, started, exited, at, tcp, udp, port, packet
     ");
 }
 
@@ -110,4 +111,40 @@ fn what_an_entry_does() {
     labs/lab.toml:13:31: skew: `-5s` is not a duration; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
     labs/lab.toml:16:7: cpu: `kbit` is not a unit of a frequency; from "1kHz" to "1THz", in Hz, kHz, MHz, GHz or THz
     "#);
+}
+
+/// Three replicas behind a name that they share, on a router.
+const REPLICAS: &str = "[switch.lan]\n[guest.c]\nmodule = 'c'\nnetwork = 'lan'\ncount = 3\n[router.r.interface.i]\nnetwork = 'lan'\n\
+                        [guest.c-x]\nmodule = 'c'\nnetwork = 'lan'\n";
+
+#[test]
+fn the_name_that_replicas_share_stands_for_all_of_them() {
+    let text = format!(
+        "duration = '1s'\n{REPLICAS}{}",
+        "[[at]]\nafter = { guest = 'c', exited = true }\nkill = ['c', 'r']\n[[at]]\ntime = '1s'\ndown = 'c:lan'\n\
+         [[at]]\ntime = '1s'\npartition = [['c'], ['c-x']]\n[[at]]\ntime = '1s'\nclock = { guest = 'c', skew = '1s' }"
+    );
+    let plan = crate::scenario::parse(&text, std::path::Path::new("labs/lab.toml")).unwrap();
+    assert_eq!(plan.timeline[0].when, When::Exited { guests: vec![0, 1, 2] });
+    let actions: Vec<_> = plan.timeline.iter().map(|entry| &entry.action).collect();
+    assert_eq!(*actions[0], Action::Kill { guests: vec![0, 1, 2], routers: vec![0], graceful: false });
+    assert_eq!(actions[1].links(), [0, 1, 2]);
+    let sides = [vec![0, 1, 2], vec![3]].map(|guests| guests.into_iter().map(DeviceRef::Guest).collect());
+    assert_eq!(*actions[2], Action::Partition(sides.into()));
+    assert_eq!(*actions[3], Action::Clock { guests: vec![0, 1, 2], skew_ns: 1_000_000_000 });
+}
+
+#[test]
+fn replicas_and_filters_that_are_wrong() {
+    insta::assert_snapshot!(mistakes(&format!("{REPLICAS}{}", "[[at]]\ntime = '1s'\nrebind = { guest = 'c', addresses = '10.0.0.9/24' }\n[[at]]\ntime = '1s'\ndown = 'd:lan'\n[[at]]\ntime = '1s'\npartition = [['c', 'c-1'], ['r']]\n[[at]]\ntime = '1s'\nrestart = ['r', 'c-0']\ngraceful = true")), @r"
+    labs/lab.toml:13:20: rebind: `c` stands for 3 replicas; name one of them, such as `c-0`
+    labs/lab.toml:16:8: link: there is no link `d:lan`; there are: c-0:lan, c-1:lan, c-2:lan, c-x:lan, r.i:lan
+    labs/lab.toml:19:20: partition: `c-1` stands on its side twice; each device is on one side, or on none
+    labs/lab.toml:23:12: graceful: `r` is a router; a router has no process: leave it out
+    ");
+    insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\nafter = { at = 'a', packet = 'tcp.sek > 1' }\nheal = true\n[[at]]\nafter = { at = 'a', packet = 'tcp', port = 80 }\nheal = true\n[[at]]\nafter = { guest = 'a', packet = 'tcp' }\nheal = true")), @r"
+    labs/lab.toml:9:30: filter: `tcp.sek` is no field; did you mean `tcp.seq`?
+    labs/lab.toml:12:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`
+    labs/lab.toml:15:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`
+    ");
 }

@@ -19,10 +19,14 @@ impl World {
             }
             Action::Partition(sides) => self.partition(sides),
             Action::Heal => self.timeline.partition = None,
-            Action::Kill { guests, graceful } => guests.iter().for_each(|&guest| self.kill(guest, *graceful)),
+            Action::Kill { guests, routers, graceful } => {
+                guests.iter().for_each(|&guest| self.kill(guest, *graceful));
+                routers.iter().for_each(|&router| self.kill_router(router));
+            }
             Action::Pause(guests) => guests.iter().for_each(|&guest| self.pause(guest)),
             Action::Resume(guests) => guests.iter().for_each(|&guest| self.resume(guest)),
-            Action::Restart { guests, graceful } => {
+            Action::Restart { guests, routers, graceful } => {
+                routers.iter().for_each(|&router| self.restart_router(router));
                 guests.iter().for_each(|&guest| self.restart(guest, *graceful));
             }
             Action::Rebind { guest, interface, addresses } => {
@@ -39,10 +43,12 @@ impl World {
                 }
             }
             Action::Inject { port, frames } => self.inject_frames(*port, frames),
-            Action::Clock { guest, skew_ns } => {
-                lock(&self.nodes[*guest].node).set_skew(*skew_ns);
-                // Who waits for a time of day looks at the clock again.
-                self.look_after(*guest);
+            Action::Clock { guests, skew_ns } => {
+                for &guest in guests {
+                    lock(&self.nodes[guest].node).set_skew(*skew_ns);
+                    // Who waits for a time of day looks at the clock again.
+                    self.look_after(guest);
+                }
             }
         }
     }

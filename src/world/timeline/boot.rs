@@ -1,12 +1,13 @@
-//! Guests killed, paused, resumed and started anew.
+//! Guests and routers killed and started anew, guests paused and resumed.
 
 use std::sync::Arc;
 
 use crate::abi::lock;
 use crate::guest::{Exit, Guest, Program};
+use crate::node::LeftOpen;
 use crate::rng::Seed;
 use crate::scenario::plan::GuestPlan;
-use crate::world::build::{fresh_node, limits};
+use crate::world::build::{self, fresh_node, limits};
 use crate::world::{GuestState, Report, World};
 
 /// What a guest is started from, again and again.
@@ -35,6 +36,19 @@ impl World {
             self.gone(guest, Exit::Killed);
         }
         self.drained(guest);
+    }
+
+    pub(super) fn kill_router(&mut self, router: usize) {
+        self.routers_off[router] = true;
+        self.router_timers[router] = None;
+    }
+
+    /// A router that knows no neighbours, and has none of the packets that waited for one.
+    pub(super) fn restart_router(&mut self, router: usize) {
+        self.routers[router] = build::router(self.now, &self.timeline.routers[router]);
+        self.routers_off[router] = false;
+        self.router_timers[router] = None;
+        self.follow_router(router);
     }
 
     pub(super) fn pause(&mut self, guest: usize) {
@@ -73,12 +87,14 @@ impl World {
                 self.at_work += usize::from(!slot.background);
                 self.start(guest);
             }
-            Err(exit) => self.reports.push(Report::Exited { guest, exit }),
+            Err(exit) => {
+                self.reports.push(Report::Exited { guest, exit, left_open: LeftOpen::default() });
+            }
         }
     }
 
     /// A guest on its node, about to run.
-    pub(in crate::world) fn boot(&self, guest: usize, boot: &Boot) -> Result<Guest, Exit> {
+    pub(in crate::world) fn boot(&mut self, guest: usize, boot: &Boot) -> Result<Guest, Exit> {
         let shared = Arc::clone(&self.nodes[guest].node);
         {
             let mut node = lock(&shared);
@@ -88,7 +104,9 @@ impl World {
                 node.stdio.end_input();
             }
         }
-        Guest::start(&boot.program, shared, self.setup(&boot.plan), limits(&boot.plan))
+        let programs = self.nodes[guest].programs;
+        self.nodes[guest].programs += 1;
+        Guest::start(&boot.program, shared, self.setup(&boot.plan, programs), limits(&boot.plan))
     }
 
     /// A stack without a memory: connections, neighbours and sequence numbers are new. The clock keeps its skew.
@@ -98,7 +116,7 @@ impl World {
         slot.boots += 1;
         slot.timer = None;
         let mut fresh = fresh_node(plan, Seed(self.settings.seed), slot.boots, &self.settings);
-        fresh.set_checksums(self.sink.is_some() || !self.tap_ports.is_empty());
+        fresh.set_checksums(self.checksums);
         {
             let mut node = lock(&slot.node);
             fresh.set_skew(node.skew());

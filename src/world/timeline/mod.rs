@@ -23,10 +23,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Event, World};
-use crate::capture;
+use crate::capture::{self, Session};
 use crate::rng::{Rng, Seed};
 use crate::scenario::assets::Assets;
-use crate::scenario::plan::{Action, EntryPlan, FramesPlan, Plan, PortPlan, When};
+use crate::scenario::plan::{Action, EntryPlan, FramesPlan, Plan, PortPlan, RouterPlan, When};
 use crate::time::Instant;
 use watch::Watches;
 
@@ -40,6 +40,8 @@ pub(super) struct Timeline {
     captures: BTreeMap<PathBuf, Frames>,
     partition: Option<Partition>,
     sides_used: u32,
+    /// What routers are made from, if the timeline switches any on again.
+    routers: Vec<RouterPlan>,
 }
 
 struct Entry {
@@ -61,8 +63,12 @@ struct Partition {
 impl Timeline {
     /// # Errors
     /// A capture to be injected that cannot be read.
-    pub fn new(plan: &Plan, assets: &Assets, seed: Seed) -> Result<Timeline, String> {
+    pub fn new(plan: &Plan, assets: &Assets, seed: Seed, session: &Session) -> Result<Timeline, String> {
         let mut timeline = Timeline::default();
+        let restarts_routers = |entry: &EntryPlan| matches!(&entry.action, Action::Restart { routers, .. } if !routers.is_empty());
+        if plan.timeline.iter().any(restarts_routers) {
+            timeline.routers.clone_from(&plan.routers);
+        }
         for (number, entry) in plan.timeline.iter().enumerate() {
             if let Action::Inject { frames: FramesPlan::Capture(path), .. } = &entry.action
                 && !timeline.captures.contains_key(path)
@@ -71,7 +77,7 @@ impl Timeline {
                     capture::frames(assets.get(path)?).map_err(|why| format!("{}: {why}", path.display()))?;
                 timeline.captures.insert(path.clone(), frames.into());
             }
-            timeline.watches.add(number, &entry.when);
+            timeline.watches.add(number, &entry.when, session);
             timeline.entries.push(Entry {
                 plan: Arc::new(entry.clone()),
                 rng: seed.fork(&format!("timeline:{number}")),

@@ -1,13 +1,19 @@
 //! What entries wait for: text that a guest prints, its start, its end, a packet at a port.
 
+use std::collections::BTreeMap;
+
 use smoltcp::wire::{
     EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
 };
 
 use super::{World, world_port};
-use crate::network::Frame;
+use crate::capture::{Record, Session};
+use crate::filter::{Dissector, Filter};
 use crate::node::{Output, OutputStream};
 use crate::scenario::plan::{PacketMatch, ProtocolMatch, TcpMatch, When};
+
+/// Connections and flows of one port that filters remember; then they begin anew.
+const REMEMBERED_MAX: usize = 65_536;
 
 /// Entries that wait; each waits once.
 #[derive(Default)]
@@ -17,7 +23,14 @@ pub(super) struct Watches {
     exited: Vec<(usize, usize)>,
     printed: Vec<Printed>,
     /// Port of the world, what the packet must be, entry.
-    packets: Vec<(usize, PacketMatch, usize)>,
+    packets: Vec<(usize, Wanted, usize)>,
+    /// Of each port that a filter waits at; all of its packets go through, so that connections are known.
+    dissectors: BTreeMap<usize, Dissector>,
+}
+
+enum Wanted {
+    Kind(PacketMatch),
+    Filter(Filter),
 }
 
 struct Printed {
@@ -29,19 +42,65 @@ struct Printed {
 }
 
 impl Watches {
-    pub fn add(&mut self, entry: usize, when: &When) {
+    pub fn add(&mut self, entry: usize, when: &When, session: &Session) {
         match when {
             When::Time(_) => {}
-            When::Started { guest } => self.started.push((*guest, entry)),
-            When::Exited { guest } => self.exited.push((*guest, entry)),
-            When::Printed { guest, text } => self.printed.push(Printed {
-                guest: *guest,
+            When::Started { guests } => self.started.extend(guests.iter().map(|&guest| (guest, entry))),
+            When::Exited { guests } => self.exited.extend(guests.iter().map(|&guest| (guest, entry))),
+            When::Printed { guests, text } => self.printed.extend(guests.iter().map(|&guest| Printed {
+                guest,
                 text: text.clone().into_bytes(),
                 tails: Default::default(),
                 entry,
-            }),
-            When::Packet { port, packet } => self.packets.push((world_port(*port), *packet, entry)),
+            })),
+            When::Packet { port, packet } => {
+                self.packets.push((world_port(*port), Wanted::Kind(*packet), entry));
+            }
+            When::Matching { port, filter } => {
+                let port = world_port(*port);
+                if !self.dissectors.contains_key(&port) {
+                    let another = self.dissectors.values().next().map(Dissector::fresh);
+                    let dissector = another.unwrap_or_else(|| Dissector::new(session));
+                    self.dissectors.insert(port, dissector);
+                }
+                self.packets.push((port, Wanted::Filter(filter.clone()), entry));
+            }
         }
+    }
+
+    /// Entries that this packet is the event of. They wait no longer.
+    fn take_packets(&mut self, record: &Record) -> Vec<usize> {
+        let port = record.port as usize;
+        let packet = self.dissectors.get_mut(&port).map(|dissector| {
+            if dissector.known() > REMEMBERED_MAX {
+                *dissector = dissector.fresh();
+            }
+            dissector.dissect(record)
+        });
+        let mut seen = Vec::new();
+        self.packets.retain(|(at, wanted, entry)| {
+            let found = *at == port
+                && match (wanted, &packet) {
+                    (Wanted::Kind(kind), _) => is(kind, &record.frame.bytes).unwrap_or(false),
+                    (Wanted::Filter(filter), Some(packet)) => filter.matches(packet),
+                    (Wanted::Filter(_), None) => false,
+                };
+            if found {
+                seen.push(*entry);
+            }
+            !found
+        });
+        let waits = |(at, wanted, _): &(usize, Wanted, usize)| {
+            *at == port
+                && match wanted {
+                    Wanted::Filter(_) => true,
+                    Wanted::Kind(_) => false,
+                }
+        };
+        if !self.packets.iter().any(waits) {
+            self.dissectors.remove(&port);
+        }
+        seen
     }
 }
 
@@ -62,12 +121,12 @@ impl Printed {
 
 impl World {
     pub(in crate::world) fn saw_start(&mut self, guest: usize) {
-        let entries = take(&mut self.timeline.watches.started, guest);
+        let entries = take_first(&mut self.timeline.watches.started, guest);
         entries.into_iter().for_each(|entry| self.trigger_entry(entry));
     }
 
     pub(in crate::world) fn saw_exit(&mut self, guest: usize) {
-        let entries = take(&mut self.timeline.watches.exited, guest);
+        let entries = take_first(&mut self.timeline.watches.exited, guest);
         entries.into_iter().for_each(|entry| self.trigger_entry(entry));
     }
 
@@ -81,18 +140,14 @@ impl World {
             }
             !found
         });
+        // Of several guests the first counts.
+        printed.retain(|watch| !seen.contains(&watch.entry));
         seen.into_iter().for_each(|entry| self.trigger_entry(entry));
     }
 
-    pub(in crate::world) fn saw_packet(&mut self, port: usize, frame: &Frame) {
-        let mut seen = Vec::new();
-        self.timeline.watches.packets.retain(|&(at, packet, entry)| {
-            let found = at == port && is(&packet, &frame.bytes).unwrap_or(false);
-            if found {
-                seen.push(entry);
-            }
-            !found
-        });
+    /// A packet crosses a port; the record is what a capture has of it.
+    pub(in crate::world) fn saw_packet(&mut self, record: &Record) {
+        let seen = self.timeline.watches.take_packets(record);
         seen.into_iter().for_each(|entry| self.trigger_entry(entry));
     }
 
@@ -102,10 +157,12 @@ impl World {
     }
 }
 
-fn take(watches: &mut Vec<(usize, usize)>, guest: usize) -> Vec<usize> {
-    let (seen, waiting): (Vec<_>, Vec<_>) = watches.drain(..).partition(|&(other, _)| other == guest);
-    *watches = waiting;
-    seen.into_iter().map(|(_, entry)| entry).collect()
+/// Entries that waited for this guest, whether for it alone or for the first of several.
+fn take_first(watches: &mut Vec<(usize, usize)>, guest: usize) -> Vec<usize> {
+    let of_guest = watches.iter().filter(|&&(other, _)| other == guest);
+    let seen: Vec<usize> = of_guest.map(|&(_, entry)| entry).collect();
+    watches.retain(|(_, entry)| !seen.contains(entry));
+    seen
 }
 
 /// `None`: not even IP, or cut short.

@@ -147,6 +147,59 @@ static void rights_are_handed_down(void)
     close(accepted), close(connection), close(peer), close(control);
 }
 
+/* Each call of `networking` needs a right of its own, and that one alone. */
+static void calls_need_their_rights(void)
+{
+    uint64_t value;
+    int connection;
+    int control = open_control("127.0.0.1:0", STREAM, WITHOUT(NETWORKING_RIGHTS_FD_READ), RIGHTS, NONBLOCK);
+    EXPECT(ENOTCAPABLE, networking_listen(control, 1));
+    EXPECT(ENOTCAPABLE, networking_accept(control, &connection));
+    EXPECT(ENOTCAPABLE, __wasi_sock_accept(control, 0, &connection));
+    EXPECT(EINPROGRESS, networking_connect(control, "127.0.0.1:9", &connection));
+    close(control);
+    control = open_control("127.0.0.1:0", STREAM, WITHOUT(NETWORKING_RIGHTS_FD_WRITE), RIGHTS, NONBLOCK);
+    EXPECT(ENOTCAPABLE, networking_connect(control, "127.0.0.1:9", &connection));
+    EXPECT(0, networking_listen(control, 1));
+    EXPECT(EAGAIN, networking_accept(control, &connection));
+    close(control);
+    control = open_control("127.0.0.1:0", STREAM, WITHOUT(NETWORKING_RIGHTS_FD_FILESTAT_GET), RIGHTS, 0);
+    EXPECT(ENOTCAPABLE, networking_option_get(control, NETWORKING_SOCKET_OPTION_NO_DELAY, &value));
+    EXPECT(0, networking_option_set(control, NETWORKING_SOCKET_OPTION_NO_DELAY, 1));
+    close(control);
+    control = open_control("127.0.0.1:0", STREAM, WITHOUT(NETWORKING_RIGHTS_FD_FDSTAT_SET_FLAGS), RIGHTS, 0);
+    EXPECT(ENOTCAPABLE, networking_option_set(control, NETWORKING_SOCKET_OPTION_NO_DELAY, 1));
+    EXPECT(0, networking_option_get(control, NETWORKING_SOCKET_OPTION_NO_DELAY, &value));
+    close(control);
+    control = open_control("127.0.0.1:0", STREAM, 0, 0, 0);
+    SAME(0, strncmp(address_of(control), "127.0.0.1:", 10)); /* addresses are no secret */
+    close(control);
+}
+
+/* What never comes is answered at once, and not waited for. */
+static void waiting_for_nothing(void)
+{
+    int connection, near;
+    for (int type = DATAGRAM; type <= STREAM; type++) {
+        int control = listener(type, RIGHTS);
+        int from = open_control("127.0.0.1:0", type, RIGHTS, RIGHTS, 0);
+        SAME(EINVAL, poll_one(from, __WASI_EVENTTYPE_FD_READ).error);
+        if (type == STREAM) {
+            SAME(EINVAL, poll_one(from, __WASI_EVENTTYPE_FD_WRITE).error);
+            SAME(EINVAL, poll_one(control, __WASI_EVENTTYPE_FD_WRITE).error);
+        }
+        SAME(EAGAIN, poll_one(control, __WASI_EVENTTYPE_FD_READ).error);
+        EXPECT(0, networking_connect(from, address_of(control), &connection));
+        SAME(EINVAL, poll_one(from, __WASI_EVENTTYPE_FD_READ).error);
+        SAME(0, poll_one(connection, __WASI_EVENTTYPE_FD_READ).error);
+        SAME(EINVAL, poll_one(connection, __WASI_EVENTTYPE_FD_WRITE).error);
+        EXPECT(0, networking_stream_create(connection, RIGHTS, 0, 0, &near));
+        SAME(EAGAIN, poll_one(near, __WASI_EVENTTYPE_FD_READ).error);
+        SAME(0, poll_one(near, __WASI_EVENTTYPE_FD_WRITE).error);
+        close(near), close(connection), close(from), close(control);
+    }
+}
+
 static void connecting(void)
 {
     int connection, second, near;
@@ -340,6 +393,12 @@ static void datagrams(void)
     SAME(EMSGSIZE, errno);
     SAME(-1, write(near, large, sizeof large));
     SAME(EMSGSIZE, errno);
+    SAME(0, shutdown(near, SHUT_WR)); /* the peer hears nothing of it */
+    SAME(-1, write(near, "x", 1));
+    SAME(EPIPE, errno);
+    SAME(4, write(flow, "more", 4));
+    settle();
+    SAME(4, read(near, got, sizeof got));
     close(near), close(flow), close(connection), close(from), close(control);
 
     /* Nobody listens there, and says so. */
@@ -380,6 +439,8 @@ int main(int argc, char **argv)
     ipv4 = protocol_for("0.0.0.0:0");
     preopened_things();
     rights_are_handed_down();
+    calls_need_their_rights();
+    waiting_for_nothing();
     connecting();
     streams_to_the_byte();
     ends_and_resets();

@@ -1,24 +1,30 @@
 //! TCP checksums, filled in after smoltcp has written a packet: in a quarter of its time, and only where the
-//! packet can be seen or broken.
+//! packet can be seen or broken; for a capture, by whoever writes it.
+
+use super::ip::ETHERNET_HEADER_BYTES;
 
 const IPV6_BYTES: usize = 40;
 const TCP: u8 = 6;
 /// Where a TCP header has its checksum.
 const CHECKSUM: usize = 16;
 
-/// Completes an IP packet that smoltcp wrote, if it is TCP with a checksum of zero.
-pub fn complete(ip: &mut [u8]) {
-    let _ = complete_ip(ip);
+/// Completes a packet, an Ethernet frame or a bare IP packet without padding, if it is a whole TCP segment with a
+/// checksum of zero. One whose checksum *is* zero keeps it.
+pub fn complete(packet: &mut [u8], ethernet: bool) {
+    let ip = if ethernet { packet.get_mut(ETHERNET_HEADER_BYTES..) } else { Some(packet) };
+    let _ = ip.and_then(complete_ip);
 }
 
-/// `None` for anything but TCP.
+/// `None` for anything else.
 fn complete_ip(ip: &mut [u8]) -> Option<()> {
+    const FRAGMENT: u16 = 0x3FFF;
     let (start, protocol, addresses) = match ip.first()? >> 4 {
+        4 if u16::from_be_bytes([*ip.get(6)?, *ip.get(7)?]) & FRAGMENT != 0 => return None,
         4 => (usize::from(ip[0] & 0x0F) * 4, *ip.get(9)?, 12..20),
         6 => (IPV6_BYTES, *ip.get(6)?, 8..40),
         _ => return None,
     };
-    if protocol != TCP {
+    if protocol != TCP || ip.get(start + CHECKSUM..start + CHECKSUM + 2)? != [0, 0] {
         return None;
     }
     let length = u32::try_from(ip.len().checked_sub(start)?).ok()?;
@@ -68,7 +74,7 @@ mod tests {
             ip.extend_from_slice(&payload);
             ip[start + 12] = 0x50;
             ip[start + CHECKSUM..start + CHECKSUM + 2].fill(0);
-            complete(&mut ip);
+            complete(&mut ip, false);
             let ends: [IpAddr; 2] = if v6 {
                 let at = |from: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&ip[from..from + 16]).unwrap()).into();
                 [at(8), at(24)]

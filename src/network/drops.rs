@@ -1,0 +1,63 @@
+//! What devices drop on their own account, links apart.
+
+/// Why a guest's stack, a router or a switch dropped a frame. The words stand in reports and expectations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceDrop {
+    /// Cut short, or against its protocol's format.
+    Malformed,
+    BadChecksum,
+    /// A router or stack had nowhere to send it, or was not to send it on.
+    Unroutable,
+    /// A packet for a next hop that did not answer, or past its queue.
+    Unresolved,
+    /// An ICMP error that quotes nothing that was sent.
+    Forged,
+    /// A SYN past a listener's backlog.
+    BacklogFull,
+    /// A datagram past its receiver's buffer.
+    DatagramDropped,
+    /// A packet past the queue of a guest's loopback interface.
+    LoopbackFull,
+    /// An address that was to be had, and that somebody else has: what it cost is no frame, but told here.
+    AddressTaken,
+    /// A query that a DNS server of the lab could not read.
+    DnsMalformed,
+    /// A DNS message that is no query.
+    DnsNoQuery,
+    /// A DNS answer for which there was no room.
+    DnsUnsent,
+}
+
+impl DeviceDrop {
+    pub const ALL: [DeviceDrop; 12] = [
+        DeviceDrop::Malformed,
+        DeviceDrop::BadChecksum,
+        DeviceDrop::Unroutable,
+        DeviceDrop::Unresolved,
+        DeviceDrop::Forged,
+        DeviceDrop::BacklogFull,
+        DeviceDrop::DatagramDropped,
+        DeviceDrop::LoopbackFull,
+        DeviceDrop::AddressTaken,
+        DeviceDrop::DnsMalformed,
+        DeviceDrop::DnsNoQuery,
+        DeviceDrop::DnsUnsent,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DeviceDrop::Malformed => "malformed",
+            DeviceDrop::BadChecksum => "bad checksum",
+            DeviceDrop::Unroutable => "unroutable",
+            DeviceDrop::Unresolved => "next hop did not answer",
+            DeviceDrop::Forged => "forged ICMP error",
+            DeviceDrop::BacklogFull => "SYN past a backlog",
+            DeviceDrop::DatagramDropped => "datagram past a buffer",
+            DeviceDrop::LoopbackFull => "loopback packet past the queue",
+            DeviceDrop::AddressTaken => "address that another has",
+            DeviceDrop::DnsMalformed => "malformed DNS query",
+            DeviceDrop::DnsNoQuery => "DNS message that is no query",
+            DeviceDrop::DnsUnsent => "DNS answer that could not be sent",
+        }
+    }
+}

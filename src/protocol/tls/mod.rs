@@ -1,0 +1,100 @@
+//! `tls`: TLS 1.2 and 1.3 over any stream protocol, with rustls.
+//!
+//! ```text
+//! scenario: PEM files, [ca.NAME] --> plan.rs --supplies.rs--> config.rs: rustls's configurations
+//! world:    seed or system       --> provider/ ------------------^
+//!
+//! Tls (a Layer) --> Handshake (handshake.rs) --> Session (session.rs), a task of the node
+//!                        '---- Engine (engine.rs) ----'    ^-- handles: the guest's connection and stream (stream.rs)
+//! ```
+//!
+//! What a guest reads and writes is plaintext. This folder knows nothing of how the stream below comes about.
+
+pub mod authority;
+pub mod config;
+mod engine;
+mod handshake;
+pub mod material;
+pub mod name;
+pub mod plan;
+pub mod provider;
+mod session;
+mod stream;
+pub mod supplies;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, ServerConnection};
+
+use super::layer::{Carrier, Layer, Upgrade};
+use crate::error::{Error, Result};
+use crate::node::object::Context;
+use config::Config;
+use handshake::Handshake;
+
+/// A `tls` protocol object.
+pub struct Tls {
+    config: Arc<Config>,
+}
+
+impl Tls {
+    pub fn new(config: Config) -> Self {
+        Self { config: Arc::new(config) }
+    }
+
+    /// Whom the peer at `address` (`name:port`, `10.0.0.2:443`, `[fd00::2]:443`) has to be.
+    fn server_name(&self, address: &str) -> Result<ServerName<'static>> {
+        if let Some(name) = &self.config.server_name {
+            return Ok(name.clone());
+        }
+        let (host, _port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3).
+        let host = host.strip_suffix('.').unwrap_or(host);
+        ServerName::try_from(host.to_owned()).map_err(|_| Error::Invalid)
+    }
+}
+
+impl Layer for Tls {
+    fn via(&self, address: &str) -> Result<String> {
+        // Before anybody is connected to.
+        self.server_name(address)?;
+        Ok(address.to_owned())
+    }
+
+    fn has_server(&self) -> bool {
+        self.config.server.is_some()
+    }
+
+    fn connect(&self, cx: &mut Context, mut below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
+        self.config.crypto.clock.set(cx.now);
+        let tls = self.server_name(address).and_then(|name| {
+            ClientConnection::new(Arc::clone(&self.config.client), name).map_err(|_| Error::Protocol)
+        });
+        match tls {
+            Ok(tls) => Ok(Box::new(Handshake::new(cx, tls, below, &self.config))),
+            Err(error) => {
+                below.close(cx);
+                Err(error)
+            }
+        }
+    }
+
+    fn accept(&self, cx: &mut Context, mut below: Carrier) -> Result<Box<dyn Upgrade>> {
+        self.config.crypto.clock.set(cx.now);
+        let config = self.config.server.as_ref().ok_or(Error::NotSupported);
+        let tls =
+            config.and_then(|config| ServerConnection::new(Arc::clone(config)).map_err(|_| Error::Protocol));
+        match tls {
+            Ok(tls) => Ok(Box::new(Handshake::new(cx, tls, below, &self.config))),
+            Err(error) => {
+                below.close(cx);
+                Err(error)
+            }
+        }
+    }
+}
