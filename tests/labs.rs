@@ -106,10 +106,10 @@ labs! {
     clock_skew corrupted crashed day_long dhcp duplicates echo echo6 echo_rust fin_lost flap gratuitous_arp
     gratuitous_ndp half_closed handshake hostile http http_go inherited injected keep_alive killed
     killed_midway last_ack_lost late_listener linger link_down loopback loss_30 loss_later lossy many
-    multihomed nostd partition partition_for_good path_mtu paused policy proxies rebound red reordering
+    multicast multihomed nostd partition partition_for_good path_mtu paused policy proxies rebound red reordering
     renumbered replicas reset_midway restarts router_reboot satellite slaac slow_reader stalled stdio syn_ack_lost syn_backoff
     taken time tls tls12 tls_alpn tls_clients tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk udp udp6
-    udp_duplicated udp_lossy udp_reordered udp_truncated unreachable zero_window
+    udp_duplicated udp_lossy udp_reordered udp_truncated unreachable unsnooped zero_window
 }
 
 #[test]

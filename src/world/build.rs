@@ -19,7 +19,9 @@ use crate::protocol::tls::provider::Entropy;
 use crate::protocol::tls::supplies::Supplies;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
-use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, RouterPlan, ServiceKind, ServicePlan, StdinPlan};
+use crate::scenario::plan::{
+    DeviceRef, GuestPlan, Plan, RouterPlan, ServiceKind, ServicePlan, StdinPlan, SwitchPlan,
+};
 use crate::time::Instant;
 
 /// What a driver chooses.
@@ -86,7 +88,7 @@ impl World {
             guests: Vec::with_capacity(plan.guests.len()),
             foreground: 0,
             at_work: 0,
-            switches: plan.switches.iter().map(|switch| Switch::new(switch.ports, switch.ageing)).collect(),
+            switches: plan.switches.iter().map(switch).collect(),
             switch_ports: plan.switches.iter().map(|switch| vec![usize::MAX; switch.ports]).collect(),
             routers: plan.routers.iter().map(|plan| router(Instant::START, plan)).collect(),
             router_ports: plan.routers.iter().map(|r| vec![usize::MAX; r.interfaces.len()]).collect(),
@@ -355,6 +357,11 @@ pub(super) fn fresh_node(plan: &GuestPlan, seed: Seed, boots: u32, settings: &Se
     }
     node.cpu = Cpu::new(settings.charge_fuel.then_some(plan.cpu_hz));
     node
+}
+
+fn switch(plan: &SwitchPlan) -> Switch {
+    let switch = Switch::new(plan.ports, plan.ageing);
+    if plan.snooping { switch.snooping() } else { switch }
 }
 
 /// A router as it is when it is switched on: a DHCP server has forgotten its leases.

@@ -15,6 +15,7 @@ mod errors;
 mod follow;
 mod hostile;
 mod http;
+mod multicast;
 mod ping;
 mod proxies;
 mod scan;

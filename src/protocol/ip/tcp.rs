@@ -158,7 +158,9 @@ impl Endpoint for TcpControl {
             SocketOption::NoDelay
             | SocketOption::KeepAlive
             | SocketOption::HopLimit
-            | SocketOption::Linger => self.options = set(self.options, option, value)?,
+            | SocketOption::Linger
+            | SocketOption::GroupHopLimit
+            | SocketOption::GroupLoop => self.options = set(self.options, option, value)?,
         }
         Ok(())
     }
@@ -181,6 +183,7 @@ fn get(options: &TcpOptions, option: SocketOption) -> Result<u64> {
         SocketOption::ReceiveBuffer => options.receive_buffer as u64,
         SocketOption::SendBuffer => options.send_buffer as u64,
         SocketOption::Linger => options.linger.map_or(u64::MAX, |linger| linger.as_millis() as u64),
+        SocketOption::GroupHopLimit | SocketOption::GroupLoop => return Err(Error::NoOption),
     })
 }
 
@@ -195,7 +198,10 @@ fn set(mut options: TcpOptions, option: SocketOption, value: u64) -> Result<TcpO
         SocketOption::Linger => {
             options.linger = (value != u64::MAX).then(|| Duration::from_millis(value));
         }
-        SocketOption::ReceiveBuffer | SocketOption::SendBuffer => return Err(Error::NoOption),
+        SocketOption::ReceiveBuffer
+        | SocketOption::SendBuffer
+        | SocketOption::GroupHopLimit
+        | SocketOption::GroupLoop => return Err(Error::NoOption),
         SocketOption::NoDelay | SocketOption::KeepAlive | SocketOption::HopLimit => {
             return Err(Error::Invalid);
         }

@@ -1,8 +1,8 @@
 //! UDP as controls, flows and their one stream of datagrams.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::Scope;
+use super::{Family, Scope};
 use crate::error::{Error, Result};
 use crate::node::SocketKind;
 use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOption, Stream};
@@ -17,7 +17,7 @@ pub struct UdpControl {
     role: Role,
 }
 
-/// What a control was first used for; it is not used for the other after that.
+/// What a control was first used for; one that connected does not listen after that.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Idle,
@@ -50,12 +50,41 @@ impl Control for UdpControl {
 
     fn connect(&mut self, cx: &mut Context, address: &str) -> Result<Box<dyn Connection>> {
         let peer = self.scope.peer(address)?;
-        if self.role == Role::Listening {
+        let flow = cx.stack.udp_connect(cx.now, self.udp, peer)?;
+        // One that listens speaks as well: to a group that it hears, for one.
+        if self.role == Role::Idle {
+            self.role = Role::Connected;
+        }
+        Ok(Box::new(UdpConnection { flow, udp: self.udp, stream_taken: false }))
+    }
+
+    fn join_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
+        let (group, interface) = self.group(group)?;
+        cx.stack.udp_join(self.udp, group, interface)
+    }
+
+    fn leave_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
+        let (group, interface) = self.group(group)?;
+        cx.stack.udp_leave(self.udp, group, interface)
+    }
+}
+
+impl UdpControl {
+    /// The group and the interface that `text` names, if the group may be listened to.
+    fn group<'t>(&self, text: &'t str) -> Result<(IpAddr, Option<&'t str>)> {
+        let (group, interface) = match text.split_once('%') {
+            Some((group, interface)) => (group, Some(interface)),
+            None => (text, None),
+        };
+        let group: IpAddr = group.parse().map_err(|_| Error::Invalid)?;
+        if Family::of(group) != self.scope.family {
+            return Err(Error::AddressFamily);
+        }
+        if !group.is_multicast() {
             return Err(Error::Invalid);
         }
-        let flow = cx.stack.udp_connect(cx.now, self.udp, peer)?;
-        self.role = Role::Connected;
-        Ok(Box::new(UdpConnection { flow, udp: self.udp, stream_taken: false }))
+        let allowed = self.scope.policy.may_bind(group, self.local.port());
+        if allowed { Ok((group, interface)) } else { Err(Error::Access) }
     }
 }
 
@@ -100,6 +129,8 @@ impl Endpoint for UdpControl {
 fn get(stack: &Stack, udp: Id<Udp>, option: SocketOption) -> Result<u64> {
     match option {
         SocketOption::HopLimit => Ok(u64::from(stack.udp_hop_limit(udp).unwrap_or(64))),
+        SocketOption::GroupHopLimit => Ok(u64::from(stack.udp_group_hop_limit(udp))),
+        SocketOption::GroupLoop => Ok(u64::from(stack.udp_group_loop(udp))),
         SocketOption::NoDelay
         | SocketOption::KeepAlive
         | SocketOption::ReceiveBuffer
@@ -114,7 +145,15 @@ fn set(cx: &mut Context, udp: Id<Udp>, option: SocketOption, value: u64) -> Resu
             cx.stack.udp_set_hop_limit(udp, Some(value as u8));
             Ok(())
         }
-        SocketOption::HopLimit => Err(Error::Invalid),
+        SocketOption::GroupHopLimit if value <= 255 => {
+            cx.stack.udp_set_group_hop_limit(udp, value as u8);
+            Ok(())
+        }
+        SocketOption::GroupLoop if value <= 1 => {
+            cx.stack.udp_set_group_loop(udp, value == 1);
+            Ok(())
+        }
+        SocketOption::HopLimit | SocketOption::GroupHopLimit | SocketOption::GroupLoop => Err(Error::Invalid),
         SocketOption::NoDelay
         | SocketOption::KeepAlive
         | SocketOption::ReceiveBuffer

@@ -52,7 +52,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
     }
     if spec.switches.is_empty() && spec.routers.is_empty() && spec.taps.is_empty() && spec.links.is_empty() {
         let name = Spanned::new(0..0, DEFAULT_SWITCH.to_owned());
-        spec.switches.push(SwitchSpec { name, ageing: None, subnets: None });
+        spec.switches.push(SwitchSpec { name, ageing: None, snooping: None, subnets: None });
     }
     check_stdin(&spec, mistakes);
     let taps = taps(&spec, mistakes);
@@ -114,6 +114,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         name: switch.name.get_ref().clone(),
         ports,
         ageing: switch.ageing.unwrap_or(DEFAULT_AGEING),
+        snooping: switch.snooping.unwrap_or(true),
     });
     let named = expect::Named { guests: &guests, links: &links, duration: spec.duration, folder, text };
     let expectations = expect::expectations(&spec.expectations, &named, mistakes);
