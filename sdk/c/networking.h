@@ -363,6 +363,16 @@ typedef uint16_t networking_socket_option_t;
  * many streams only.
  */
 #define NETWORKING_SOCKET_OPTION_UNIDIRECTIONAL ((networking_socket_option_t)6)
+/*
+ * The hop limit of datagrams to groups, 0 to 255; 1 at first, which keeps them on the link, and 0 keeps them within
+ * the guest.
+ */
+#define NETWORKING_SOCKET_OPTION_GROUP_HOP_LIMIT ((networking_socket_option_t)7)
+/*
+ * 1, as at first: the guest's own listeners hear what it sends to groups. 0: they do not. Of the control that
+ * sends.
+ */
+#define NETWORKING_SOCKET_OPTION_GROUP_LOOP ((networking_socket_option_t)8)
 
 /* An option's value, in the option's own unit. */
 typedef uint64_t networking_socket_option_value_t;
@@ -461,7 +471,7 @@ int32_t networking_import_connect(int32_t, int32_t, int32_t, int32_t);
  * A neighbour who does not say where it is, asked three times within three seconds, is `hostunreach`, for a
  * flow at its next read or write. Port 0 is nobody's: `addrnotavail`.
  *
- * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control or listens; `notcapable` without
+ * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control, or listens for streams; `notcapable` without
  * the right `fd_write`; `fault`, `ilseq`,
  * `inval`, `afnosupport`, `addrnotavail` for the address; `acces` where the policy forbids it; `noent`,
  * `again` or `hostunreach` for a name; `inprogress`, `already`; `connrefused`, `connreset`, `timedout`,
@@ -587,6 +597,52 @@ static inline networking_errno_t networking_peer_address(
 {
     return (networking_errno_t)networking_import_peer_address(
         (int32_t)fd, (int32_t)(intptr_t)buf, (int32_t)buf_len, (int32_t)(intptr_t)result);
+}
+
+__attribute__((import_module("networking"), import_name("group_join")))
+int32_t networking_import_group_join(int32_t, int32_t, int32_t);
+/*
+ * Has a control for datagrams listen to a group besides its own address: once it listens, whoever sends to the group and
+ * to the control's port is a peer like others, and `accept` answers the flow with him. The flow's local address is the
+ * group's; what is written to it goes to the peer alone. A group may be bound as well, by `open`, by as many controls as
+ * like to: such a control hears that group alone, once it has joined it, and each hears every datagram. Closing the
+ * control leaves its groups.
+ *
+ * Errors: `badf`, `notsock`, `inval` for a descriptor that is no control; `notcapable`; `fault`, `ilseq`, `inval`,
+ * `afnosupport` for what is no group of the protocol's family; `acces` where the policy does not allow to bind the group and the
+ * control's port; `addrnotavail` for an interface that is not there or has no address of the family; `addrinuse` for a group that is
+ * listened to already; `nobufs` for too many; `noprotoopt` where the protocol knows no groups.
+ *
+ * controlfd: A control for datagrams.
+ *
+ * group: The group, such as `239.1.2.3` or `ff05::99`; with `%` and the name of an interface, as in `ff02::fb%eth1`, if it is
+ * not the first.
+ */
+static inline networking_errno_t networking_group_join(
+    networking_controlfd_t controlfd,
+    const char *group)
+{
+    return (networking_errno_t)networking_import_group_join(
+        (int32_t)controlfd, (int32_t)(intptr_t)group, (int32_t)strlen(group));
+}
+
+__attribute__((import_module("networking"), import_name("group_leave")))
+int32_t networking_import_group_leave(int32_t, int32_t, int32_t);
+/*
+ * Has a control listen to a group no longer. Flows that there are go on.
+ *
+ * Errors: as `group_join`; `addrnotavail` for a group that it does not listen to.
+ *
+ * controlfd: The control.
+ *
+ * group: As it was joined.
+ */
+static inline networking_errno_t networking_group_leave(
+    networking_controlfd_t controlfd,
+    const char *group)
+{
+    return (networking_errno_t)networking_import_group_leave(
+        (int32_t)controlfd, (int32_t)(intptr_t)group, (int32_t)strlen(group));
 }
 
 __attribute__((import_module("networking"), import_name("option_get")))

@@ -54,8 +54,17 @@ pub const FILETYPES: &[&str] = &[
     "socket_stream",
     "symbolic_link",
 ];
-pub const OPTIONS: &[&str] =
-    &["no_delay", "keep_alive", "hop_limit", "receive_buffer", "send_buffer", "linger", "unidirectional"];
+pub const OPTIONS: &[&str] = &[
+    "no_delay",
+    "keep_alive",
+    "hop_limit",
+    "receive_buffer",
+    "send_buffer",
+    "linger",
+    "unidirectional",
+    "group_hop_limit",
+    "group_loop",
+];
 
 /// `append|nonblock`; bits without a name as a number, none as 0.
 pub fn write_flags(line: &mut String, bits: u64, names: &[&str]) {

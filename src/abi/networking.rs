@@ -258,6 +258,30 @@ impl networking::Networking for Context {
         self.store_text(memory, &address, buffer, len)
     }
 
+    fn group_join(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        control: types::Controlfd,
+        group: GuestPtr<str>,
+    ) -> Result<(), Failure> {
+        let control = self.network(fd(control), NetworkKind::Control)?;
+        control.needs(Rights::FD_FDSTAT_SET_FLAGS)?;
+        let group = text(memory, group)?;
+        Ok(self.node().join_group(control.id, &group)?)
+    }
+
+    fn group_leave(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        control: types::Controlfd,
+        group: GuestPtr<str>,
+    ) -> Result<(), Failure> {
+        let control = self.network(fd(control), NetworkKind::Control)?;
+        control.needs(Rights::FD_FDSTAT_SET_FLAGS)?;
+        let group = text(memory, group)?;
+        Ok(self.node().leave_group(control.id, &group)?)
+    }
+
     fn option_get(
         &mut self,
         _: &mut GuestMemory<'_>,
@@ -294,6 +318,8 @@ impl From<types::SocketOption> for SocketOption {
             types::SocketOption::SendBuffer => SocketOption::SendBuffer,
             types::SocketOption::Linger => SocketOption::Linger,
             types::SocketOption::Unidirectional => SocketOption::Unidirectional,
+            types::SocketOption::GroupHopLimit => SocketOption::GroupHopLimit,
+            types::SocketOption::GroupLoop => SocketOption::GroupLoop,
         }
     }
 }

@@ -11,7 +11,7 @@
 //! | `listen`, `accept`, `sock_accept` | `fd_read` |
 //! | `connect` | `fd_write` |
 //! | `option_get` | `fd_filestat_get` |
-//! | `option_set` | `fd_fdstat_set_flags` |
+//! | `option_set`, `group_join`, `group_leave` | `fd_fdstat_set_flags` |
 //!
 //! `stream_create` and `stream_accept` hand down what the connection inherits, and addresses are no secret: no right.
 

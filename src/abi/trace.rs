@@ -58,6 +58,7 @@ fn arguments(name: &str) -> &'static [Argument] {
         "connect" => &[Number, Text, Stored],
         "stream_create" => &[Number, Rights, Rights, Flags(FDFLAGS), Stored],
         "local_address" | "peer_address" => &[Number, StoredBytes(2), Number, Stored],
+        "group_join" | "group_leave" => &[Number, Text],
         "option_get" => &[Number, Word(OPTIONS), StoredLong],
         "option_set" => &[Number, Word(OPTIONS)],
         "fd_read" => &[Number, Into(2), Stored],

@@ -16,7 +16,7 @@ pub enum DeviceDrop {
     BacklogFull,
     /// A datagram past its receiver's buffer.
     DatagramDropped,
-    /// From somebody who has an address of the receiver's.
+    /// An address that was to be had, and that somebody else has: what it cost is no frame, but told here.
     AddressConflict,
     /// Past what a guest's buffers may take of the host's memory.
     NoBuffers,

@@ -421,6 +421,14 @@ impl Node {
         self.with(id, |object, cx| object.endpoint()?.peer_address(cx))
     }
 
+    pub fn join_group(&mut self, control: ObjectId, group: &str) -> Result<()> {
+        self.with(control, |object, cx| object.control()?.join_group(cx, group))
+    }
+
+    pub fn leave_group(&mut self, control: ObjectId, group: &str) -> Result<()> {
+        self.with(control, |object, cx| object.control()?.leave_group(cx, group))
+    }
+
     pub fn option(&mut self, id: ObjectId, option: SocketOption) -> Result<u64> {
         self.with(id, |object, cx| object.endpoint()?.option(cx, option))
     }

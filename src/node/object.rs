@@ -43,6 +43,10 @@ pub enum SocketOption {
     Linger,
     /// 0 or 1, of a connection: streams that are created from now on go one way.
     Unidirectional,
+    /// 0 to 255.
+    GroupHopLimit,
+    /// 0 or 1.
+    GroupLoop,
 }
 
 /// What all but protocols have.
@@ -86,6 +90,15 @@ pub trait Control: Endpoint {
     /// The first call to an address starts the connection and answers `InProgress`; called again with the same
     /// address it answers the connection, an error, or `InProgress` still.
     fn connect(&mut self, cx: &mut Context, address: &str) -> Result<Box<dyn Connection>>;
+    /// Listens to a group: an address, and after `%` the name of an interface if it is not the first.
+    fn join_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
+        let _ = (cx, group);
+        Err(Error::NoOption)
+    }
+    fn leave_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
+        let _ = (cx, group);
+        Err(Error::NoOption)
+    }
 }
 
 pub trait Connection: Endpoint {

@@ -68,7 +68,12 @@ impl Plan {
             log_secrets: None,
             authorities: Vec::new(),
             guests: vec![guest],
-            switches: vec![SwitchPlan { name: DEFAULT_SWITCH.into(), ports: 1, ageing: DEFAULT_AGEING }],
+            switches: vec![SwitchPlan {
+                name: DEFAULT_SWITCH.into(),
+                ports: 1,
+                ageing: DEFAULT_AGEING,
+                snooping: true,
+            }],
             routers: Vec::new(),
             taps: Vec::new(),
             services: Vec::new(),

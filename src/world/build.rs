@@ -20,7 +20,9 @@ use crate::protocol::tls::supplies::Supplies;
 use crate::protocol::unix::Directory;
 use crate::rng::Seed;
 use crate::scenario::assets::Assets;
-use crate::scenario::plan::{DeviceRef, GuestPlan, Plan, RouterPlan, ServiceKind, ServicePlan, StdinPlan};
+use crate::scenario::plan::{
+    DeviceRef, GuestPlan, Plan, RouterPlan, ServiceKind, ServicePlan, StdinPlan, SwitchPlan,
+};
 use crate::time::Instant;
 
 /// What a driver chooses.
@@ -87,9 +89,9 @@ impl World {
             guests: Vec::with_capacity(plan.guests.len()),
             foreground: 0,
             at_work: 0,
-            switches: plan.switches.iter().map(|switch| Switch::new(switch.ports, switch.ageing)).collect(),
+            switches: plan.switches.iter().map(switch).collect(),
             switch_ports: plan.switches.iter().map(|switch| vec![usize::MAX; switch.ports]).collect(),
-            routers: plan.routers.iter().map(router).collect(),
+            routers: plan.routers.iter().map(|plan| router(Instant::START, plan)).collect(),
             router_ports: plan.routers.iter().map(|r| vec![usize::MAX; r.interfaces.len()]).collect(),
             router_timers: vec![None; plan.routers.len()],
             routers_off: vec![false; plan.routers.len()],
@@ -369,11 +371,17 @@ pub(super) fn fresh_node(plan: &GuestPlan, seed: Seed, boots: u32, settings: &Se
     node
 }
 
-fn router(plan: &RouterPlan) -> Router {
+fn switch(plan: &SwitchPlan) -> Switch {
+    let switch = Switch::new(plan.ports, plan.ageing);
+    if plan.snooping { switch.snooping() } else { switch }
+}
+
+/// A router as it is when it is switched on: a DHCP server has forgotten its leases.
+pub(super) fn router(now: Instant, plan: &RouterPlan) -> Router {
     let mut router = Router::new(&plan.interfaces, &plan.routes);
     for (port, settings) in plan.advertise.iter().enumerate() {
         if let Some(settings) = settings {
-            router.advertise(Instant::START, port, settings.clone());
+            router.advertise(now, port, settings.clone());
         }
     }
     if let Some(config) = &plan.dhcp {

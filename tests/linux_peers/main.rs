@@ -16,6 +16,7 @@ mod follow;
 mod fragments;
 mod hostile;
 mod http;
+mod multicast;
 mod path_mtu;
 mod ping;
 mod proxies;

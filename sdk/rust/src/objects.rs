@@ -45,6 +45,10 @@ pub enum SocketOption {
     Linger = 5,
     /// 0 or 1, of a connection with many streams: those created from now on go one way.
     Unidirectional = 6,
+    /// The hop limit of datagrams to groups, 0 to 255; 1 at first.
+    GroupHopLimit = 7,
+    /// Whether the guest's own listeners hear what it sends to groups.
+    GroupLoop = 8,
 }
 
 /// How to open a control, where [`Protocol::open`]'s choice is not the right one.
@@ -177,6 +181,16 @@ impl Control {
     /// A connection to a peer. On a non-blocking control this answers `INPROGRESS`: poll for writing, call again.
     pub fn connect(&self, address: &str) -> Result<Connection> {
         raw::connect(self.0, address).map(Connection)
+    }
+
+    /// Has a control for datagrams listen to a group, such as `239.1.2.3` or `ff02::fb%eth1`.
+    pub fn join_group(&self, group: &str) -> Result<()> {
+        raw::group_join(self.0, group)
+    }
+
+    /// Has it listen to the group no longer.
+    pub fn leave_group(&self, group: &str) -> Result<()> {
+        raw::group_leave(self.0, group)
     }
 }
 

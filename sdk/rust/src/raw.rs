@@ -31,6 +31,8 @@ mod networking {
         pub fn stream_accept(connection: i32, result: *mut u32) -> i32;
         pub fn local_address(fd: i32, buf: *mut u8, len: usize, result: *mut u32) -> i32;
         pub fn peer_address(fd: i32, buf: *mut u8, len: usize, result: *mut u32) -> i32;
+        pub fn group_join(control: i32, group: *const u8, len: usize) -> i32;
+        pub fn group_leave(control: i32, group: *const u8, len: usize) -> i32;
         pub fn option_get(fd: i32, option: i32, result: *mut u64) -> i32;
         pub fn option_set(fd: i32, option: i32, value: i64) -> i32;
     }
@@ -138,6 +140,16 @@ pub fn peer_address(fd: u32, buf: &mut [u8]) -> Result<usize> {
     // SAFETY: see the module.
     Errno::check(unsafe { networking::peer_address(fd as i32, buf.as_mut_ptr(), buf.len(), &mut len) })?;
     Ok(len as usize)
+}
+
+pub fn group_join(control: u32, group: &str) -> Result<()> {
+    // SAFETY: see the module.
+    Errno::check(unsafe { networking::group_join(control as i32, group.as_ptr(), group.len()) })
+}
+
+pub fn group_leave(control: u32, group: &str) -> Result<()> {
+    // SAFETY: see the module.
+    Errno::check(unsafe { networking::group_leave(control as i32, group.as_ptr(), group.len()) })
 }
 
 pub fn option_get(fd: u32, option: u16) -> Result<u64> {

@@ -4,6 +4,7 @@
 //! the Ethernet header in place.
 
 pub mod fragment;
+pub mod group;
 pub mod ndp;
 mod upper;
 

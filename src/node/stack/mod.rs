@@ -27,6 +27,7 @@ mod answer;
 mod budget;
 mod configure;
 mod demux;
+mod group;
 mod icmp;
 mod link;
 mod listen;
@@ -126,6 +127,10 @@ pub struct Stack {
     /// Of interfaces that configure themselves; empty if none does.
     configurations: Vec<Option<Box<configure::Configuration>>>,
     configure_at: Option<Instant>,
+    /// Of interfaces that somebody listens to groups at.
+    groups: BTreeMap<usize, group::Groups>,
+    /// Groups were joined or left, and nobody was told.
+    groups_changed: bool,
     connections: Slab<Tcp>,
     flows_by_tuple: Table<Id<Tcp>>,
     listeners: Slab<Listener>,
@@ -167,6 +172,8 @@ impl Stack {
             learned: Vec::new(),
             configurations: Vec::new(),
             configure_at: None,
+            groups: BTreeMap::new(),
+            groups_changed: false,
             connections: Slab::default(),
             flows_by_tuple: Table::with_hasher(hash.clone()),
             listeners: Slab::default(),
@@ -260,6 +267,7 @@ impl Stack {
             }
             // smoltcp cuts no answer into fragments.
             Class::Other if packet.len() > self.nics[index].wire.ip_mtu() => self.echo(now, index, &packet),
+            Class::Other if ethernet && self.heard_membership(now, index, &packet) => {}
             Class::Other if ethernet && self.heard_router(now, index, &packet) => {}
             Class::Other => self.receive_for_nobody(now, index, packet),
             Class::Malformed => self.statistics.malformed += 1,
@@ -280,6 +288,7 @@ impl Stack {
             }
         }
         self.configure_due(now);
+        self.groups_due(now);
         self.neighbours_due(now);
         while let Some(expired) = self.reassembly.expire(now) {
             self.statistics.reassembly_expired += 1;
@@ -304,14 +313,17 @@ impl Stack {
 
     /// True if something waits to be polled at this instant.
     pub fn has_work(&self) -> bool {
-        !self.dirty.is_empty() || !self.loopback_queue.is_empty() || self.configuration_begins()
+        !self.dirty.is_empty()
+            || !self.loopback_queue.is_empty()
+            || self.configuration_begins()
+            || self.groups_changed
     }
 
     /// When [`Stack::poll`] is next due, if nothing arrives before.
     pub fn poll_at(&self) -> Option<Instant> {
         let links = self.nics.iter().filter_map(|nic| nic.link.as_ref()?.poll_at());
         let links = links.chain(self.timers.next_at()).chain(self.reassembly.poll_at());
-        links.chain(self.configuration_poll_at()).min()
+        links.chain(self.configuration_poll_at()).chain(self.groups_poll_at()).min()
     }
 
     /// Frames that left, with the index of their interface, in order.
@@ -420,12 +432,25 @@ impl Stack {
         match remote {
             IpAddr::V4(v4) => interface.get_source_address_ipv4(&v4).map(IpAddr::V4),
             IpAddr::V6(v6) => {
-                let source = interface.get_source_address_ipv6(&v6);
+                let source = match self.wide(index).filter(|_| v6.is_multicast() && !group::is_local(remote))
+                {
+                    // A group beyond the link hears from an address that means something there.
+                    Some(wide) => wide,
+                    None => interface.get_source_address_ipv6(&v6),
+                };
                 let usable = !source.is_loopback() && !source.is_unspecified();
                 usable.then(|| IpAddr::V6(self.preferred(index, source)))
             }
         }
         .ok_or(Error::AddressNotAvailable)
+    }
+
+    /// An address of interface `index` that means something beyond its link.
+    fn wide(&self, index: usize) -> Option<Ipv6Addr> {
+        self.interfaces.get(index)?.addresses.iter().find_map(|cidr| match cidr {
+            IpCidr::Ipv6(cidr) if !cidr.address().is_unicast_link_local() => Some(cidr.address()),
+            IpCidr::Ipv6(_) | IpCidr::Ipv4(_) => None,
+        })
     }
 
     fn mark_dirty(&mut self, id: Id<Tcp>) {

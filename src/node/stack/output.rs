@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::{Buf, BytesMut};
 use smoltcp::wire::IpProtocol;
 
-use super::{LOOPBACK_PACKETS_MAX, Stack, segment};
+use super::{LOOPBACK_PACKETS_MAX, Stack, group, segment};
 use crate::network::ip::{ETHERNET_HEADER_BYTES, fill_ipv4_checksum, fragment};
 use crate::time::Instant;
 
@@ -16,7 +16,8 @@ impl Stack {
             return;
         }
         let mut sent = std::mem::take(&mut self.nics[index].wire.sent);
-        for packet in sent.drain(..) {
+        for mut packet in sent.drain(..) {
+            group::mend_report(&mut packet);
             self.send(now, index, packet);
         }
         self.nics[index].wire.sent = sent;

@@ -85,7 +85,9 @@ impl Ports {
         let Some(list) = self.bound.get(&port) else { return true };
         list.iter().all(|&other| {
             let same_family = other.is_ipv4() == ip.is_ipv4();
-            !same_family || (other != ip && !other.is_unspecified() && !ip.is_unspecified())
+            // A group may be bound by many, each of whom hears it.
+            let shared = ip.is_multicast() || other.is_multicast();
+            shared || !same_family || (other != ip && !other.is_unspecified() && !ip.is_unspecified())
         })
     }
 }

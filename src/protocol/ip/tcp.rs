@@ -245,7 +245,9 @@ impl Endpoint for TcpControl {
             | SocketOption::KeepAlive
             | SocketOption::HopLimit
             | SocketOption::Linger
-            | SocketOption::Unidirectional => self.options = set(self.options, option, value)?,
+            | SocketOption::Unidirectional
+            | SocketOption::GroupHopLimit
+            | SocketOption::GroupLoop => self.options = set(self.options, option, value)?,
         }
         Ok(())
     }
@@ -268,7 +270,9 @@ fn get(options: &TcpOptions, option: SocketOption) -> Result<u64> {
         SocketOption::ReceiveBuffer => options.receive_buffer as u64,
         SocketOption::SendBuffer => options.send_buffer as u64,
         SocketOption::Linger => options.linger.map_or(u64::MAX, |linger| linger.as_millis() as u64),
-        SocketOption::Unidirectional => return Err(Error::NoOption),
+        SocketOption::Unidirectional | SocketOption::GroupHopLimit | SocketOption::GroupLoop => {
+            return Err(Error::NoOption);
+        }
     })
 }
 
@@ -283,9 +287,11 @@ fn set(mut options: TcpOptions, option: SocketOption, value: u64) -> Result<TcpO
         SocketOption::Linger => {
             options.linger = (value != u64::MAX).then(|| Duration::from_millis(value));
         }
-        SocketOption::ReceiveBuffer | SocketOption::SendBuffer | SocketOption::Unidirectional => {
-            return Err(Error::NoOption);
-        }
+        SocketOption::ReceiveBuffer
+        | SocketOption::SendBuffer
+        | SocketOption::Unidirectional
+        | SocketOption::GroupHopLimit
+        | SocketOption::GroupLoop => return Err(Error::NoOption),
         SocketOption::NoDelay | SocketOption::KeepAlive | SocketOption::HopLimit => {
             return Err(Error::Invalid);
         }

@@ -1,6 +1,6 @@
 //! UDP as controls, flows and their one stream of datagrams.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::scope::Scope;
 use super::{Family, bind_all};
@@ -20,7 +20,7 @@ pub struct UdpControl {
     role: Role,
 }
 
-/// What a control was first used for; it is not used for the other after that.
+/// What a control was first used for; one that connected does not listen after that.
 enum Role {
     Idle,
     Listening,
@@ -48,7 +48,10 @@ impl UdpControl {
         let same = |(_, local): &&(Id<Udp>, SocketAddr)| Family::of(local.ip()) == Family::of(peer.ip());
         let &(udp, _) = self.sockets.iter().find(same).ok_or(Error::AddressFamily)?;
         let flow = cx.stack.udp_connect(cx.now, udp, peer)?;
-        self.role = Role::Connected;
+        // One that listens speaks as well: to a group that it hears, for one.
+        if !matches!(self.role, Role::Listening) {
+            self.role = Role::Connected;
+        }
         Ok(Box::new(UdpConnection { flow, udp, stream_taken: false }))
     }
 
@@ -125,11 +128,10 @@ impl Control for UdpControl {
             };
         }
         let Target { host, port } = self.scope.target(cx, address)?;
-        if matches!(self.role, Role::Listening) {
-            return Err(Error::Invalid);
-        }
         match host {
             Host::Address(ip) => self.flow(cx, SocketAddr::new(ip, port)),
+            // One that listens goes on to.
+            Host::Name(_) if matches!(self.role, Role::Listening) => Err(Error::Invalid),
             Host::Name(name) => match self.scope.look_up(cx, &name, Waiter::Guest) {
                 Progress::Done(outcome) => self.found(cx, &name, port, outcome),
                 Progress::Pending(lookup) => {
@@ -138,6 +140,34 @@ impl Control for UdpControl {
                 }
             },
         }
+    }
+
+    fn join_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
+        let (udp, group, interface) = self.group(group)?;
+        cx.stack.udp_join(udp, group, interface)
+    }
+
+    fn leave_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
+        let (udp, group, interface) = self.group(group)?;
+        cx.stack.udp_leave(udp, group, interface)
+    }
+}
+
+impl UdpControl {
+    /// The socket of its family, the group and the interface that `text` names, if the group may be listened to.
+    fn group<'t>(&self, text: &'t str) -> Result<(Id<Udp>, IpAddr, Option<&'t str>)> {
+        let (group, interface) = match text.split_once('%') {
+            Some((group, interface)) => (group, Some(interface)),
+            None => (text, None),
+        };
+        let group: IpAddr = group.parse().map_err(|_| Error::Invalid)?;
+        let same = |(_, local): &&(Id<Udp>, SocketAddr)| Family::of(local.ip()) == Family::of(group);
+        let &(udp, local) = self.sockets.iter().find(same).ok_or(Error::AddressFamily)?;
+        if !group.is_multicast() {
+            return Err(Error::Invalid);
+        }
+        let allowed = self.scope.settings.policy.may_bind(SocketAddr::new(group, local.port())).is_ok();
+        if allowed { Ok((udp, group, interface)) } else { Err(Error::Access) }
     }
 }
 
@@ -204,6 +234,8 @@ impl Endpoint for UdpControl {
 fn get(stack: &Stack, udp: Id<Udp>, option: SocketOption) -> Result<u64> {
     match option {
         SocketOption::HopLimit => Ok(u64::from(stack.udp_hop_limit(udp).unwrap_or(64))),
+        SocketOption::GroupHopLimit => Ok(u64::from(stack.udp_group_hop_limit(udp))),
+        SocketOption::GroupLoop => Ok(u64::from(stack.udp_group_loop(udp))),
         SocketOption::NoDelay
         | SocketOption::KeepAlive
         | SocketOption::ReceiveBuffer
@@ -219,7 +251,15 @@ fn set(cx: &mut Context, udp: Id<Udp>, option: SocketOption, value: u64) -> Resu
             cx.stack.udp_set_hop_limit(udp, Some(value as u8));
             Ok(())
         }
-        SocketOption::HopLimit => Err(Error::Invalid),
+        SocketOption::GroupHopLimit if value <= 255 => {
+            cx.stack.udp_set_group_hop_limit(udp, value as u8);
+            Ok(())
+        }
+        SocketOption::GroupLoop if value <= 1 => {
+            cx.stack.udp_set_group_loop(udp, value == 1);
+            Ok(())
+        }
+        SocketOption::HopLimit | SocketOption::GroupHopLimit | SocketOption::GroupLoop => Err(Error::Invalid),
         SocketOption::NoDelay
         | SocketOption::KeepAlive
         | SocketOption::ReceiveBuffer

@@ -268,6 +268,8 @@ endpoint!(
         SocketOption::NoDelay
         | SocketOption::KeepAlive
         | SocketOption::HopLimit
+        | SocketOption::GroupHopLimit
+        | SocketOption::GroupLoop
         | SocketOption::ReceiveBuffer
         | SocketOption::SendBuffer
         | SocketOption::Linger => Err(Error::NoOption),
@@ -283,6 +285,8 @@ endpoint!(
             | SocketOption::NoDelay
             | SocketOption::KeepAlive
             | SocketOption::HopLimit
+            | SocketOption::GroupHopLimit
+            | SocketOption::GroupLoop
             | SocketOption::ReceiveBuffer
             | SocketOption::SendBuffer
             | SocketOption::Linger,
@@ -305,6 +309,8 @@ endpoint!(
         | SocketOption::NoDelay
         | SocketOption::KeepAlive
         | SocketOption::HopLimit
+        | SocketOption::GroupHopLimit
+        | SocketOption::GroupLoop
         | SocketOption::ReceiveBuffer
         | SocketOption::SendBuffer => Err(Error::NoOption),
     },
@@ -317,6 +323,8 @@ endpoint!(
         | SocketOption::NoDelay
         | SocketOption::KeepAlive
         | SocketOption::HopLimit
+        | SocketOption::GroupHopLimit
+        | SocketOption::GroupLoop
         | SocketOption::ReceiveBuffer
         | SocketOption::SendBuffer => Err(Error::NoOption),
     }

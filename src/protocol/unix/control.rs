@@ -239,6 +239,8 @@ impl Endpoint for UnixControl {
             SocketOption::NoDelay
             | SocketOption::KeepAlive
             | SocketOption::HopLimit
+            | SocketOption::GroupHopLimit
+            | SocketOption::GroupLoop
             | SocketOption::Unidirectional
             | SocketOption::ReceiveBuffer
             | SocketOption::SendBuffer => return Err(Error::NoOption),

@@ -101,6 +101,8 @@ pub fn get(options: &TcpOptions, option: SocketOption) -> Result<u64> {
         SocketOption::NoDelay
         | SocketOption::KeepAlive
         | SocketOption::HopLimit
+        | SocketOption::GroupHopLimit
+        | SocketOption::GroupLoop
         | SocketOption::Unidirectional => Err(Error::NoOption),
     }
 }
@@ -137,6 +139,8 @@ impl Ends {
             SocketOption::NoDelay
             | SocketOption::KeepAlive
             | SocketOption::HopLimit
+            | SocketOption::GroupHopLimit
+            | SocketOption::GroupLoop
             | SocketOption::Unidirectional
             | SocketOption::ReceiveBuffer
             | SocketOption::SendBuffer => Err(Error::NoOption),

@@ -167,6 +167,8 @@ pub struct SwitchPlan {
     pub ports: usize,
     /// How long a learned address is kept without traffic (300 s, IEEE 802.1Q 8.8.3).
     pub ageing: Duration,
+    /// Groups go to ports whose hosts reported them (RFC 4541).
+    pub snooping: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -56,7 +56,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
     }
     if spec.switches.is_empty() && spec.routers.is_empty() && spec.taps.is_empty() && spec.links.is_empty() {
         let name = Spanned::new(0..0, DEFAULT_SWITCH.to_owned());
-        spec.switches.push(SwitchSpec { name, ageing: None, subnets: None, unix: false });
+        spec.switches.push(SwitchSpec { name, ageing: None, snooping: None, subnets: None, unix: false });
     }
     unix_network(&mut spec);
     let host_folders = host_folders(&mut spec);
@@ -120,6 +120,7 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         name: switch.name.get_ref().clone(),
         ports,
         ageing: switch.ageing.unwrap_or(DEFAULT_AGEING),
+        snooping: switch.snooping.unwrap_or(true),
     });
     let named = expect::Named { guests: &guests, links: &links, duration: spec.duration, folder, text };
     let expectations = expect::expectations(&spec.expectations, &named, mistakes);

@@ -189,23 +189,15 @@ impl Resolver<'_> {
     }
 
     fn rebind(&self, device: &Name, interface: &Name, addresses: &[Spanned<IpCidr>]) -> Option<Action> {
-        let found = self.names.devices.get(device.get_ref().as_str()).copied();
-        let of_device = match found {
-            Some(DeviceRef::Guest(guest)) => &self.plan.guests[guest].interfaces,
-            Some(DeviceRef::Router(router)) if self.plan.routers[router].dhcp.is_none() => {
-                &self.plan.routers[router].interfaces
-            }
-            Some(DeviceRef::Router(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_))
-            | None => {
-                let routers = self
-                    .plan
-                    .routers
-                    .iter()
-                    .filter(|router| router.dhcp.is_none())
-                    .map(|router| &*router.name);
-                let names = self.plan.guests.iter().map(|guest| &*guest.name).chain(routers);
-                self.unknown("rebind", "guest or router", device, names);
-                return None;
+        let router = match self.names.devices.get(device.get_ref().as_str()) {
+            Some(&DeviceRef::Router(router)) if self.plan.routers[router].dhcp.is_none() => Some(router),
+            Some(_) | None => None,
+        };
+        let (guest, of_device) = match router {
+            Some(router) => (None, &self.plan.routers[router].interfaces),
+            None => {
+                let guest = self.guest("rebind", device)?;
+                (Some(guest), &self.plan.guests[guest].interfaces)
             }
         };
         let wanted = interface.get_ref();
@@ -237,14 +229,10 @@ impl Resolver<'_> {
             let help = format!("at most {IFACE_MAX_ADDR_COUNT}, the IPv6 link-local address among them");
             self.mistakes.add(last.span(), message, help);
         }
-        match found {
-            Some(DeviceRef::Router(router)) => {
-                Some(Action::RebindRouter { router, interface: index, addresses: list })
-            }
-            Some(DeviceRef::Guest(guest)) => {
-                Some(Action::Rebind { guest, interface: index, addresses: list })
-            }
-            Some(DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_)) | None => None,
+        let (interface, addresses) = (index, list);
+        match (guest, router) {
+            (Some(guest), _) => Some(Action::Rebind { guest, interface, addresses }),
+            (None, router) => Some(Action::RebindRouter { router: router?, interface, addresses }),
         }
     }
 
@@ -296,6 +284,18 @@ impl Resolver<'_> {
         }
         let guests = self.guests(key, &others)?;
         Some((guests, of_routers.iter().filter_map(router_of).collect(), is_graceful))
+    }
+
+    /// The one guest of this name.
+    fn guest(&self, key: &str, name: &Name) -> Option<usize> {
+        let guests = self.guest_or_replicas(key, name)?;
+        if let [guest] = guests[..] {
+            return Some(guest);
+        }
+        let message = format!("{key}: {} stands for {} replicas", quote(name.get_ref()), guests.len());
+        let first = quote(&self.plan.guests[guests[0]].name);
+        self.mistakes.add(name.span(), message, format!("name one of them, such as {first}"));
+        None
     }
 
     /// A guest by its name, or replicas by the name that they share; at least one.

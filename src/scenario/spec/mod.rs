@@ -82,6 +82,7 @@ pub(super) struct Spec {
 pub(super) struct SwitchSpec {
     pub name: Spanned<String>,
     pub ageing: Option<Duration>,
+    pub snooping: Option<bool>,
     /// `None`: not given.
     pub subnets: Option<Vec<Spanned<IpCidr>>>,
     /// It is the network of Unix-domain sockets, which no scenario names.
@@ -162,9 +163,10 @@ pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
 fn switch(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> SwitchSpec {
     let mut reader = Reader::new(table, format!("switch `{}`", name.get_ref()), mistakes);
     let ageing = reader.get("ageing", units::duration).map(Spanned::into_inner);
+    let snooping = reader.get("snooping", boolean).map(Spanned::into_inner);
     let subnets = reader.list("subnets", address::switch_subnet);
     reader.finish();
-    SwitchSpec { name, ageing, subnets, unix: false }
+    SwitchSpec { name, ageing, snooping, subnets, unix: false }
 }
 
 fn router(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> RouterSpec {

@@ -128,7 +128,7 @@ pub(in super::super) fn unix_network(spec: &mut Spec) {
     let cidr =
         |address: std::net::Ipv6Addr| Spanned::new(at.clone(), IpCidr::new(address.into(), PREFIX_LEN));
     let subnets = Some(vec![cidr(NETWORK)]);
-    spec.switches.push(SwitchSpec { name: own(SWITCH), ageing: None, subnets, unix: true });
+    spec.switches.push(SwitchSpec { name: own(SWITCH), ageing: None, snooping: None, subnets, unix: true });
     let interface = InterfaceSpec {
         name: own("eth0"),
         network: Some(own(SWITCH)),

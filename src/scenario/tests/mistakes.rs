@@ -470,6 +470,6 @@ fn address_configuration() {
     labs/lab.toml:9:19: dhcp: there is no DHCP server `x`; there are: d
     labs/lab.toml:12:32: range: is not within 10.0.0.0/24; a range of the server's own subnet
     labs/lab.toml:15:8: dhcp: changes nothing; `range`, the addresses that it gives from now on, or `revoke`, guests whose leases end
-    labs/lab.toml:18:21: rebind: there is no guest or router `d`; there are: d, a
+    labs/lab.toml:18:21: rebind: there is no guest `d`; there are: d, a
     "#);
 }

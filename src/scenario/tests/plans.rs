@@ -45,8 +45,8 @@ fn a_lab_with_some_of_everything() {
       ::/0 via fd00::1
       protocol ipv4 ipv4 bind anything connect anything
       protocol ipv6 ipv6 bind anything connect anything
-    SwitchPlan { name: "lan", ports: 5, ageing: 60s }
-    SwitchPlan { name: "far", ports: 2, ageing: 300s }
+    SwitchPlan { name: "lan", ports: 5, ageing: 60s, snooping: true }
+    SwitchPlan { name: "far", ports: 2, ageing: 300s, snooping: true }
     router r1
       lan 02-00-00-00-00-06 mtu 1500 10.0.0.1/24 fd00::1/64 fe80::ff:fe00:6/64
       far 02-00-00-00-00-07 mtu 1400 192.168.7.1/24 fe80::ff:fe00:7/64

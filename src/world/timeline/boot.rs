@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use crate::abi::lock;
 use crate::guest::{Exit, Guest, Program};
-use crate::network::router::Router;
 use crate::node::LeftOpen;
 use crate::rng::Seed;
 use crate::scenario::plan::GuestPlan;
-use crate::world::build::{fresh_node, limits};
+use crate::world::build::{self, fresh_node, limits};
 use crate::world::{GuestState, Report, World};
 
 /// What a guest is started from, again and again.
@@ -46,10 +45,10 @@ impl World {
 
     /// A router that knows no neighbours, and has none of the packets that waited for one.
     pub(super) fn restart_router(&mut self, router: usize) {
-        let plan = &self.timeline.routers[router];
-        self.routers[router] = Router::new(&plan.interfaces, &plan.routes);
+        self.routers[router] = build::router(self.now, &self.timeline.routers[router]);
         self.routers_off[router] = false;
         self.router_timers[router] = None;
+        self.follow_router(router);
     }
 
     pub(super) fn pause(&mut self, guest: usize) {

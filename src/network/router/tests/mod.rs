@@ -16,6 +16,7 @@ use super::*;
 use crate::network::PacketId;
 use crate::network::ip::{fill_ipv4_checksum, ipv4, ipv6, transport_sum};
 
+mod addresses;
 mod errors;
 mod forwarding;
 mod hostile;

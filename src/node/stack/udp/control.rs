@@ -15,7 +15,10 @@ const BACKLOG_MAX: usize = 4096;
 
 impl Stack {
     pub fn udp_bind(&mut self, address: SocketAddr) -> Result<Id<Udp>> {
-        self.bindable(address)?;
+        // A group is bound to hear it alone, among others who may.
+        if !address.ip().is_multicast() {
+            self.bindable(address)?;
+        }
         let local = self.udp.ports.bind(address, &mut self.rng)?;
         let id = self.udp.sockets.insert(Udp {
             local,
@@ -27,6 +30,9 @@ impl Stack {
             sending: VecDeque::new(),
             holders: 1,
             hop_limit: None,
+            groups: Vec::new(),
+            group_hop_limit: 1,
+            group_loop: true,
         });
         self.udp.by_port.entry(local.port()).or_default().push(id);
         Ok(id)
@@ -68,10 +74,16 @@ impl Stack {
             return Err(Error::AddressNotAvailable);
         }
         let remote = destination(remote);
-        let nic = self.route(now, remote.ip())?;
-        let local = self.udp.sockets.get(id).ok_or(Error::BadDescriptor)?.local;
-        let ip =
-            if local.ip().is_unspecified() { self.source_address(nic, remote.ip())? } else { local.ip() };
+        let socket = self.udp.sockets.get(id).ok_or(Error::BadDescriptor)?;
+        let local = socket.local;
+        // Who listens to a group speaks to it where he does.
+        let joined = socket.groups.iter().find(|&&(group, _)| group == remote.ip()).map(|&(_, nic)| nic);
+        let nic = match joined {
+            Some(nic) => nic,
+            None => self.route(now, remote.ip())?,
+        };
+        let any = local.ip().is_unspecified() || local.ip().is_multicast();
+        let ip = if any { self.source_address(nic, remote.ip())? } else { local.ip() };
         let tuple = tuple(ip, local.port(), remote);
         if Some(nic) != self.loopback && tuple.has_loopback() {
             return Err(Error::AddressNotAvailable);
@@ -97,6 +109,7 @@ impl Stack {
 
     /// The control lets go of the port. Flows that nobody accepted end.
     pub fn udp_release(&mut self, id: Id<Udp>) {
+        self.udp_leave_all(id);
         let Some(socket) = self.udp.sockets.get_mut(id) else { return };
         socket.backlog = None;
         socket.unaccepted_bytes = 0;

@@ -5,13 +5,14 @@
 //! flow.rs     read, write, readiness, errors: the datagrams exchanged with one peer
 //! send.rs     from a flow's write to an IP packet, in turn with the other flows of its port
 //! receive.rs  from an IP packet to a flow's queue
+//! group.rs    what is for many: groups joined and left, datagrams to groups and to everybody
 //! ```
 //!
 //! smoltcp's sockets have no part in it: datagrams are complete when they are written, and wait, if need be, for their own
 //! next hop alone (link.rs).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 
@@ -24,6 +25,7 @@ use crate::node::wake::Watch;
 
 mod control;
 mod flow;
+mod group;
 mod receive;
 mod send;
 
@@ -35,6 +37,8 @@ pub(super) struct Sockets {
     sockets: Slab<Udp>,
     flows: Slab<Flow>,
     by_tuple: Table<Id<Flow>>,
+    /// Flows of what was sent to a group or to everybody, which several ports may hear.
+    of_many: BTreeMap<(Id<Udp>, Tuple), Id<Flow>>,
     /// Sockets by local port.
     by_port: BTreeMap<u16, Vec<Id<Udp>>>,
     ports: Ports,
@@ -55,6 +59,11 @@ pub struct Udp {
     /// The control and its flows.
     holders: usize,
     hop_limit: Option<u8>,
+    /// Groups that it listens to, each with its interface.
+    groups: Vec<(IpAddr, usize)>,
+    group_hop_limit: u8,
+    /// What is sent to groups is heard by this node's own listeners, too.
+    group_loop: bool,
 }
 
 struct Sending {
@@ -90,6 +99,7 @@ impl Sockets {
             sockets: Slab::default(),
             flows: Slab::default(),
             by_tuple: Table::with_hasher(hash),
+            of_many: BTreeMap::new(),
             by_port: BTreeMap::new(),
             ports: Ports::default(),
         }
@@ -118,7 +128,16 @@ impl Sockets {
     }
 
     fn insert_flow(&mut self, socket: Id<Udp>, tuple: Tuple, nic: usize) -> Id<Flow> {
-        let id = self.flows.insert(Flow {
+        let id = self.make_flow(socket, tuple, nic);
+        self.by_tuple.insert(tuple, id);
+        id
+    }
+
+    fn make_flow(&mut self, socket: Id<Udp>, tuple: Tuple, nic: usize) -> Id<Flow> {
+        if let Some(socket) = self.sockets.get_mut(socket) {
+            socket.holders += 1;
+        }
+        self.flows.insert(Flow {
             socket,
             tuple,
             nic,
@@ -129,18 +148,15 @@ impl Sockets {
             error: None,
             holders: 0,
             read_shut: false,
-        });
-        self.by_tuple.insert(tuple, id);
-        if let Some(socket) = self.sockets.get_mut(socket) {
-            socket.holders += 1;
-        }
-        id
+        })
     }
 
     /// Bytes that waited to be read are given back; what was written is still sent.
     fn remove_flow(&mut self, id: Id<Flow>) -> usize {
         let Some(flow) = self.flows.remove(id) else { return 0 };
-        self.by_tuple.remove(&flow.tuple);
+        if self.of_many.remove(&(flow.socket, flow.tuple)).is_none() {
+            self.by_tuple.remove(&flow.tuple);
+        }
         self.let_go(flow.socket);
         flow.received_bytes
     }

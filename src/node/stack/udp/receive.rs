@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::super::Stack;
 use super::super::demux::Tuple;
-use super::DATAGRAM_OVERHEAD;
+use super::super::group::is_many;
+use super::{DATAGRAM_OVERHEAD, Flow, Udp};
+use crate::node::slab::Id;
 use crate::node::wake::Readiness;
 use crate::time::Instant;
 
@@ -26,6 +28,9 @@ impl Stack {
         payload: Range<usize>,
         packet: Bytes,
     ) {
+        if is_many(tuple.local.ip()) || self.is_broadcast(nic, tuple.local.ip()) {
+            return self.receive_for_many(nic, tuple, payload, packet);
+        }
         let id = match self.udp.by_tuple.get(&tuple) {
             Some(&flow) => flow,
             None => {
@@ -33,18 +38,34 @@ impl Stack {
                 let Some(socket) = self.udp.listening_on(tuple.local).filter(|_| own) else {
                     return self.receive_for_nobody(now, nic, packet);
                 };
-                if !self.udp.has_room(socket) {
-                    self.statistics.datagrams_dropped += 1;
-                    return;
-                }
-                let flow = self.udp.insert_flow(socket, tuple, nic);
-                if let Some(socket) = self.udp.sockets.get_mut(socket) {
-                    socket.queue.push_back(flow);
-                    socket.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
-                }
+                let Some(flow) = self.open_flow(socket, tuple, nic) else { return };
                 flow
             }
         };
+        self.deliver_datagram(id, packet.slice(payload));
+    }
+
+    /// A flow that waits to be accepted, if there is room for one.
+    pub(super) fn open_flow(&mut self, socket: Id<Udp>, tuple: Tuple, nic: usize) -> Option<Id<Flow>> {
+        if !self.udp.has_room(socket) {
+            self.statistics.datagrams_dropped += 1;
+            return None;
+        }
+        let flow = if is_many(tuple.local.ip()) || self.is_broadcast(nic, tuple.local.ip()) {
+            let flow = self.udp.make_flow(socket, tuple, nic);
+            self.udp.of_many.insert((socket, tuple), flow);
+            flow
+        } else {
+            self.udp.insert_flow(socket, tuple, nic)
+        };
+        if let Some(socket) = self.udp.sockets.get_mut(socket) {
+            socket.queue.push_back(flow);
+            socket.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
+        }
+        Some(flow)
+    }
+
+    pub(super) fn deliver_datagram(&mut self, id: Id<Flow>, payload: Bytes) {
         let Some(flow) = self.udp.flows.get_mut(id) else { return };
         let cost = payload.len() + DATAGRAM_OVERHEAD;
         let socket = self.udp.sockets.get_mut(flow.socket).filter(|_| flow.holders == 0);
@@ -63,7 +84,6 @@ impl Stack {
         }
         flow.received_bytes += cost;
         let is_short = payload.len() < COPIED_BYTES;
-        let payload = packet.slice(payload);
         flow.received.push_back(if is_short { Bytes::copy_from_slice(&payload) } else { payload });
         flow.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
     }

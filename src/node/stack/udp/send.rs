@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use smoltcp::wire::IpProtocol;
 
 use super::super::demux::Tuple;
+use super::super::group::is_many;
 use super::super::output::DO_NOT_FRAGMENT;
 use super::super::{BURST_PACKETS_MAX, Stack, Work};
 use super::{Flow, Sending, Udp};
@@ -41,15 +42,27 @@ impl Stack {
         if !flow.has_send_room() {
             return Err(Error::WouldBlock);
         }
-        let socket_id = flow.socket;
+        let (socket_id, nic, mut tuple) = (flow.socket, flow.nic, flow.tuple);
+        if is_many(tuple.local.ip()) || self.is_broadcast(nic, tuple.local.ip()) {
+            // Nobody speaks from a group: the answer to what came to one is the node's own.
+            tuple.local.set_ip(self.source_address(nic, tuple.remote.ip())?);
+        }
         let socket = self.udp.sockets.get_mut(socket_id).ok_or(Error::BadDescriptor)?;
-        let packet = packet(&flow.tuple, socket.hop_limit.unwrap_or(HOP_LIMIT), datagram);
-        let sending = Sending { flow: id, nic: flow.nic, packet };
+        let hop_limit = match tuple.remote.ip().is_multicast() {
+            true => socket.group_hop_limit,
+            false => socket.hop_limit.unwrap_or(HOP_LIMIT),
+        };
+        let packet = packet(&tuple, hop_limit, datagram);
+        let sending = Sending { flow: id, nic, packet };
         if !self.budget.take(sending.cost()) {
             return Err(Error::NoBuffers);
         }
-        flow.sending_bytes += sending.cost();
-        socket.sending.push_back(sending);
+        if let Some(flow) = self.udp.flows.get_mut(id) {
+            flow.sending_bytes += sending.cost();
+        }
+        if let Some(socket) = self.udp.sockets.get_mut(socket_id) {
+            socket.sending.push_back(sending);
+        }
         self.udp_dirty(socket_id);
         Ok(())
     }
@@ -74,7 +87,10 @@ impl Stack {
             self.budget.give(cost);
             self.nics[sending.nic].report_groups(now);
             self.flush(now, sending.nic);
-            self.send(now, sending.nic, sending.packet);
+            self.hear_ourselves(now, id, sending.nic, &sending.packet);
+            if !is_kept(&sending.packet) {
+                self.send(now, sending.nic, sending.packet);
+            }
             if let Some(flow) = self.udp.flows.get_mut(sending.flow) {
                 flow.sending_bytes -= cost;
                 if flow.has_send_room() {
@@ -89,6 +105,13 @@ impl Stack {
             self.udp.sockets.remove(id);
         }
     }
+}
+
+/// True for what goes no further than this node: its hop limit is 0.
+fn is_kept(packet: &[u8]) -> bool {
+    let ip = &packet[ETHERNET_HEADER_BYTES..];
+    let hop_limit = if ip[0] >> 4 == 4 { ip[8] } else { ip[7] };
+    hop_limit == 0
 }
 
 /// An IP packet with room for the Ethernet header in front. A flow's addresses are of one family.

@@ -4,13 +4,18 @@
 //! picked by a hash of the address. A lookup reads one bucket, whatever a hostile guest has put into the
 //! table; nothing ever grows, nothing iterates in hash order, and ageing costs nothing until a slot is
 //! wanted again. The array starts as untouched zero pages, so a small lab pays for the few it uses.
+//!
+//! Groups go to the ports whose hosts reported them (snoop.rs), if the switch snoops.
 
 use std::time::Duration;
+
+mod snoop;
 
 use smoltcp::wire::EthernetAddress;
 
 use super::{Egress, Frame};
 use crate::time::Instant;
+use snoop::{Snooper, Towards};
 
 /// Ethernet header: two addresses and the EtherType.
 const FRAME_BYTES_MIN: usize = 14;
@@ -39,6 +44,8 @@ pub struct Statistics {
     pub runts: u64,
     /// Longer than a tagged frame with the largest IP packet.
     pub oversize: u64,
+    /// To a group, and sent to its members alone.
+    pub pruned: u64,
     /// To a reserved address that bridges keep to themselves (IEEE 802.1Q table 8-1).
     pub reserved: u64,
     /// Came in by a port that this switch does not have.
@@ -52,6 +59,7 @@ pub struct Statistics {
 pub struct Switch {
     ports: usize,
     table: Table,
+    snooper: Option<Snooper>,
     statistics: Statistics,
 }
 
@@ -59,7 +67,13 @@ impl Switch {
     /// A switch that forgets an address `ageing` after its last frame (300 s in IEEE 802.1Q 8.8.3).
     /// Zero makes a hub: every address is forgotten at once.
     pub fn new(ports: usize, ageing: Duration) -> Self {
-        Self { ports, table: Table::new(ports, ageing), statistics: Statistics::default() }
+        Self { ports, table: Table::new(ports, ageing), snooper: None, statistics: Statistics::default() }
+    }
+
+    /// Sends groups to those that reported them alone, as far as it knows.
+    pub fn snooping(mut self) -> Self {
+        self.snooper = Some(Snooper::default());
+        self
     }
 
     pub fn statistics(&self) -> Statistics {
@@ -88,6 +102,15 @@ impl Switch {
         }
         if is_reserved(destination) {
             self.statistics.reserved += 1;
+            return;
+        }
+        let is_group = destination & 1 << 40 != 0 && destination != BROADCAST;
+        if let Some(snooper) = self.snooper.as_mut().filter(|_| is_group)
+            && let Towards::Ports(ports) = snooper.ingest(now, port, source, &frame.bytes)
+        {
+            self.statistics.pruned += 1;
+            let ports = ports.into_iter().filter(|&there| there != port && there < self.ports);
+            out.extend(ports.map(|there| (there, frame.clone())));
             return;
         }
         let known = if is_unicast(destination) { self.table.find(now, destination) } else { None };
@@ -127,6 +150,8 @@ fn address(header: &[u8; FRAME_BYTES_MIN], offset: usize) -> u64 {
 fn is_unicast(address: u64) -> bool {
     address != 0 && address & 1 << 40 == 0
 }
+
+const BROADCAST: u64 = 0xFFFF_FFFF_FFFF;
 
 /// 01:80:C2:00:00:00 to ..0F.
 fn is_reserved(address: u64) -> bool {
