@@ -137,7 +137,7 @@ fn the_name_that_replicas_share_stands_for_all_of_them() {
 #[test]
 fn replicas_and_filters_that_are_wrong() {
     insta::assert_snapshot!(mistakes(&format!("{REPLICAS}{}", "[[at]]\ntime = '1s'\nrebind = { guest = 'c', addresses = '10.0.0.9/24' }\n[[at]]\ntime = '1s'\ndown = 'd:lan'\n[[at]]\ntime = '1s'\npartition = [['c', 'c-1'], ['r']]\n[[at]]\ntime = '1s'\nrestart = ['r', 'c-0']\ngraceful = true")), @r#"
-    labs/lab.toml:13:20: rebind: there is no guest or router `c`; there are: c-0, c-1, c-2, c-x, r
+    labs/lab.toml:13:20: rebind: `c` stands for 3 replicas; name one of them, such as `c-0`
     labs/lab.toml:16:8: link: there is no link `d:lan`; there are: c-0:lan, c-1:lan, c-2:lan, c-x:lan, r.i:lan
     labs/lab.toml:19:20: partition: `c-1` stands on its side twice; each device is on one side, or on none
     labs/lab.toml:23:12: graceful: `r` is a router; a router has no process: leave it out
