@@ -77,10 +77,16 @@ fn guests_are_told_why_linux_cannot_be_reached() {
         ("host6", "[2001:db8::1]:9", "stream", "[2001:db8::1]:9: Network unreachable"),
         ("denied6", "[2001:db8:1::1]:9", "stream", "[2001:db8:1::1]:9: Host is unreachable"),
     ];
+    // Out of the lab, which nobody is let without being told so.
+    let out = |name: &str| {
+        let everywhere = "{ connect = \"*:*\" }";
+        format!("[guest.{name}.protocol]\nipv4 = {everywhere}\nipv6 = {everywhere}\n")
+    };
     let nowhere =
         "[guest.nowhere]\nmodule = \"GUESTS/echo_client.wasm\"\nargs = [\"203.0.113.1:9\"]\ngateway = []\n";
-    let guests: String = cases.iter().map(|(name, address, kind, _)| client(name, address, kind)).collect();
-    let mut lab = site.start(&(guests + nowhere));
+    let guests: String =
+        cases.iter().map(|(name, address, kind, _)| client(name, address, kind) + &out(name)).collect();
+    let mut lab = site.start(&(guests + nowhere + &out("nowhere")));
     let ended = lab.end();
     let nowhere = ("nowhere", "", "", "203.0.113.1:9: Network unreachable");
     for (name, _, _, error) in cases.into_iter().chain([nowhere]) {
