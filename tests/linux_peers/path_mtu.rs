@@ -6,13 +6,22 @@
 
 use std::io::Read;
 use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::common::capture::{OURS, check_ours, count};
 use crate::common::lab::Site;
 use crate::common::namespace::Namespace;
 
 use super::bulk::pattern;
+
+/// Whether somebody waits to be accepted.
+fn readable(listener: &TcpListener) -> bool {
+    let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO).unwrap() > 0
+}
 
 #[test]
 fn a_guest_learns_from_linux_what_its_path_takes() {
@@ -44,12 +53,16 @@ fn a_guest_learns_from_linux_what_its_path_takes() {
     let guest = |name: &str, address: &str| {
         format!(
             "[guest.{name}]\nmodule = \"GUESTS/bulk_sender.wasm\"\nargs = [\"{address}\", \"1\", \"check\"]\n\
-             gateway = [\"10.0.0.1\", \"fd00::1\"]\n"
+             gateway = [\"10.0.0.1\", \"fd00::1\"]\n\
+             [guest.{name}.protocol]\nipv4 = {{ connect = \"*:*\" }}\nipv6 = {{ connect = \"*:*\" }}\n"
         )
     };
     let mut lab = site.start(&(guest("v4", "10.77.0.2:5001") + &guest("v6", "[fd77::2]:5001")));
     for listener in listeners {
+        listener.set_nonblocking(true).unwrap();
+        lab.wait_until("a connection", |_| readable(&listener));
         let (mut stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(false).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut got = Vec::new();
         stream.read_to_end(&mut got).unwrap();
