@@ -188,7 +188,7 @@ impl Node {
 
     /// Bytes that the buffers of its sockets may take.
     pub fn set_buffers(&mut self, bytes: usize) {
-        self.stack.set_buffers(bytes);
+        self.stacks_mut().for_each(|stack| stack.set_buffers(bytes));
     }
 
     /// True if the guest has something to wake up for.

@@ -360,12 +360,12 @@ pub(super) fn fresh_node(plan: &GuestPlan, seed: Seed, boots: u32, settings: &Se
         again => seed.fork(&format!("{what}:{}:{again}", plan.name)),
     };
     let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("guest"));
+    if let Some(interface) = &plan.unix {
+        node.join(Namespace::new(interface, rng("unix"), boots));
+    }
     node.set_buffers(usize::try_from(plan.buffer_bytes_max).unwrap_or(usize::MAX));
     for (interface, &automatic) in plan.automatic.iter().enumerate() {
         node.configure(interface, automatic);
-    }
-    if let Some(interface) = &plan.unix {
-        node.join(Namespace::new(interface, rng("unix"), boots));
     }
     node.cpu = Cpu::new(settings.charge_fuel.then_some(plan.cpu_hz));
     node
