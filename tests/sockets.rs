@@ -86,24 +86,49 @@ fn a_guest_connects_to_a_socket_of_the_host() {
 #[test]
 fn a_guest_listens_at_a_socket_of_the_host() {
     let folder = lab("echo_server.wasm", "\"/run/host/guest.sock\", \"stream\", \"2\"");
-    let server = start(guestnet(&folder, &["--duration", "60s"]));
+    let mut server = start(guestnet(&folder, &["--duration", "60s"]));
     let path = folder.path().join("sockets/guest.sock");
     wait_for(&path);
-    // More than all buffers on the way hold, twice.
-    let sent: Vec<u8> = (0..1_000_000u32).map(|n| (n * 7 % 251) as u8).collect();
+    // Less than all buffers on the way hold: socat writes all of it before it reads.
+    let sent = noise(50_000);
     for _ in 0..2 {
         let mut command = socat(&folder, &["-t", "30", "-", "UNIX-CONNECT:sockets/guest.sock"]);
         let mut client = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut input = client.stdin.take().unwrap();
-        let bytes = sent.clone();
-        let writer = thread::spawn(move || input.write_all(&bytes).unwrap());
+        input.write_all(&sent).unwrap();
+        drop(input);
         let output = client.wait_with_output().unwrap();
-        writer.join().unwrap();
         assert!(output.stdout == sent, "{} of {} bytes came back", output.stdout.len(), sent.len());
     }
-    let mut server = server;
     assert!(server.0.wait().unwrap().success());
     assert!(!path.exists(), "the path is free once its control is closed");
+}
+
+fn noise(length: u32) -> Vec<u8> {
+    (0..length).map(|n| (n * 7 % 251) as u8).collect()
+}
+
+/// Far more than all buffers on the way hold, towards the guest and away from it: each side waits for the other.
+#[test]
+fn bulk_goes_either_way() {
+    let folder = lab("bulk_receiver.wasm", "\"/run/host/guest.sock\"");
+    let mut command = guestnet(&folder, &["--duration", "60s"]);
+    let server = command.stdout(Stdio::piped()).spawn().unwrap();
+    wait_for(&folder.path().join("sockets/guest.sock"));
+    fs::write(folder.path().join("sent"), noise(3_000_000)).unwrap();
+    let sent = socat(&folder, &["-u", "OPEN:sent", "UNIX-CONNECT:sockets/guest.sock"]).status().unwrap();
+    assert!(sent.success());
+    let output = server.wait_with_output().unwrap();
+    assert!(output.status.success() && text(&output).contains("3000000 bytes"), "{}", text(&output));
+
+    let folder = lab("bulk_sender.wasm", "\"/run/host/sink.sock\", \"3\"");
+    let receiver = start(socat(&folder, &["-u", "UNIX-LISTEN:sockets/sink.sock", "CREATE:got"]));
+    wait_for(&folder.path().join("sockets/sink.sock"));
+    let ran = guestnet(&folder, &["--duration", "60s"]).output().unwrap();
+    assert!(ran.status.success(), "{}", text(&ran));
+    let mut receiver = receiver;
+    assert!(receiver.0.wait().unwrap().success());
+    assert_eq!(fs::metadata(folder.path().join("got")).unwrap().len(), 3_000_000);
 }
 
 /// A symbolic link would lead out of the folder; what is no socket is none.

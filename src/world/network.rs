@@ -134,10 +134,8 @@ impl World {
     /// Once a link of the lab is impaired, all stacks are polled for each packet, those beyond switches and routers too: each of
     /// a burst of segments is to be acknowledged, since windows open with each acknowledgement (RFC 5681, section 3.1).
     pub(super) fn make_eager(&mut self) {
-        // Services go by turns: the directory of Unix-domain sockets has been seen to stall behind a closed window with a
-        // stack that is polled for each packet, and why is not known yet.
         if !std::mem::replace(&mut self.eager, true) {
-            (0..self.guests_planned()).for_each(|node| self.make_node_eager(node));
+            (0..self.nodes.len()).for_each(|node| self.make_node_eager(node));
         }
     }
 

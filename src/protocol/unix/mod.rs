@@ -52,10 +52,11 @@ use crate::node::stack::TcpOptions;
 use control::UnixControl;
 use wire::Place;
 
-/// The network of Unix-domain sockets: a prefix of its own (RFC 4193), and as large packets as Ethernet frames hold here.
+/// The network of Unix-domain sockets: a prefix of its own (RFC 4193), and packets as Ethernet has them. Far larger ones would
+/// each fill a window, and TCP over a link with any delay would have but one at a time to go by.
 pub const NETWORK: Ipv6Addr = Ipv6Addr::new(0xfd75, 0x6e69, 0x7800, 0, 0, 0, 0, 0);
 pub const PREFIX_LEN: u8 = 64;
-pub const MTU: usize = 65_521;
+pub const MTU: usize = 1500;
 /// Where the directory is, and listens.
 pub const DIRECTORY: Ipv6Addr = Ipv6Addr::new(0xfd75, 0x6e69, 0x7800, 0, 0, 0, 0, 1);
 const DIRECTORY_PORT: u16 = 10;
