@@ -60,6 +60,11 @@ impl<T> Queue<T> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
+    /// The first event, due or not.
+    pub fn peek(&self) -> Option<&T> {
+        self.heap.peek().map(|Reverse(entry)| &entry.event)
+    }
+
     /// Takes the first event if it is due.
     pub fn pop_due(&mut self, now: Instant) -> Option<T> {
         if self.next_at()? > now {

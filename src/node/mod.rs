@@ -210,7 +210,8 @@ impl Node {
 
     /// True if nothing is left that was written and not acknowledged.
     pub fn is_drained(&self) -> bool {
-        self.tasks.is_drained() && self.stacks().all(Stack::is_drained)
+        // The stacks know at once; tasks are asked one by one.
+        self.stacks().all(Stack::is_drained) && self.tasks.is_drained()
     }
 
     /// The same of its tasks alone, whatever connections they have.

@@ -48,7 +48,11 @@ pub struct Entry {
     /// `None` while it is at work.
     task: Option<Box<dyn Task>>,
     ready: bool,
+    /// When it is to be polled.
     timer: Option<Instant>,
+    /// When the queue brings it up: at that time or before. A timer that is put off, as those of protocols are with each packet,
+    /// leaves nothing behind in the queue.
+    queued: Option<Instant>,
 }
 
 /// Refers to a task of a known type.
@@ -120,26 +124,47 @@ impl Tasks {
             return;
         }
         let Some(entry) = self.entries.get_mut(id) else { return };
-        let timer = task.poll_at();
-        if timer != entry.timer {
-            entry.timer = timer;
-            if let Some(at) = timer {
-                self.timers.push(at, (id, at));
-            }
-        }
+        entry.timer = task.poll_at();
         entry.task = Some(task);
+        self.queue_timer(id);
+    }
+
+    fn queue_timer(&mut self, id: TaskId) {
+        if let Some(entry) = self.entries.get_mut(id)
+            && let Some(at) = entry.timer
+            && entry.queued.is_none_or(|queued| at < queued)
+        {
+            entry.queued = Some(at);
+            self.timers.push(at, (id, at));
+        }
     }
 
     fn collect(&mut self, now: Instant, woken: &mut Vec<TaskId>) {
         for id in woken.drain(..) {
             self.make_ready(id);
         }
-        while let Some((id, at)) = self.timers.pop_due(now) {
-            let due = self.entries.get_mut(id).filter(|entry| entry.timer == Some(at));
-            if let Some(entry) = due {
-                entry.timer = None;
-                self.make_ready(id);
+        self.settle_timers();
+        while let Some((id, _)) = self.timers.pop_due(now) {
+            if let Some(entry) = self.entries.get_mut(id) {
+                (entry.timer, entry.queued) = (None, None);
             }
+            self.make_ready(id);
+            self.settle_timers();
+        }
+    }
+
+    /// Has the first in the queue be one that counts: what it is for may be gone, or put off.
+    fn settle_timers(&mut self) {
+        while let Some(&(id, at)) = self.timers.peek() {
+            let entry = self.entries.get_mut(id).filter(|entry| entry.queued == Some(at));
+            if entry.as_ref().is_some_and(|entry| entry.timer == Some(at)) {
+                return;
+            }
+            if let Some(entry) = entry {
+                entry.queued = None;
+            }
+            self.timers.pop_due(at);
+            self.queue_timer(id);
         }
     }
 
@@ -162,7 +187,7 @@ impl Tasks {
 impl Context<'_> {
     /// Begins a task; it is polled at the end of this turn.
     pub fn spawn<T: Task>(&mut self, task: T) -> Handle<T> {
-        let entry = Entry { task: Some(Box::new(task)), ready: false, timer: None };
+        let entry = Entry { task: Some(Box::new(task)), ready: false, timer: None, queued: None };
         let id = self.tasks.entries.insert(entry);
         self.tasks.make_ready(id);
         Handle::new(id)
@@ -202,6 +227,7 @@ impl Context<'_> {
                 self.tasks.put_back(id, task);
             }
         }
+        self.tasks.settle_timers();
     }
 
     pub(super) fn abort_tasks(&mut self) {
@@ -211,5 +237,59 @@ impl Context<'_> {
                 self.tasks.put_back(id, task);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Node;
+    use super::*;
+    use crate::rng::Seed;
+
+    /// Puts its timer off whenever it is polled.
+    struct Putting {
+        at: Instant,
+        polled: u32,
+        over: bool,
+    }
+
+    impl Task for Putting {
+        fn poll(&mut self, cx: &mut Context, _: TaskId) {
+            self.polled += 1;
+            self.at = cx.now + Duration::from_secs(10);
+        }
+
+        fn poll_at(&self) -> Option<Instant> {
+            Some(self.at)
+        }
+
+        fn is_over(&self) -> bool {
+            self.over
+        }
+
+        fn abort(&mut self, _: &mut Context) {}
+    }
+
+    #[test]
+    fn a_timer_that_is_put_off_or_gone_leaves_nothing_behind() {
+        let mut node = Node::new(&[], &[], Seed(1).fork("stack"), Seed(1).fork("guest"));
+        let task = node.spawn(Putting { at: Instant::START, polled: 0, over: false });
+        let second = |n: u64| Instant::START + Duration::from_secs(n);
+        for n in 0..9 {
+            node.with_task(task, |_, cx| cx.wake_task(task.id()));
+            node.poll(second(n));
+        }
+        assert_eq!(node.tasks.timers.len(), 1);
+        assert_eq!(node.poll_at(), Some(second(18)));
+        // It is not polled at the time that was put off.
+        node.poll(second(10));
+        assert_eq!(node.with_task(task, |task, _| task.polled), Some(9));
+        node.poll(second(18));
+        assert_eq!(node.with_task(task, |task, _| task.polled), Some(10));
+        node.with_task(task, |task, _| task.over = true);
+        node.poll(second(19));
+        assert_eq!((node.tasks.timers.len(), node.poll_at()), (0, None));
     }
 }
