@@ -33,9 +33,9 @@ pub enum Grant {
 /// The kinds of protocol that stand over another one: over its streams, or, QUIC, over its datagrams.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LayerKind {
-    HttpConnect(http_connect::Settings),
+    HttpConnect(proxy::Settings),
     ProxyProtocol(proxy_protocol::Settings),
-    Socks5(socks5::Settings),
+    Socks5(proxy::Settings),
     Quic(quic::plan::QuicPlan),
     Tls(tls::plan::TlsPlan),
 }

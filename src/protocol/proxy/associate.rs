@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
+use super::Settings;
 use super::dialogue::Dialogue;
-use super::socks5::{Client, Command, Settings, read_target, write_target};
+use super::socks5::{Client, Command, read_target, write_target};
 use crate::error::{Error, Result};
 use crate::node::object::{Connection, Context, Control, Endpoint, Protocol, Read, SocketOption, Stream};
 use crate::node::task::{Handle, Task, TaskId};
@@ -39,6 +40,8 @@ struct Association {
     watch: Watch,
     /// False once the guest closed it.
     held: bool,
+    /// Room for one datagram, which would cost more to make each time than the datagram itself.
+    buffer: Vec<u8>,
 }
 
 enum Stage {
@@ -124,8 +127,7 @@ impl Association {
                         Ok(0) | Err(_) => return Err(Error::ConnectionReset),
                         Ok(_) => return Err(Error::ConnectionAborted),
                     }
-                    let mut datagram = vec![0; DATAGRAM_BYTES_MAX];
-                    let length = match relay.read(cx, &mut datagram) {
+                    let length = match relay.read(cx, &mut self.buffer) {
                         Ok(length) => length,
                         Err(Error::WouldBlock) => {
                             let blocked = self.flows.values().any(|flow| flow.watch.is_writing());
@@ -135,8 +137,9 @@ impl Association {
                         }
                         Err(error) => return Err(error),
                     };
-                    datagram.truncate(length);
-                    self.receive(cx, &datagram);
+                    let buffer = std::mem::take(&mut self.buffer);
+                    self.receive(cx, &buffer[..length]);
+                    self.buffer = buffer;
                 }
             }
         }
@@ -262,6 +265,7 @@ impl AssociateControl {
             next_flow: 0,
             watch: Watch::default(),
             held: true,
+            buffer: vec![0; DATAGRAM_BYTES_MAX],
         });
         Ok(Self { association })
     }

@@ -3,25 +3,15 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Credentials;
 use super::dialogue::{Dialogue, Script, Turn};
+use super::{Credentials, Settings};
 use crate::error::{Error, Result};
 use crate::node::object::Context;
 use crate::protocol::layer::{Carrier, Layer, Upgrade};
-use crate::protocol::policy::Policy;
 use crate::protocol::target::Target;
 
 /// Header fields of an answer.
 const FIELDS_MAX: usize = 64;
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// As the layer below takes it.
-    pub server: String,
-    pub credentials: Option<Credentials>,
-    /// What may be connected to through the server.
-    pub policy: Policy,
-}
 
 pub struct HttpConnect {
     settings: Settings,
@@ -39,8 +29,7 @@ impl Layer for HttpConnect {
     }
 
     fn via(&self, address: &str) -> Result<String> {
-        self.settings.policy.check_target(&Target::parse(address)?)?;
-        Ok(self.settings.server.clone())
+        self.settings.via(address)
     }
 
     fn connect(&self, _: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {

@@ -16,6 +16,10 @@ pub mod socks5;
 
 use std::fmt;
 
+use super::policy::Policy;
+use super::target::Target;
+use crate::error::Result;
+
 /// A name and password for a proxy. Never printed.
 #[derive(Clone, PartialEq)]
 pub struct Credentials {
@@ -26,5 +30,26 @@ pub struct Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credentials({:?}, ...)", self.user)
+    }
+}
+
+/// What connecting through a proxy is set to, whichever it speaks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// As the layer below takes it.
+    pub server: String,
+    pub credentials: Option<Credentials>,
+    /// What may be connected to through the server.
+    pub policy: Policy,
+}
+
+impl Settings {
+    /// The server, for a guest that connects to `address`.
+    ///
+    /// # Errors
+    /// `Access` if it may not; `Invalid` if it does not parse.
+    fn via(&self, address: &str) -> Result<String> {
+        self.policy.check_target(&Target::parse(address)?)?;
+        Ok(self.server.clone())
     }
 }

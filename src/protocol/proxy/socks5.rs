@@ -4,14 +4,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Credentials;
 use super::associate::AssociateControl;
 use super::dialogue::{Dialogue, Script, Turn};
+use super::{Credentials, Settings};
 use crate::dns::name::HostName;
 use crate::error::{Error, Result};
 use crate::node::object::{Context, Control, Protocol};
 use crate::protocol::layer::{Carrier, Layer, Upgrade};
-use crate::protocol::policy::Policy;
 use crate::protocol::target::{Host, Target};
 
 const VERSION: u8 = 5;
@@ -20,15 +19,6 @@ const PASSWORD: u8 = 2;
 const NO_ACCEPTABLE_METHODS: u8 = 0xff;
 /// Version of the sub-negotiation, RFC 1929.
 const PASSWORD_VERSION: u8 = 1;
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// As the layer below takes it.
-    pub server: String,
-    pub credentials: Option<Credentials>,
-    /// What may be connected to through the server.
-    pub policy: Policy,
-}
 
 pub struct Socks5 {
     settings: Settings,
@@ -46,8 +36,7 @@ impl Layer for Socks5 {
     }
 
     fn via(&self, address: &str) -> Result<String> {
-        self.settings.policy.check_target(&Target::parse(address)?)?;
-        Ok(self.settings.server.clone())
+        self.settings.via(address)
     }
 
     fn connect(&self, _: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {

@@ -13,7 +13,7 @@ use super::unix::{UnixSpec, unix};
 use crate::protocol::LayerKind;
 use crate::protocol::ip::{Families, Family};
 use crate::protocol::policy::{Denied, Policy, Rule, Who};
-use crate::protocol::proxy::{Credentials, http_connect, proxy_protocol, socks5};
+use crate::protocol::proxy::{self, Credentials, proxy_protocol};
 
 pub(in super::super) struct ProtocolSpec {
     pub name: Spanned<String>,
@@ -101,20 +101,8 @@ fn kind(
             let settings = proxy_protocol::Settings { from };
             layer(Some(LayerKind::ProxyProtocol(settings)), name, reader, what)
         }
-        "socks5" => {
-            let server = server(reader, name, what);
-            let credentials = credentials(reader);
-            let policy = connect_policy(reader);
-            let settings = server.map(|server| socks5::Settings { server, credentials, policy });
-            layer(settings.map(LayerKind::Socks5), name, reader, what)
-        }
-        "http-connect" => {
-            let server = server(reader, name, what);
-            let credentials = credentials(reader);
-            let policy = connect_policy(reader);
-            let settings = server.map(|server| http_connect::Settings { server, credentials, policy });
-            layer(settings.map(LayerKind::HttpConnect), name, reader, what)
-        }
+        "socks5" => layer(proxy(name, reader, what).map(LayerKind::Socks5), name, reader, what),
+        "http-connect" => layer(proxy(name, reader, what).map(LayerKind::HttpConnect), name, reader, what),
         "tls" => {
             let tls = Box::new(tls::tls(reader, what));
             Some(KindSpec::Tls { tls, over: over(name, reader, what)? })
@@ -157,6 +145,13 @@ fn over(name: &Spanned<String>, reader: &mut Reader<'_>, what: &str) -> Option<S
         missing(reader.mistakes, name.span(), what, "over", help);
     }
     reader.get("over", string)
+}
+
+fn proxy(name: &Spanned<String>, reader: &mut Reader<'_>, what: &str) -> Option<proxy::Settings> {
+    let server = server(reader, name, what);
+    let credentials = credentials(reader);
+    let policy = connect_policy(reader);
+    Some(proxy::Settings { server: server?, credentials, policy })
 }
 
 /// The proxy, as the layer below takes it.
