@@ -10,7 +10,7 @@ use super::rights::Rights;
 use super::table::{Network, NetworkKind};
 use super::{Context, block};
 use crate::error::Error;
-use crate::node::{Interest, Node, SocketKind, SocketOption};
+use crate::node::{Interest, Node, ObjectId, SocketKind, SocketOption};
 
 wiggle::from_witx!({
     witx: ["witx/networking.witx"],
@@ -71,11 +71,24 @@ impl Context {
         &mut self,
         parent: &Network,
         kind: NetworkKind,
-        id: crate::node::ObjectId,
+        id: ObjectId,
     ) -> Result<types::Fd, Failure> {
         let (base, inheriting) = (parent.inheriting, parent.inheriting);
         let network = Network { id, kind, base, inheriting, carrier: None, name: None, ..parent.clone() };
         Ok(types::Fd::from(u32::from(self.insert(network)?)))
+    }
+
+    fn with_group(
+        &self,
+        memory: &GuestMemory<'_>,
+        control: types::Controlfd,
+        group: GuestPtr<str>,
+        change: impl FnOnce(&mut Node, ObjectId, &str) -> crate::error::Result<()>,
+    ) -> Result<(), Failure> {
+        let control = self.network(fd(control), NetworkKind::Control)?;
+        control.needs(Rights::FD_FDSTAT_SET_FLAGS)?;
+        let group = text(memory, group)?;
+        Ok(change(&mut self.node(), control.id, &group)?)
     }
 
     fn store_text(
@@ -264,10 +277,7 @@ impl networking::Networking for Context {
         control: types::Controlfd,
         group: GuestPtr<str>,
     ) -> Result<(), Failure> {
-        let control = self.network(fd(control), NetworkKind::Control)?;
-        control.needs(Rights::FD_FDSTAT_SET_FLAGS)?;
-        let group = text(memory, group)?;
-        Ok(self.node().join_group(control.id, &group)?)
+        self.with_group(memory, control, group, Node::join_group)
     }
 
     fn group_leave(
@@ -276,10 +286,7 @@ impl networking::Networking for Context {
         control: types::Controlfd,
         group: GuestPtr<str>,
     ) -> Result<(), Failure> {
-        let control = self.network(fd(control), NetworkKind::Control)?;
-        control.needs(Rights::FD_FDSTAT_SET_FLAGS)?;
-        let group = text(memory, group)?;
-        Ok(self.node().leave_group(control.id, &group)?)
+        self.with_group(memory, control, group, Node::leave_group)
     }
 
     fn option_get(
