@@ -16,7 +16,9 @@ impl Journal {
     /// A sentence for whoever reads the trace: why a call was refused, what a peer did wrong. Never a secret.
     pub fn remark(&mut self, text: impl FnOnce() -> String) {
         if !self.traced {
-        } else if self.remarks.len() < REMARKS_MAX {
+            return;
+        }
+        if self.remarks.len() < REMARKS_MAX {
             self.remarks.push(text());
         } else {
             self.left_out += 1;
