@@ -76,22 +76,20 @@ fn protocol(Named { name, table }: Named<'_>, what: &str, mistakes: &Mistakes) -
         None => Some(name.clone()),
     };
     let private = reader.get("private", boolean).is_some_and(Spanned::into_inner);
-    let kind = word.and_then(|word| kind(&word, given, &name, &mut reader, &what));
-    // Of a kind that nobody knows no key is known either: one mistake is enough.
-    if kind.is_some() || given && reader.has("over") {
-        reader.finish();
-    }
+    let kind = word.and_then(|word| kind(&word, given, &name, reader, &what));
     ProtocolSpec { name, kind, private }
 }
 
+/// `None` for one with a mistake.
 fn kind(
     word: &Spanned<String>,
     given: bool,
     name: &Spanned<String>,
-    reader: &mut Reader<'_>,
+    mut table: Reader<'_>,
     what: &str,
 ) -> Option<KindSpec> {
-    match word.get_ref().as_str() {
+    let reader = &mut table;
+    let spec = match word.get_ref().as_str() {
         "ip" => Some(ip(Families::BOTH, reader)),
         "ipv4" => Some(ip(Families::only(Family::V4), reader)),
         "ipv6" => Some(ip(Families::only(Family::V6), reader)),
@@ -105,11 +103,11 @@ fn kind(
         "http-connect" => layer(proxy(name, reader, what).map(LayerKind::HttpConnect), name, reader, what),
         "tls" => {
             let tls = Box::new(tls::tls(reader, what));
-            Some(KindSpec::Tls { tls, over: over(name, reader, what)? })
+            over(name, reader, what).map(|over| KindSpec::Tls { tls, over })
         }
         "quic" => {
             let quic = Box::new(quic::quic(reader, what));
-            Some(KindSpec::Quic { quic, over: over(name, reader, what)? })
+            over(name, reader, what).map(|over| KindSpec::Quic { quic, over })
         }
         other => {
             if given {
@@ -119,9 +117,12 @@ fn kind(
                 let message = format!("{what} is of no known kind");
                 reader.mistakes.add(name.span(), message, format!("add `kind = ...`: {KINDS}"));
             }
-            None
+            // Of a kind that nobody knows no key is known either: one mistake is enough.
+            return None;
         }
-    }
+    };
+    table.finish();
+    spec
 }
 
 fn inner<T>(list: Vec<Spanned<T>>) -> Vec<T> {

@@ -236,6 +236,22 @@ fn protocols_over_others() {
     "#);
 }
 
+/// What is missing does not hide what is misspelt.
+#[test]
+fn misspelt_keys_of_layers() {
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\nprotocol.ipv4 = {}\n\
+         protocol.tls = { ovr = 'ipv4', certificat = [{ ca = 'test' }] }\nprotocol.socks5 = { over = 'ipv4', sever = 'a:1' }\n\
+         protocol.quic = { ovr = 'ipv4' }\n[ca.test]"), @r#"
+    labs/lab.toml:4:10: protocol `tls` of guest `a` has no `over`; name the guest's protocol that it stands on: `over = "ipv4"`
+    labs/lab.toml:4:18: unknown key `ovr` in protocol `tls` of guest `a`; did you mean `over`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, versions, over
+    labs/lab.toml:4:32: unknown key `certificat` in protocol `tls` of guest `a`; did you mean `certificate`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, versions, over
+    labs/lab.toml:5:10: protocol `socks5` of guest `a` has no `server`; the proxy's host and port: `server = "10.0.0.9:1080"`
+    labs/lab.toml:5:36: unknown key `sever` in protocol `socks5` of guest `a`; did you mean `server`? known here: kind, private, server, user, password, connect, over
+    labs/lab.toml:6:10: protocol `quic` of guest `a` has no `over`; name the guest's protocol that it stands on: `over = "ipv4"`
+    labs/lab.toml:6:19: unknown key `ovr` in protocol `quic` of guest `a`; did you mean `over`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, early_data, streams, unidirectional_streams, stream_window, window, idle_timeout, keep_alive, retry, migration, congestion, over
+    "#);
+}
+
 #[test]
 fn proxies() {
     let lab = |keys: &str| {
