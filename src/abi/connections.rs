@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
+use super::effort::Effort;
 use super::table::{Descriptor, Network, NetworkKind};
 use super::{Context, SharedNode, block, lock, suspend};
 use crate::error::{Error, Result};
@@ -34,14 +35,15 @@ impl Context {
     pub async fn establish(&mut self) -> wasmtime::Result<()> {
         let node = Arc::clone(&self.node);
         for (control, what) in std::mem::take(&mut self.listening) {
-            block(&node, 0, control, Interest::WRITE, false, |node| node.opened(control))
+            block(&node, &mut self.effort, control, Interest::WRITE, false, |node| node.opened(control))
                 .await
                 .map_err(|error| wasmtime::format_err!("listener {what}: {error}"))?;
         }
         for Awaited { fd, protocol, plan } in std::mem::take(&mut self.awaited) {
-            let (connection, stream) = persist(&node, protocol, &plan).await.map_err(|error| {
-                wasmtime::format_err!("connection {} to {}: {error}", plan.name, plan.address)
-            })?;
+            let (connection, stream) =
+                persist(&node, &mut self.effort, protocol, &plan).await.map_err(|error| {
+                    wasmtime::format_err!("connection {} to {}: {error}", plan.name, plan.address)
+                })?;
             if let Ok(Descriptor::Network(place)) = self.table.get_mut(fd) {
                 (place.id, place.carrier) = (stream, Some(connection));
             }
@@ -80,17 +82,18 @@ async fn persist(
 ) -> Result<(ObjectId, ObjectId)> {
     let give_up = lock(node).now + plan.retry;
     loop {
-        let again = match connect(node, protocol, plan).await {
+        let again = match connect(node, effort, protocol, plan).await {
             Err(error) if may_pass(error) => {
                 let again = lock(node).now + PAUSE;
                 if again > give_up {
                     return Err(error);
+    effort: &mut Effort,
                 }
                 again
             }
             other => return other,
         };
-        sleep_until(node, again).await;
+        sleep_until(node, effort, again).await;
     }
 }
 
@@ -107,17 +110,18 @@ async fn connect(
         Ok(connection) => match node.stream_create(connection) {
             Ok(stream) => Ok((connection, stream)),
             Err(error) => {
+    effort: &mut Effort,
                 node.close(connection);
                 Err(error)
             }
         },
     };
-    let connected = block(node, 0, control, Interest::WRITE, false, connect).await;
+    let connected = block(node, effort, control, Interest::WRITE, false, connect).await;
     lock(node).close(control);
     connected
 }
 
-async fn sleep_until(node: &SharedNode, at: Instant) {
+async fn sleep_until(node: &SharedNode, effort: &mut Effort, at: Instant) {
     loop {
         {
             let mut node = lock(node);
@@ -126,7 +130,7 @@ async fn sleep_until(node: &SharedNode, at: Instant) {
             }
             node.wake_at(at);
         }
-        suspend().await;
+        suspend(effort).await;
     }
 }
 

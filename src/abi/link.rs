@@ -26,7 +26,7 @@ fn split<'a>(caller: &'a mut Caller<'_, Context>) -> wasmtime::Result<(GuestMemo
     };
     let (memory, context) = memory.data_and_store_mut(caller);
     preview1::WasiSnapshotPreview1::set_hostcall_fuel(context, fuel);
-    context.fuel_used = context.fuel_at_start.saturating_sub(left);
+    context.effort.begin(left)?;
     Ok((GuestMemory::Unshared(memory), context))
 }
 
@@ -88,6 +88,11 @@ macro_rules! link {
                     if let Some(trace) = trace {
                         trace.finish(context, &memory, &[$($arg as i64,)* $($result as i64,)*], &answer);
                     }
+                    let answer = if context.effort.is_turn_over() {
+                        context.end_turn().await.map_err(wasmtime::Error::from).and(answer)
+                    } else {
+                        answer
+                    };
                     answer
                 })
             })?;
@@ -166,7 +171,6 @@ pub fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
         #[asynchronous] path_unlink_file(fd: i32, path: i32, path_len: i32);
         #[asynchronous] poll_oneoff(subscriptions: i32, events: i32, count: i32) [ready: 4];
         proc_raise(signal: i32);
-        random_get(buffer: i32, len: i32);
         sock_shutdown(fd: i32, how: i32);
     }
     link! { linker, "wasi_snapshot_preview1", ours:
@@ -175,6 +179,7 @@ pub fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
         #[asynchronous] sched_yield();
         #[asynchronous] sock_accept(fd: i32, flags: i32) [opened: 4];
         #[asynchronous] sock_recv(fd: i32, iovecs: i32, iovecs_len: i32, flags: i32) [size: 4, out: 2];
+        #[asynchronous] random_get(buffer: i32, len: i32);
         #[asynchronous] sock_send(fd: i32, iovecs: i32, iovecs_len: i32, flags: i32) [size: 4];
     }
     linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |code: i32| -> wasmtime::Result<()> {
@@ -226,6 +231,15 @@ mod ours {
         memory: &mut GuestMemory<'_>,
         fd: i32,
         flags: i32,
+    pub async fn random_get(
+        context: &mut Context,
+        memory: &mut GuestMemory<'_>,
+        buffer: i32,
+        len: i32,
+    ) -> wasmtime::Result<i32> {
+        errno_of(context.random_get(memory, GuestPtr::new(buffer as u32), len as u32).await)
+    }
+
         result: i32,
     ) -> wasmtime::Result<i32> {
         let Ok(flags) = Fdflags::try_from(flags) else { return Ok(i32::from(u16::from(Errno::Inval))) };

@@ -9,6 +9,7 @@
 //! stdio.rs        the standard streams
 //! sockets.rs      reading and writing streams, and preview 1's `sock_*`
 //! poll.rs         `poll_oneoff` over clocks, files and network objects
+//! effort.rs       how much of the host's work one turn of a guest may ask for
 //! trace.rs        calls as strace prints them (names.rs: words for flags)
 //! preopens.rs     what a guest finds open; connections.rs makes what takes time before it runs
 //! table.rs rights.rs errno.rs
@@ -25,6 +26,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
 mod connections;
+mod effort;
 pub mod errno;
 mod files;
 mod link;
@@ -47,6 +49,7 @@ pub use preopens::Setup;
 use crate::error::{Error, Result};
 use crate::node::{Interest, Node, ObjectId};
 use connections::Awaited;
+use effort::Effort;
 use table::{Descriptor, Network, NetworkKind, Table};
 
 /// A node, shared by the world and its guest's calls.
@@ -65,10 +68,7 @@ pub struct Context {
     epoch: Duration,
     /// The guest's memory, once a call has looked for it.
     memory: Option<wasmtime::Memory>,
-    /// What the guest had when it was started.
-    fuel_at_start: u64,
-    /// What it had used when the call under way began.
-    fuel_used: u64,
+    effort: Effort,
     file_view: FileView,
     /// Directories that the guest is reading.
     listings: files::Listings,
@@ -91,7 +91,7 @@ impl Context {
     /// reads a clock, or waits, since time that passes then is not what computing takes.
     fn charged(&self) -> MutexGuard<'_, Node> {
         let mut node = lock(&self.node);
-        node.charge(self.fuel_used);
+        node.charge(self.effort.fuel_used());
         node
     }
 
@@ -123,10 +123,10 @@ pub fn lock(node: &SharedNode) -> MutexGuard<'_, Node> {
     node.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Runs `operation` until it does not block; the only place where a guest waits for an object.
+/// Runs `operation` until it does not block: how a guest waits for one object. For many, there is `poll`.
 async fn block<T>(
     node: &SharedNode,
-    fuel_used: u64,
+    effort: &mut Effort,
     id: ObjectId,
     interest: Interest,
     nonblock: bool,
@@ -137,18 +137,24 @@ async fn block<T>(
             let mut node = lock(node);
             match operation(&mut node) {
                 Err(Error::WouldBlock) if !nonblock => {
-                    node.charge(fuel_used);
+                    node.charge(effort.fuel_used());
                     node.watch(id, interest);
                 }
                 other => return other,
             }
         }
-        suspend().await;
+        suspend(effort).await;
     }
 }
 
+/// Gives the fiber up until its guest's next turn.
+async fn suspend(effort: &mut Effort) {
+    give_way().await;
+    effort.begin_turn();
+}
+
 /// Gives the fiber up once. Whoever runs guests resumes it when its node was woken.
-async fn suspend() {
+async fn give_way() {
     let mut suspended = false;
     std::future::poll_fn(|_| {
         if std::mem::replace(&mut suspended, true) {

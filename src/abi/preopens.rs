@@ -11,6 +11,7 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::connections::Awaited;
+use super::effort::Effort;
 use super::files::{FileView, Listings};
 use super::rights::Rights;
 use super::table::{Descriptor, File, Network, NetworkKind, Stdio, Table};
@@ -44,6 +45,8 @@ pub struct Setup {
     pub file_view: FileView,
     /// Units of fuel that it is given.
     pub fuel: u64,
+    /// Those of one turn.
+    pub quantum_fuel: u64,
     pub trace: bool,
     /// What its protocol objects are made with.
     pub supplies: Arc<Supplies>,
@@ -138,7 +141,7 @@ impl Context {
             .memories(1)
             .build();
         let wasi = builder.build_p1();
-        let Setup { epoch, file_view, fuel: fuel_at_start, trace, .. } = setup;
+        let Setup { epoch, file_view, fuel, quantum_fuel, trace, .. } = setup;
         Ok(Context {
             node: Arc::clone(&node),
             table,
@@ -149,8 +152,7 @@ impl Context {
             file_view,
             listings: Listings::default(),
             memory: None,
-            fuel_at_start,
-            fuel_used: 0,
+            effort: Effort::new(fuel, quantum_fuel),
             trace,
             limits,
         })
