@@ -106,6 +106,19 @@ fn spawn(folder: &Path, options: &[&str]) -> Child {
 }
 
 #[test]
+fn in_the_background_it_keeps_no_lab_from_its_end() {
+    let pair = PAIR.replace("target/", concat!(env!("CARGO_MANIFEST_DIR"), "/target/"));
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("hog.wat"), module(HOGS[0])).unwrap();
+    let text = format!("[guest.hog]\nmodule = \"hog.wat\"\nbackground = true\n{pair}");
+    fs::write(folder.path().join("lab.toml"), text).unwrap();
+    for mode in [&[][..], &["--sim"]] {
+        let ended = spawn(folder.path(), mode).wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{mode:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn a_duration_and_an_interrupt_end_the_lab() {
     let pair = PAIR.replace("target/", concat!(env!("CARGO_MANIFEST_DIR"), "/target/"));
     for hog in HOGS {

@@ -128,7 +128,8 @@ fn turns(
             return Ok(Ending::Interrupted);
         }
         let over = end.is_some_and(|end| now >= end);
-        if more {
+        // A guest in the background may have something to do for ever.
+        if more && !(world.is_over() && world.is_quiet()) {
             if interrupt.is_requested() {
                 return Ok(Ending::Interrupted);
             }

@@ -244,6 +244,11 @@ impl World {
 
     /// When [`World::poll`] is next due if nothing comes from outside; `None`: never.
     pub fn poll_at(&self) -> Option<Instant> {
+    /// True if nothing but guests has anything to do at this instant.
+    pub fn is_quiet(&self) -> bool {
+        self.immediate.is_empty() && self.dirty.is_empty()
+    }
+
         if self.has_work() { Some(self.now) } else { self.events.next_at() }
     }
 
