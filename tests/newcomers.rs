@@ -139,6 +139,52 @@ fn a_slip_leaves_an_older_capture_as_it_is() {
     assert_eq!(fs::read_to_string(&capture).unwrap(), "a capture of yesterday");
 }
 
+/// A pipe would keep whoever reads it waiting for ever, and a device has no end.
+#[test]
+fn pipes_and_devices_are_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests/hello.wat");
+    let guest = format!("[guest.one]\nmodule = {hello:?}\n");
+    for (key, text) in [
+        ("module", "[guest.one]\nmodule = \"FILE\"\n".to_owned()),
+        ("pcap", format!("{guest}[[at]]\ntime = \"1s\"\ninject = {{ port = \"one\", pcap = \"FILE\" }}\n")),
+    ] {
+        for file in ["pipe", "/dev/zero"] {
+            fs::write(path("lab.toml"), text.replace("FILE", file)).unwrap();
+            let said = slip(&["check", &path("lab.toml")]);
+            assert!(said.contains(&format!("{key}: `{file}`: is not a file")), "{said}");
+        }
+    }
+    let golden = format!("seed = 1\n{guest}[[expect]]\ngolden = \"pipe\"\n");
+    fs::write(path("lab.toml"), golden).unwrap();
+    let tested = guestnet(&["test", &path("lab.toml")]);
+    assert!(stdout(&tested).contains("is not a file"), "{}{}", stdout(&tested), stderr(&tested));
+    // A scenario; and one that lies about in a folder of them.
+    fs::rename(&pipe, path("lab.toml")).unwrap();
+    let said = guestnet(&["check", &path("lab.toml")]);
+    assert!(stderr(&said).contains("is not a file"), "{}", stderr(&said));
+    fs::write(path("other.toml"), guest).unwrap();
+    let tested = guestnet(&["test", folder.path().to_str().unwrap()]);
+    assert_eq!(tested.status.code(), Some(0), "{}{}", stdout(&tested), stderr(&tested));
+    // A guest's standard input may be a pipe.
+    let input = format!(
+        "cat {GUEST_INPUT} > {0}/in & exec {1} run --sim {0}/third.toml",
+        folder.path().display(),
+        env!("CARGO_BIN_EXE_guestnet")
+    );
+    nix::unistd::mkfifo(&folder.path().join("in"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let cat = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests/stdin_cat.wasm");
+    fs::write(path("third.toml"), format!("[guest.one]\nmodule = {cat:?}\nstdin = {{ file = \"in\" }}\n"))
+        .unwrap();
+    let output = Command::new("sh").args(["-c", &input]).output().unwrap();
+    assert!(stdout(&output).contains("[package]"), "{}{}", stdout(&output), stderr(&output));
+}
+
+const GUEST_INPUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
 #[test]
 fn files_that_are_no_guests_are_told_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
