@@ -169,10 +169,11 @@ impl<W: Destination> Writer<W> {
 
     fn append_statistics(&mut self, at: Instant) -> io::Result<()> {
         // A lab that sleeps for centuries ends later than the format can say.
-        let end = self.epoch.saturating_add(at.elapsed()).min(LAST_STAMP);
+        let (begin, end) =
+            (self.epoch.min(LAST_STAMP), self.epoch.saturating_add(at.elapsed()).min(LAST_STAMP));
         for (interface_id, counts) in (0..).zip(&self.counts) {
             let options = vec![
-                InterfaceStatisticsOption::IsbStartTime(self.epoch),
+                InterfaceStatisticsOption::IsbStartTime(begin),
                 InterfaceStatisticsOption::IsbEndTime(end),
                 InterfaceStatisticsOption::IsbIfRecv(counts.seen),
                 InterfaceStatisticsOption::IsbIfDrop(counts.dropped),

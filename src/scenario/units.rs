@@ -141,6 +141,9 @@ pub(super) fn probability(value: &DeValue<'_>) -> Result<f64, Problem> {
 pub(super) fn epoch(value: &DeValue<'_>) -> Result<Duration, Problem> {
     const HELP: &str = "a date and time in RFC 3339, such as \"2020-01-01T00:00:00Z\"";
     let parsed = match value {
+    /// 2300-01-01T00:00:00Z. Clocks and captures count nanoseconds in 64 bits, which end in 2554; until then a lab has
+    /// the longest duration, and a guest's clock the largest skew.
+    const END_SECONDS: u64 = 10_413_792_000;
         DeValue::Datetime(date) => Some(*date),
         DeValue::String(text) => text.parse::<Datetime>().ok(),
         other => return Err(Problem::new(format!("{} where a date belongs", article(other)), HELP)),
@@ -157,6 +160,7 @@ pub(super) fn epoch(value: &DeValue<'_>) -> Result<Duration, Problem> {
     let seconds = minutes * 60 + i64::from(time.second.unwrap_or(0));
     match u64::try_from(seconds) {
         Ok(seconds) => Ok(Duration::new(seconds, time.nanosecond.unwrap_or(0))),
+        Ok(END_SECONDS..) => Err(Problem::new("is too late", "before 2300-01-01T00:00:00Z")),
         Err(_) => Err(Problem::new("is before 1970-01-01T00:00:00Z", "guests count time from there")),
     }
 }
@@ -286,9 +290,19 @@ mod tests {
         assert_eq!(seconds("2000-02-29T12:00:00Z"), Ok(951_825_600));
         assert_eq!(seconds("2020-01-01T00:00:00Z"), Ok(1_577_836_800));
         assert_eq!(seconds("2020-01-01T01:00:00+01:00"), Ok(1_577_836_800));
-        for wrong in
-            ["1969-12-31T23:59:59Z", "2020-01-01", "2020-01-01T00:00:00", "2021-02-30T00:00:00Z", "soon"]
-        {
+        let last = epoch(&text("2299-12-31T23:59:59Z")).unwrap();
+        assert_eq!(last.as_secs(), 10_413_791_999);
+        // The longest lab, with the clock that is furthest ahead.
+        assert!(u64::try_from((last + 2 * DURATION_MAX).as_nanos()).is_ok());
+        for wrong in [
+            "2300-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "1969-12-31T23:59:59Z",
+            "2020-01-01",
+            "2020-01-01T00:00:00",
+            "2021-02-30T00:00:00Z",
+            "soon",
+        ] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }
