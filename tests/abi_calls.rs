@@ -216,6 +216,41 @@ fn opened(call: &str) -> Option<u64> {
 #[test]
 fn what_calls_begin_with_is_there() {
     for (prelude, last) in preludes().iter().zip([None, Some(9), Some(12), Some(12)]) {
+/// More rights than a preopened connection passes on; the guest exits with what that is answered.
+#[test]
+fn a_preopened_connection_passes_no_more_rights_on_than_it_has() {
+    let guest = |rights: &str| {
+        format!(
+            r#"(module
+              (import "networking" "stream_create" (func $create (param i32 i64 i64 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (memory (export "memory") 1)
+              (func (export "_start")
+                (call $exit (call $create (i32.const 3) (i64.const {rights}) (i64.const 0) (i32.const 0) (i32.const 96)))))"#
+        )
+    };
+    let text = r#"
+        [guest.server]
+        module = "target/guests/echo_server.wasm"
+        args = ["0.0.0.0:7"]
+        background = true
+        [guest.one]
+        module = "one.wat"
+        [[guest.one.connect]]
+        name = "server"
+        address = "server:7"
+        "#;
+    const NOTCAPABLE: u32 = 76;
+    for (rights, answer) in [("67", NOTCAPABLE), ("66", 0)] {
+        let plan = guestnet::scenario::parse(text, Path::new("one.toml"));
+        let plan = plan.unwrap_or_else(|error| panic!("{}", error.plain()));
+        let mut assets = Assets::read(&plan);
+        assets.insert(PathBuf::from("one.wat"), guest(rights).into_bytes());
+        let report = Lab::new(plan, assets).with_cache(scenario::cache()).run(1);
+        assert_eq!(report.guest("one").exit, Exit::Code(answer), "{rights}");
+    }
+}
+
         let folder = tempfile::tempdir().unwrap();
         let report = run(prelude, folder.path());
         let edge = report.guest("edge");

@@ -51,6 +51,16 @@ impl Context {
         Ok(())
     }
 
+    /// True for a preopened connection that is one with its stream.
+    pub(super) fn is_whole(&self, fd: Fd) -> bool {
+        match self.table.get(fd) {
+            Ok(Descriptor::Network(place)) => {
+                place.kind == NetworkKind::Stream && place.carrier.is_some() && place.name.is_some()
+            }
+            Ok(Descriptor::File(_) | Descriptor::Stdio { .. }) | Err(_) => false,
+        }
+    }
+
     /// The connection that `fd` stands for. A preopened one that was a stream until now lets go of that: it has the
     /// next free number, with the rights and flags that `stream` has.
     pub(super) fn part(
@@ -77,6 +87,7 @@ impl Context {
 /// Tries for as long as the plan has it.
 async fn persist(
     node: &SharedNode,
+    effort: &mut Effort,
     protocol: ObjectId,
     plan: &ConnectionPlan,
 ) -> Result<(ObjectId, ObjectId)> {
@@ -87,7 +98,6 @@ async fn persist(
                 let again = lock(node).now + PAUSE;
                 if again > give_up {
                     return Err(error);
-    effort: &mut Effort,
                 }
                 again
             }
@@ -100,6 +110,7 @@ async fn persist(
 /// The connection and its stream.
 async fn connect(
     node: &SharedNode,
+    effort: &mut Effort,
     protocol: ObjectId,
     plan: &ConnectionPlan,
 ) -> Result<(ObjectId, ObjectId)> {
@@ -110,7 +121,6 @@ async fn connect(
         Ok(connection) => match node.stream_create(connection) {
             Ok(stream) => Ok((connection, stream)),
             Err(error) => {
-    effort: &mut Effort,
                 node.close(connection);
                 Err(error)
             }

@@ -225,11 +225,12 @@ impl networking::Networking for Context {
     ) -> Result<types::Streamfd, Failure> {
         let (base, inheriting) = (rights(base), rights(inheriting));
         let nonblock = flags.contains(types::Fdflags::NONBLOCK);
-        if let Ok(preopened) = self.table.any_network(fd(connection))
-            && preopened.inheriting.contains(base)
-            && preopened.inheriting.contains(inheriting)
-            && let Some(stream) =
-                self.part(fd(connection), |place| Network { base, inheriting, nonblock, ..place })
+        if self.is_whole(fd(connection)) {
+            // Before it is taken apart.
+            self.table.any_network(fd(connection))?.passes_on(base, inheriting)?;
+        }
+        if let Some(stream) =
+            self.part(fd(connection), |place| Network { base, inheriting, nonblock, ..place })
         {
             return Ok(types::Fd::from(u32::from(stream?)));
         }
