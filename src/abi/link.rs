@@ -79,20 +79,23 @@ macro_rules! link {
             |mut caller: Caller<'_, Context>, ($($arg,)* $($result,)*): ($($ty,)* $(link!(@i32 $result),)*)| {
                 Box::new(async move {
                     let (mut memory, context) = split(&mut caller)?;
-                    let trace = context.trace.then(|| trace::Call::new(context, stringify!($name)));
+                    let trace = context.trace.then(|| {
+                        let arguments = [$($arg as i64,)* $($result as i64,)*];
+                        trace::Call::begin(context, stringify!($name), &memory, &arguments)
+                    });
                     let checked: Result<(), Errno> = Ok(())$(.and_then(|()| check_result(&memory, $result, $bytes)))*;
                     let answer = match checked {
                         Ok(()) => finish($path::$name(context, &mut memory, $($arg,)* $($result,)*).await),
                         Err(errno) => Ok(i32::from(u16::from(errno))),
                     };
-                    if let Some(trace) = trace {
-                        trace.finish(context, &memory, &[$($arg as i64,)* $($result as i64,)*], &answer);
-                    }
                     let answer = if context.effort.is_turn_over() {
                         context.end_turn().await.map_err(wasmtime::Error::from).and(answer)
                     } else {
                         answer
                     };
+                    if let Some(trace) = trace {
+                        trace.finish(context, &memory, &[$($arg as i64,)* $($result as i64,)*], &answer);
+                    }
                     answer
                 })
             })?;
@@ -176,15 +179,22 @@ pub fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
     link! { linker, "wasi_snapshot_preview1", ours:
         fd_prestat_get(fd: i32) [prestat: 4];
         fd_prestat_dir_name(fd: i32, buffer: i32, len: i32);
+        #[asynchronous] random_get(buffer: i32, len: i32);
         #[asynchronous] sched_yield();
         #[asynchronous] sock_accept(fd: i32, flags: i32) [opened: 4];
         #[asynchronous] sock_recv(fd: i32, iovecs: i32, iovecs_len: i32, flags: i32) [size: 4, out: 2];
-        #[asynchronous] random_get(buffer: i32, len: i32);
         #[asynchronous] sock_send(fd: i32, iovecs: i32, iovecs_len: i32, flags: i32) [size: 4];
     }
-    linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |code: i32| -> wasmtime::Result<()> {
-        Err(wasmtime::Error::from(super::ProcExit(code as u32)))
-    })?;
+    linker.func_wrap(
+        "wasi_snapshot_preview1",
+        "proc_exit",
+        |caller: Caller<'_, Context>, code: i32| -> wasmtime::Result<()> {
+            if caller.data().trace {
+                trace::exit(caller.data(), code as u32);
+            }
+            Err(wasmtime::Error::from(super::ProcExit(code as u32)))
+        },
+    )?;
     Ok(())
 }
 
@@ -221,6 +231,15 @@ mod ours {
         errno_of(context.prestat_name(memory, Fd::from(fd as u32), GuestPtr::new(buffer as u32), len as u32))
     }
 
+    pub async fn random_get(
+        context: &mut Context,
+        memory: &mut GuestMemory<'_>,
+        buffer: i32,
+        len: i32,
+    ) -> wasmtime::Result<i32> {
+        errno_of(context.random_get(memory, GuestPtr::new(buffer as u32), len as u32).await)
+    }
+
     pub async fn sched_yield(context: &mut Context, _: &mut GuestMemory<'_>) -> wasmtime::Result<i32> {
         context.sched_yield().await;
         Ok(0)
@@ -231,15 +250,6 @@ mod ours {
         memory: &mut GuestMemory<'_>,
         fd: i32,
         flags: i32,
-    pub async fn random_get(
-        context: &mut Context,
-        memory: &mut GuestMemory<'_>,
-        buffer: i32,
-        len: i32,
-    ) -> wasmtime::Result<i32> {
-        errno_of(context.random_get(memory, GuestPtr::new(buffer as u32), len as u32).await)
-    }
-
         result: i32,
     ) -> wasmtime::Result<i32> {
         let Ok(flags) = Fdflags::try_from(flags) else { return Ok(i32::from(u16::from(Errno::Inval))) };

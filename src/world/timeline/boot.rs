@@ -30,9 +30,9 @@ impl World {
         }
         self.nodes[guest].powered = false;
         if running {
+            self.guests[guest].guest = None;
             self.collect_output(guest);
-            let slot = &mut self.guests[guest];
-            (slot.guest, slot.state) = (None, GuestState::Lingering);
+            self.guests[guest].state = GuestState::Lingering;
             self.gone(guest, Exit::Killed);
         }
         self.drained(guest);
