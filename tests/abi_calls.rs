@@ -30,10 +30,14 @@ const SOCK_ACCEPT: u64 = 51;
 const SOCK_RECV: u64 = 52;
 const SOCK_SEND: u64 = 53;
 const SOCK_SHUTDOWN: u64 = 54;
-const FUNCTIONS: u64 = 56;
+const GROUP_JOIN: u64 = 55;
+const GROUP_LEAVE: u64 = 56;
+const FUNCTIONS: u64 = 58;
 
 /// Where the guest has texts, a list of one buffer, and two subscriptions; their lengths.
-const TEXTS: [(u64, u64); 7] = [(256, 9), (272, 9), (288, 10), (304, 10), (320, 6), (336, 6), (352, 5)];
+const TEXTS: [(u64, u64); 8] =
+    [(256, 9), (272, 9), (288, 10), (304, 10), (320, 6), (336, 6), (352, 5), GROUP];
+const GROUP: (u64, u64) = (368, 11);
 const IOVEC: u64 = 512;
 const SUBSCRIPTIONS: u64 = 1024;
 const RESULT: u64 = 2048;
@@ -99,6 +103,8 @@ fn likely() -> impl Strategy<Value = Record> {
         2 => (fd(), 0..4_u64).prop_map(|(fd, flags)| record(SOCK_RECV, &[fd, IOVEC, 1, flags, RESULT, RESULT + 8])),
         2 => fd().prop_map(|fd| record(SOCK_SEND, &[fd, IOVEC, 1, 0, RESULT])),
         1 => (fd(), 0..4_u64).prop_map(|(fd, how)| record(SOCK_SHUTDOWN, &[fd, how])),
+        2 => (fd(), prop::sample::select(vec![GROUP_JOIN, GROUP_LEAVE]))
+            .prop_map(|(fd, call)| record(call, &[fd, GROUP.0, GROUP.1])),
     ]
 }
 
@@ -115,7 +121,7 @@ fn unlikely() -> impl Strategy<Value = Record> {
 }
 
 /// Something to begin with, so that what follows meets it: the descriptors from 7 on.
-fn preludes() -> [Vec<Record>; 4] {
+fn preludes() -> [Vec<Record>; 5] {
     let open =
         |kind, (at, len): (u64, u64)| record(OPEN, &[5, at, len, kind, ALL_RIGHTS, ALL_RIGHTS, 0, RESULT]);
     let create = |connection| record(STREAM_CREATE, &[connection, ALL_RIGHTS, 0, NONBLOCK, RESULT]);
@@ -148,6 +154,12 @@ fn preludes() -> [Vec<Record>; 4] {
             write(10),
             record(ACCEPT, &[7, RESULT]),
             create(11),
+        ],
+        // A group joined and left.
+        vec![
+            open(DATAGRAM, own_7),
+            record(GROUP_JOIN, &[7, GROUP.0, GROUP.1]),
+            record(GROUP_LEAVE, &[7, GROUP.0, GROUP.1]),
         ],
     ]
 }
@@ -204,18 +216,6 @@ proptest! {
     }
 }
 
-/// The descriptor that a traced call gave, as in `open(5, ..., [7]) = 0`.
-fn opened(call: &str) -> Option<u64> {
-    let name = call.split(' ').nth(1)?.split('(').next()?;
-    let opens = ["open", "accept", "connect", "stream_create", "stream_accept", "sock_accept", "path_open"];
-    let call = call.strip_suffix(") = 0").filter(|_| opens.contains(&name))?;
-    call.rsplit_once('[')?.1.strip_suffix(']')?.parse().ok()
-}
-
-/// The preludes do come to something: each of their calls succeeds, and is a descriptor further.
-#[test]
-fn what_calls_begin_with_is_there() {
-    for (prelude, last) in preludes().iter().zip([None, Some(9), Some(12), Some(12)]) {
 /// More rights than a preopened connection passes on; the guest exits with what that is answered.
 #[test]
 fn a_preopened_connection_passes_no_more_rights_on_than_it_has() {
@@ -251,6 +251,18 @@ fn a_preopened_connection_passes_no_more_rights_on_than_it_has() {
     }
 }
 
+/// The descriptor that a traced call gave, as in `open(5, ..., [7]) = 0`.
+fn opened(call: &str) -> Option<u64> {
+    let name = call.split(' ').nth(1)?.split('(').next()?;
+    let opens = ["open", "accept", "connect", "stream_create", "stream_accept", "sock_accept", "path_open"];
+    let call = call.strip_suffix(") = 0").filter(|_| opens.contains(&name))?;
+    call.rsplit_once('[')?.1.strip_suffix(']')?.parse().ok()
+}
+
+/// The preludes do come to something: each of their calls succeeds, and is a descriptor further.
+#[test]
+fn what_calls_begin_with_is_there() {
+    for (prelude, last) in preludes().iter().zip([None, Some(9), Some(12), Some(12), Some(7)]) {
         let folder = tempfile::tempdir().unwrap();
         let report = run(prelude, folder.path());
         let edge = report.guest("edge");
