@@ -31,6 +31,7 @@ pub use stdin::Stdin;
 use tap::{Tap, TapError};
 use thiserror::Error;
 
+use crate::network::drops::DeviceDrop;
 use crate::sim::{Ending, Patience};
 use crate::time::Instant;
 use crate::world::{Report, World};
@@ -84,6 +85,7 @@ pub fn run(
     let ended = turns(world, &mut outside, interrupt, duration, &mut turn);
     world.stop();
     let sent = outside.send(world);
+    world.set_outside_drops(outside.drops());
     let reports = world.take_reports();
     turn(world, reports);
     let ending = ended?;
@@ -208,10 +210,26 @@ impl Outside {
     fn send(&mut self, world: &mut World) -> Result<(), TapError> {
         for outbound in world.take_outbound() {
             let tap = &mut self.taps[outbound.tap];
-            tap.send(&outbound.frame.bytes).map_err(gone(tap.name()))?;
+            if !tap.send(&outbound.frame.bytes).map_err(gone(tap.name()))? {
+                world.lost_outside(&outbound);
+            }
         }
         self.sockets.carry_out(world, world.now());
         Ok(())
+    }
+
+    /// What TAPs did not let through.
+    fn drops(&self) -> Vec<(DeviceDrop, u64)> {
+        let of_tap = |tap: &Tap| {
+            let tap::Counters { queue_full, link_down, refused, truncated } = tap.counters();
+            [
+                (DeviceDrop::TapQueueFull, queue_full),
+                (DeviceDrop::TapDown, link_down),
+                (DeviceDrop::TapRefused, refused),
+                (DeviceDrop::TapTruncated, truncated),
+            ]
+        };
+        self.taps.iter().flat_map(of_tap).collect()
     }
 
     /// Sleeps until something comes in or `wait` is over (`None`: for ever). True if the interrupt came.

@@ -33,6 +33,7 @@ use crate::capture::{Session, Sink};
 use crate::dns::server::DnsServer;
 use crate::event::Queue;
 use crate::guest::{Exit, Guest};
+use crate::network::drops::DeviceDrop;
 use crate::network::link::{Direction, Outcome};
 use crate::network::router::Router;
 use crate::network::switch::Switch;
@@ -198,6 +199,7 @@ pub struct World {
     /// Something was recorded since the capture was flushed.
     unflushed: bool,
     outbound: Vec<Outbound>,
+    outside_drops: Vec<(DeviceDrop, u64)>,
     reports: Vec<Report>,
     totals: Totals,
     /// Turns that guests had.
@@ -242,13 +244,13 @@ impl World {
             || self.events.next_at().is_some_and(|at| at <= self.now)
     }
 
-    /// When [`World::poll`] is next due if nothing comes from outside; `None`: never.
-    pub fn poll_at(&self) -> Option<Instant> {
     /// True if nothing but guests has anything to do at this instant.
     pub fn is_quiet(&self) -> bool {
         self.immediate.is_empty() && self.dirty.is_empty()
     }
 
+    /// When [`World::poll`] is next due if nothing comes from outside; `None`: never.
+    pub fn poll_at(&self) -> Option<Instant> {
         if self.has_work() { Some(self.now) } else { self.events.next_at() }
     }
 
