@@ -185,6 +185,25 @@ fn pipes_and_devices_are_no_files() {
 
 const GUEST_INPUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
+/// In virtual time the standard input is read whole first. Whoever does not want to wait for it presses Ctrl-C once.
+#[test]
+fn a_wait_for_input_can_be_interrupted() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_guestnet"))
+        .args(["run", "--sim", "target/guests/stdin_cat.wasm"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It is at `read` once it sleeps there.
+    let syscall = format!("/proc/{}/wchan", child.id());
+    while !fs::read_to_string(&syscall).is_ok_and(|place| place.contains("pipe_read")) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGINT as i32));
+}
+
 #[test]
 fn files_that_are_no_guests_are_told_what_they_are() {
     let folder = tempfile::tempdir().unwrap();

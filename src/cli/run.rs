@@ -135,11 +135,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             "run without --sim, or take `host` out of the scenario",
         ));
     }
-    let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
     let mut assets = Assets::read(&plan);
     if arguments.sim {
         read_stdin_whole(&mut plan, &mut assets)?;
     }
+    // Not before: reading may wait for somebody, there is nothing to be ended in order yet, and the first signal is to end it.
+    let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
     let settings = settings(&arguments, &plan)?;
     let seed = settings.seed;
     // In virtual time both ends of every connection are of the lab, and one of them knows in time.
