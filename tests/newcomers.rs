@@ -205,6 +205,24 @@ fn a_wait_for_input_can_be_interrupted() {
 }
 
 #[test]
+fn a_guest_is_checked_like_a_lab() {
+    let output = guestnet(&["check", "target/guests/hello.wat"]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+    assert!(stdout(&output).starts_with("hello: 1 guest, 1 switch, "), "{}", stdout(&output));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wrong.wat");
+    fs::write(&path, "(module\n  (func (export \"_start\") (nonsense)))\n").unwrap();
+    for command in [&["check"][..], &["run", "--sim"]] {
+        let output = guestnet(&[command, &[path.to_str().unwrap()]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let place = format!("{}:2:", path.display());
+        assert!(stderr(&output).contains(&place), "{}", stderr(&output));
+    }
+    let said = slip(&["check", "nowhere.wasm"]);
+    assert!(said.contains("nowhere.wasm is not there"), "{said}");
+}
+
+#[test]
 fn files_that_are_no_guests_are_told_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("guest.wasm");
