@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use common::{scenario, tshark};
 use guestnet::capture::Way;
 use guestnet::guest::{Engine, EngineSettings, Exit};
-use guestnet::lab::Report;
+use guestnet::lab::{Lab, Report};
 use guestnet::scenario::assets::Assets;
 use guestnet::sim::{self, Ending};
 use guestnet::world::{self, Settings, World};
@@ -25,7 +25,10 @@ const SEED: u64 = 1;
 const ANOTHER_SEED: u64 = 2;
 
 fn check(name: &str) {
-    let lab = scenario::lab(name);
+    check_lab(name, &scenario::lab(name));
+}
+
+fn check_lab(name: &str, lab: &Lab) {
     let [first, again, other] = [SEED, SEED, ANOTHER_SEED].map(|seed| lab.run(seed));
     insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "scenarios/snapshots", omit_expression => true }, {
         insta::assert_snapshot!(name, without_offsets(&first.to_string()));
@@ -113,6 +116,12 @@ labs! {
     satellite slaac slow_reader stalled stdio syn_ack_lost syn_backoff taken time tls tls12 tls_alpn tls_clients
     tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk udp udp6 udp_duplicated udp_lossy
     udp_reordered udp_truncated unix unix_answers unix_cut unix_handed_over unreachable unsnooped zero_window
+}
+
+/// What scripts/demo shows.
+#[test]
+fn demo() {
+    check_lab("demo", &scenario::lab("demo/lab"));
 }
 
 #[test]

@@ -223,6 +223,41 @@ fn a_guest_is_checked_like_a_lab() {
 }
 
 #[test]
+fn every_shell_has_its_completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = guestnet(&["completions", shell]);
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{shell}");
+        // Subcommands, and options of one.
+        for word in ["shrink", "packets", "capture-at"] {
+            assert!(stdout(&output).contains(word), "{shell} is not told of {word}");
+        }
+    }
+}
+
+#[test]
+fn a_terminal_sees_a_line_of_progress_and_no_other_place_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lab.toml");
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests/spin.wat");
+    fs::write(&path, format!("[guest.one]\nmodule = {module:?}\n[guest.two]\nmodule = {module:?}\n"))
+        .unwrap();
+    let run = [env!("CARGO_BIN_EXE_guestnet"), "run", "--duration", "1s", path.to_str().unwrap()];
+    let on_terminal = |command: &str| {
+        let output =
+            Command::new("script").args(["-qec", command, "/dev/null"]).stdin(Stdio::null()).output();
+        output.expect("script(1) is there, of Debian's package bsdutils")
+    };
+    let output = on_terminal(&run.join(" "));
+    assert_eq!(output.status.code(), Some(124));
+    assert!(stdout(&output).contains(" s, 2 guests at work, 0 frames, 0 dropped"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("the lab's duration is over"), "{}", stdout(&output));
+    let output = on_terminal(&format!("{} --quiet", run.join(" ")));
+    assert!(!stdout(&output).contains("guests at work"), "{}", stdout(&output));
+    let output = guestnet(&run[1..]);
+    assert!(!stderr(&output).contains("guests at work"), "{}", stderr(&output));
+}
+
+#[test]
 fn files_that_are_no_guests_are_told_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("guest.wasm");
