@@ -39,8 +39,10 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit status: 0 if all went well; that of the guest, where one guest runs alone; 1 if a guest of a lab, or guestnet \
-itself, failed; 2 for mistakes on the command line or in a scenario; 124 if the lab's duration ended it; 130 if \
-Ctrl-C did.";
+itself, failed; 2 for mistakes on the command line or in a scenario; 124 if the lab's duration ended it, and 130 if \
+Ctrl-C did, while a guest was at work or after one had failed; 134 if a guest that runs alone trapped or used up its \
+fuel, 137 if the timeline killed it; 141 if whoever read standard output is gone. Of a guest's code above 255 the low \
+byte is left, or 255 if that is 0.";
 
 #[derive(Subcommand)]
 enum Command {
