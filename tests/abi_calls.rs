@@ -7,7 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::scenario;
+use common::{property, scenario};
 use guestnet::guest::Exit;
 use guestnet::lab::{Lab, Report};
 use guestnet::scenario::assets::Assets;
@@ -199,7 +199,7 @@ fn run(records: &[Record], folder: &Path) -> Report {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(property::config(400))]
 
     #[test]
     fn whatever_is_called(records in records()) {

@@ -5,6 +5,8 @@
 mod frames;
 #[path = "common/heap.rs"]
 mod heap;
+#[path = "common/property.rs"]
+mod property;
 
 use std::fs;
 use std::path::Path;
@@ -84,7 +86,7 @@ fn hostile() -> impl Strategy<Value = Vec<(usize, Option<u64>, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::config(200))]
 
     #[test]
     fn a_stack_outlives_spoilt_frames(hostile in hostile()) {
