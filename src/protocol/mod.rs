@@ -12,6 +12,7 @@ pub mod quic;
 pub mod target;
 pub mod tls;
 pub mod unix;
+pub mod yamux;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub enum LayerKind {
     Socks5(proxy::Settings),
     Quic(quic::plan::QuicPlan),
     Tls(tls::plan::TlsPlan),
+    Yamux(yamux::Settings),
 }
 
 /// What protocol objects are made with, beside what they are granted.
@@ -139,6 +141,7 @@ impl LayerKind {
             LayerKind::Socks5(_) => "socks5",
             LayerKind::Quic(_) => "quic",
             LayerKind::Tls(_) => "tls",
+            LayerKind::Yamux(_) => "yamux",
         }
     }
 
@@ -155,6 +158,7 @@ impl LayerKind {
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
             LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
             LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?, policy)),
+            LayerKind::Yamux(settings) => Arc::new(yamux::Yamux::new(settings)),
             LayerKind::Quic(plan) => {
                 let tls = supplies.config(label, programs, &plan.tls)?;
                 return Ok(Box::new(quic::Quic::new(below, tls, plan.transport)?));
@@ -167,7 +171,10 @@ impl LayerKind {
     pub fn has_datagrams(&self) -> bool {
         match self {
             LayerKind::Socks5(_) | LayerKind::Quic(_) => true,
-            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Tls(_) => false,
+            LayerKind::HttpConnect(_)
+            | LayerKind::ProxyProtocol(_)
+            | LayerKind::Tls(_)
+            | LayerKind::Yamux(_) => false,
         }
     }
 }
