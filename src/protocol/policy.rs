@@ -14,6 +14,7 @@ use super::target::{Host, Target};
 use crate::dns::name::HostName;
 use crate::dns::resolver::Names;
 use crate::error::Error;
+use crate::node::Journal;
 
 /// Whom a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,26 +141,38 @@ impl Policy {
 
     /// Whether `target`, which somebody else connects to for the guest, may be reached: by address or by name, as the
     /// guest has it. Where a name leads is the other's to know.
-    ///
-    /// # Errors
-    /// `Access` if not.
-    pub fn check_target(&self, target: &Target) -> Result<(), Error> {
-        let about = |rule: &Rule| match &target.host {
+    pub fn may_ask_for(&self, target: &Target) -> Result<(), Refusal<'_>> {
+        let about = |rule: &&Rule| match &target.host {
             Host::Address(address) => rule.matches(None, *address, target.port),
             Host::Name(name) => rule.who.has(Some(name)) && rule.ports.contains(&target.port),
         };
-        let denied = self.deny.connect.iter().any(about);
-        let allowed = self.connect.as_ref().is_none_or(|rules| rules.iter().any(about));
-        if denied || !allowed { Err(Error::Access) } else { Ok(()) }
+        weigh("connect", &self.deny.connect, self.connect.as_deref(), about)
     }
 
     /// Whether a peer at `port` may be asked for by `name`, whatever its address: as TLS does (SNI). What could be no host's
     /// name is met by no rule.
-    pub fn may_name(&self, name: &str, port: u16) -> bool {
+    pub fn may_name(&self, name: &str, port: u16) -> Result<(), Refusal<'_>> {
         match HostName::parse(name) {
-            Some(name) => self.may_look_up(&name, port).is_ok(),
-            None => self.connect.is_none(),
+            Some(name) => self.may_look_up(&name, port),
+            None if self.connect.is_some() => Err(Refusal::NotAllowed("connect")),
+            None => Ok(()),
         }
+    }
+}
+
+impl Refusal<'_> {
+    /// Tells the trace which call it was, and on what; the error is the guest's. `object`: the kind of protocol object whose
+    /// policy it is, if that is not of the stack itself.
+    pub fn tell(
+        self,
+        journal: &mut Journal,
+        object: Option<&str>,
+        call: &str,
+        on: impl fmt::Display,
+    ) -> Error {
+        let object = object.map(|object| format!("{object}: ")).unwrap_or_default();
+        journal.remark(|| format!("{object}{call} {on}: refused: {self}"));
+        Error::Access
     }
 }
 
@@ -170,8 +183,16 @@ fn judge<'a>(
     name: Option<&HostName>,
     address: SocketAddr,
 ) -> Result<(), Refusal<'a>> {
-    let about = |rule: &&Rule| rule.matches(name, address.ip(), address.port());
-    if let Some(rule) = deny.iter().find(about) {
+    weigh(what, deny, allow, |rule| rule.matches(name, address.ip(), address.port()))
+}
+
+fn weigh<'a>(
+    what: &'static str,
+    deny: &'a [Rule],
+    allow: Option<&[Rule]>,
+    about: impl Fn(&&Rule) -> bool,
+) -> Result<(), Refusal<'a>> {
+    if let Some(rule) = deny.iter().find(&about) {
         return Err(Refusal::Denied(what, rule));
     }
     match allow {

@@ -1,6 +1,5 @@
 //! What the text of an address names, and whether a control may reach it.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -43,7 +42,7 @@ impl Scope {
         };
         for local in &locals {
             if let Err(refusal) = self.settings.policy.may_bind(*local) {
-                return Err(refuse(cx, "bind", local, refusal));
+                return Err(refusal.tell(cx.journal, None, "bind", local));
             }
         }
         Ok(locals)
@@ -59,7 +58,7 @@ impl Scope {
             }
             Host::Name(name) => {
                 if let Err(refusal) = self.settings.policy.may_look_up(name, target.port) {
-                    return Err(refuse(cx, "connect", text, refusal));
+                    return Err(refusal.tell(cx.journal, None, "connect", text));
                 }
             }
         }
@@ -76,10 +75,18 @@ impl Scope {
         let inside = |ip| is_inside(&self.settings.resolver.names, ip, on_link);
         match self.settings.policy.may_connect(name, peer, inside) {
             Ok(()) => Ok(()),
-            Err(refusal) => match name {
-                Some(name) => Err(refuse(cx, "connect", format_args!("{name} ({peer})"), refusal)),
-                None => Err(refuse(cx, "connect", peer, refusal)),
-            },
+            Err(refusal) => Err(match name {
+                Some(name) => refusal.tell(cx.journal, None, "connect", format_args!("{name} ({peer})")),
+                None => refusal.tell(cx.journal, None, "connect", peer),
+            }),
+        }
+    }
+
+    /// Whether a group may be listened to.
+    pub fn check_group(&self, cx: &mut Context, group: SocketAddr) -> Result<()> {
+        match self.settings.policy.may_bind(group) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.tell(cx.journal, None, "group_join", group)),
         }
     }
 
@@ -87,7 +94,7 @@ impl Scope {
     pub fn check_accepted(&self, cx: &mut Context, peer: SocketAddr) -> Result<()> {
         match self.settings.policy.may_accept(peer) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(refuse(cx, "accept", peer, refusal)),
+            Err(refusal) => Err(refusal.tell(cx.journal, None, "accept", peer)),
         }
     }
 
@@ -130,9 +137,4 @@ impl Scope {
     pub fn release(&self, cx: &mut Context) {
         cx.with_task(self.resolver, |resolver, _| resolver.release());
     }
-}
-
-fn refuse(cx: &mut Context, what: &str, whom: impl fmt::Display, refusal: impl fmt::Display) -> Error {
-    cx.journal.remark(|| format!("{what} {whom}: refused: {refusal}"));
-    Error::Access
 }

@@ -197,7 +197,14 @@ fn credential(value: &DeValue<'_>) -> Result<String, Problem> {
 
 /// What may be connected to through a proxy; names are let through by rules for any address.
 fn connect_policy(reader: &mut Reader<'_>) -> Policy {
-    Policy { connect: reader.list("connect", address::rule).map(inner), ..Policy::default() }
+    let connect = reader.list("connect", address::rule).map(inner);
+    let mut deny = Denied::default();
+    if let Some((_, table)) = reader.table("deny") {
+        let mut of_deny = Reader::new(table, "`deny`", reader.mistakes);
+        deny.connect = of_deny.list("connect", address::rule).map(inner).unwrap_or_default();
+        of_deny.finish();
+    }
+    Policy { connect, deny, ..Policy::default() }
 }
 
 fn ip(families: Families, reader: &mut Reader<'_>) -> KindSpec {

@@ -246,7 +246,7 @@ fn misspelt_keys_of_layers() {
     labs/lab.toml:4:18: unknown key `ovr` in protocol `tls` of guest `a`; did you mean `over`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, versions, over
     labs/lab.toml:4:32: unknown key `certificat` in protocol `tls` of guest `a`; did you mean `certificate`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, versions, over
     labs/lab.toml:5:10: protocol `socks5` of guest `a` has no `server`; the proxy's host and port: `server = "10.0.0.9:1080"`
-    labs/lab.toml:5:36: unknown key `sever` in protocol `socks5` of guest `a`; did you mean `server`? known here: kind, private, server, user, password, connect, over
+    labs/lab.toml:5:36: unknown key `sever` in protocol `socks5` of guest `a`; did you mean `server`? known here: kind, private, server, user, password, connect, deny, over
     labs/lab.toml:6:10: protocol `quic` of guest `a` has no `over`; name the guest's protocol that it stands on: `over = "ipv4"`
     labs/lab.toml:6:19: unknown key `ovr` in protocol `quic` of guest `a`; did you mean `over`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, early_data, streams, unidirectional_streams, stream_window, window, idle_timeout, keep_alive, retry, migration, congestion, over
     "#);
@@ -267,7 +267,7 @@ fn proxies() {
     insta::assert_snapshot!(lab("kind = 'socks5'\nserver = '10.0.0.1:1080'\nuser = ''\npassword = \"a\\nb\"\nbind = '*:*'"), @r"
     labs/lab.toml:8:8: user: is no user or password; 1 to 255 bytes, none of them control characters
     labs/lab.toml:9:12: password: is no user or password; 1 to 255 bytes, none of them control characters
-    labs/lab.toml:10:1: unknown key `bind` in protocol `p` of guest `a`; did you mean `kind`? known here: kind, private, server, user, password, connect, over
+    labs/lab.toml:10:1: unknown key `bind` in protocol `p` of guest `a`; did you mean `kind`? known here: kind, private, server, user, password, connect, deny, over
     ");
 }
 
