@@ -1,7 +1,7 @@
 //! A DNS server: a task that never ends, on a node without a guest, over UDP and TCP (RFC 1035, 4.2; RFC 7766), at the unspecified addresses of both
 //! families.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::answer::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, Outcome, Transport, answer};
@@ -70,6 +70,11 @@ impl DnsServer {
             self.listeners.push(cx.stack.listen(local, BACKLOG, Default::default()));
         }
         Ok(())
+    }
+
+    /// A machine of the lab, by its number in the world, is at other addresses now.
+    pub fn place(&mut self, node: usize, addresses: &[IpAddr]) {
+        self.zones.place(node, addresses);
     }
 
     /// What it would not take, by reason.

@@ -11,6 +11,7 @@ use super::slab::Id;
 use super::stack::Stack;
 use super::task::Tasks;
 use super::wake::{Interest, Readiness, Waiter};
+use super::whereabouts::Whereabouts;
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -24,6 +25,8 @@ pub struct Context<'a> {
     pub rng: &'a mut Rng,
     pub tasks: &'a mut Tasks,
     pub journal: &'a mut Journal,
+    /// Of the lab's nodes.
+    pub whereabouts: &'a Whereabouts,
 }
 
 /// The settings of `option_get` and `option_set`.

@@ -14,7 +14,7 @@ use crate::network::dhcp::Server;
 use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
-use crate::node::{Cpu, LeftOpen, Namespace, Node};
+use crate::node::{Cpu, LeftOpen, Namespace, Node, Whereabouts};
 use crate::protocol::tls::provider::Entropy;
 use crate::protocol::tls::supplies::Supplies;
 use crate::protocol::unix::Directory;
@@ -120,9 +120,13 @@ impl World {
             outcomes: Vec::new(),
             supplies: Arc::new(supplies(plan, assets, &settings)),
             secrets: Secrets::default(),
+            whereabouts: Whereabouts::default(),
             settings,
         };
         plan.services.iter().for_each(|service| world.place_service(service, seed));
+        for slot in &world.nodes {
+            lock(&slot.node).set_whereabouts(&world.whereabouts);
+        }
         world.plug(plan, seed);
         let impaired =
             plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());

@@ -10,7 +10,7 @@ use super::super::plan::{Action, Plan, ServiceKind};
 use super::super::spec::{ResolverSpec, ServerSpec, Spec};
 use super::expand::Node;
 use crate::dns::name::HostName;
-use crate::dns::resolver::{DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, Names, ResolverConfig};
+use crate::dns::resolver::{DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, LabHost, Names, ResolverConfig};
 use crate::dns::server::PORT;
 use crate::network::InterfaceConfig;
 
@@ -50,15 +50,15 @@ pub(in super::super) fn names_of(plan: &Plan) -> Names {
     let guests = plan.guests.iter().map(|guest| (&guest.name, &guest.interfaces));
     let services = plan.services.iter().map(|service| (&service.name, &service.interfaces));
     let mut lab = BTreeMap::new();
-    for (name, interfaces) in guests.clone().chain(services.clone()) {
+    for (node, (name, interfaces)) in guests.clone().chain(services.clone()).enumerate() {
         if let Some(name) = HostName::parse(name) {
-            lab.entry(name).or_insert_with(|| addresses(interfaces));
+            lab.entry(name).or_insert_with(|| LabHost { node, given: addresses(interfaces) });
         }
     }
     let routers = plan.routers.iter().map(|router| &router.interfaces);
     let interfaces = guests.chain(services).map(|(_, interfaces)| interfaces).chain(routers).flatten();
     let rebound = plan.timeline.iter().filter_map(|entry| match &entry.action {
-        Action::Rebind { addresses, .. } => Some(addresses),
+        Action::Rebind { addresses, .. } | Action::RebindRouter { addresses, .. } => Some(addresses),
         _ => None,
     });
     let cidrs = interfaces.map(|interface| &interface.addresses).chain(rebound).flatten();

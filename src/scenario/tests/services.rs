@@ -6,7 +6,8 @@ use hickory_proto::rr::RecordType;
 use super::mistakes::mistakes;
 use super::parse;
 use crate::dns::answer::{Outcome, Transport, answer};
-use crate::dns::name::fully_qualified;
+use crate::dns::name::{HostName, fully_qualified};
+use crate::node::Whereabouts;
 use crate::scenario::plan::{Plan, ServiceKind};
 
 const LAB: &str = r#"
@@ -160,8 +161,9 @@ fn guests_resolvers_know_the_lab() {
     assert_eq!((web.attempts, asks.attempts), (2, 1));
     let names = &web.names;
     assert!(names.leads_out && std::sync::Arc::ptr_eq(names, &asks.names));
-    let found =
-        |name: &str| names.find(&crate::dns::name::HostName::parse(name).unwrap()).map(|list| list.len());
+    let found = |name: &str| {
+        names.find(&HostName::parse(name).unwrap(), &Whereabouts::default()).map(|list| list.len())
+    };
     assert_eq!(
         ["web", "DB-1", "ns", "else", "db", "localhost"].map(found),
         [Some(2), Some(2), Some(2), Some(1), None, Some(2)]

@@ -120,8 +120,11 @@ impl World {
         {
             let mut node = lock(&slot.node);
             fresh.set_skew(node.skew());
+            fresh.set_whereabouts(&self.whereabouts);
             *node = fresh;
         }
+        let addresses = lock(&self.nodes[guest].node).reachable();
+        self.follow_node(guest, &addresses);
         if self.eager {
             self.make_node_eager(guest);
         }
