@@ -33,17 +33,16 @@ impl Scope {
                 [SocketAddr::new(ip, port)].into_iter().chain(other).collect()
             }
             Host::Name(name) => {
-                let known = self.settings.resolver.names.find(&name).ok_or(Error::NoEntry)?;
+                let names = &self.settings.resolver.names;
+                let known = names.find(&name, cx.whereabouts).ok_or(Error::NoEntry)?;
                 let own =
                     |ip: &&IpAddr| self.settings.families.has(Family::of(**ip)) && cx.stack.is_own(**ip);
                 let ip = known.iter().find(own).ok_or(Error::AddressNotAvailable)?;
                 vec![SocketAddr::new(*ip, port)]
             }
         };
-        for local in &locals {
-            if let Err(refusal) = self.settings.policy.may_bind(*local) {
-                return Err(refusal.tell(cx.journal, None, "bind", local));
-            }
+        for &local in &locals {
+            self.check_own(cx, "bind", local)?;
         }
         Ok(locals)
     }
@@ -82,17 +81,21 @@ impl Scope {
         }
     }
 
-    /// Whether a group may be listened to.
-    pub fn check_group(&self, cx: &mut Context, group: SocketAddr) -> Result<()> {
-        match self.settings.policy.may_bind(group) {
+    /// Whether an address may be bound, or a group listened to. `call`: by which that is asked for.
+    pub fn check_own(&self, cx: &mut Context, call: &str, local: SocketAddr) -> Result<()> {
+        let names = &self.settings.resolver.names;
+        let leads = |name: &HostName, below| names.leads(name, below, local.ip(), cx.whereabouts);
+        match self.settings.policy.may_bind(local, &leads) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(refusal.tell(cx.journal, None, "group_join", group)),
+            Err(refusal) => Err(refusal.tell(cx.journal, None, call, local)),
         }
     }
 
     /// Whether somebody who connected may be accepted.
     pub fn check_accepted(&self, cx: &mut Context, peer: SocketAddr) -> Result<()> {
-        match self.settings.policy.may_accept(peer) {
+        let names = &self.settings.resolver.names;
+        let leads = |name: &HostName, below| names.leads(name, below, peer.ip(), cx.whereabouts);
+        match self.settings.policy.may_accept(peer, &leads) {
             Ok(()) => Ok(()),
             Err(refusal) => Err(refusal.tell(cx.journal, None, "accept", peer)),
         }

@@ -166,7 +166,7 @@ impl UdpControl {
         if !group.is_multicast() {
             return Err(Error::Invalid);
         }
-        self.scope.check_group(cx, SocketAddr::new(group, local.port()))?;
+        self.scope.check_own(cx, "group_join", SocketAddr::new(group, local.port()))?;
         Ok((udp, group, interface))
     }
 }

@@ -220,6 +220,22 @@ impl Config {
         Ok(name)
     }
 
+    /// Whether a client at `peer` may ask the server at `local` for `name`. `kind`: of the protocol object that is asked.
+    ///
+    /// # Errors
+    /// `Access` if a rule refuses the name.
+    pub fn check_asked(
+        &self,
+        cx: &mut Context,
+        kind: &str,
+        [local, peer]: [&str; 2],
+        name: &str,
+    ) -> Result<(), Error> {
+        let port = Target::parse(local).map_or(0, |local| local.port);
+        let on = format_args!("{peer}, who asks for {name}");
+        self.policy.may_be(name, port).map_err(|refusal| refusal.tell(cx.journal, Some(kind), "accept", on))
+    }
+
     /// Tells the journal the secrets that were agreed on since the last call.
     pub fn tell_secrets(&self, journal: &mut Journal) {
         self.take_secrets().into_iter().for_each(|line| journal.secret(line));

@@ -51,6 +51,18 @@ impl Engine {
         self.tls.is_handshaking()
     }
 
+    /// Whether a client may ask for the name that it has asked for by now.
+    ///
+    /// # Errors
+    /// `Access` if not, which the journal is told.
+    pub fn check_asked(&self, cx: &mut Context) -> Result<()> {
+        let Tls::Server(server) = &self.tls else { return Ok(()) };
+        let Some(name) = server.server_name() else { return Ok(()) };
+        let local = self.carrier.local_address(cx).unwrap_or_default();
+        let peer = self.carrier.peer_address(cx).unwrap_or_default();
+        self.config.check_asked(cx, "tls", [&local, &peer], name)
+    }
+
     /// Takes in what the carrier has, up to a record or so that nobody read yet.
     ///
     /// # Errors

@@ -298,7 +298,7 @@ pub(super) fn protocol_of<'a>(
 pub(super) fn check_policy(protocol: &ProtocolPlan, bind: &Spanned<Endpoint>, mistakes: &Mistakes) {
     let (bind, at) = (bind.get_ref(), bind.span());
     let allowed = match (protocol.grant.base(), bind) {
-        (Grant::Ip(settings), Endpoint::Ip(to)) => to.port() == 0 || settings.policy.may_bind(*to).is_ok(),
+        (Grant::Ip(settings), Endpoint::Ip(to)) => to.port() == 0 || settings.policy.could_bind(*to),
         (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_bind(path),
         // Not of its kind, which is told elsewhere.
         (Grant::Ip(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
