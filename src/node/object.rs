@@ -11,6 +11,7 @@ use super::slab::Id;
 use super::stack::Stack;
 use super::task::Tasks;
 use super::wake::{Interest, Readiness, Waiter};
+use super::whereabouts::Whereabouts;
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -24,6 +25,8 @@ pub struct Context<'a> {
     pub rng: &'a mut Rng,
     pub tasks: &'a mut Tasks,
     pub journal: &'a mut Journal,
+    /// Of the lab's nodes.
+    pub whereabouts: &'a Whereabouts,
 }
 
 /// The settings of `option_get` and `option_set`.
@@ -65,6 +68,14 @@ pub trait Endpoint: Send {
     fn local_address(&self, cx: &Context) -> Result<String>;
     /// As `connect` takes it.
     fn peer_address(&self, cx: &Context) -> Result<String>;
+    /// What both sides agreed to speak (ALPN, RFC 7301), of 255 bytes at most; empty if they did not.
+    ///
+    /// # Errors
+    /// `NoOption` where there is no such agreement; `WouldBlock` before the end of the handshake.
+    fn application_protocol(&self, cx: &Context) -> Result<Vec<u8>> {
+        let _ = cx;
+        Err(Error::NoOption)
+    }
     fn option(&self, cx: &Context, option: SocketOption) -> Result<u64>;
     fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()>;
     fn kind(&self) -> SocketKind;

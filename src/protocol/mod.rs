@@ -108,11 +108,19 @@ impl Grant {
         }
     }
 
-    /// Its own policy, if it is of a kind that has one.
-    pub fn policy(&self) -> Option<&Policy> {
+    /// What says whom its guest may connect to: a proxy's own policy, as what is below it only reaches the proxy, or else that
+    /// of what it stands on.
+    fn policy_of_peers(&self) -> Policy {
         match self {
-            Grant::Ip(settings) => Some(&settings.policy),
-            Grant::Unix(_) | Grant::Over { .. } => None,
+            Grant::Ip(settings) => settings.policy.clone(),
+            Grant::Unix(_) => Policy::default(),
+            Grant::Over { layer: LayerKind::HttpConnect(proxy) | LayerKind::Socks5(proxy), .. } => {
+                proxy.policy.clone()
+            }
+            Grant::Over {
+                layer: LayerKind::ProxyProtocol(_) | LayerKind::Quic(_) | LayerKind::Tls(_),
+                below,
+            } => below.policy_of_peers(),
         }
     }
 
@@ -123,7 +131,7 @@ impl Grant {
             Grant::Ip(settings) => Box::new(ip::Ip::new(settings)),
             Grant::Unix(settings) => Box::new(unix::Unix::new(settings)),
             Grant::Over { layer, below } => {
-                let policy = below.base().policy().cloned().unwrap_or_default();
+                let policy = below.policy_of_peers();
                 let label = format!("{}/", making.label);
                 let below = below.into_protocol(Making { label: &label, ..making })?;
                 layer.over(below, making, policy)?
@@ -145,7 +153,7 @@ impl LayerKind {
         }
     }
 
-    /// `policy`: of what it stands on at the bottom.
+    /// `policy`: of what it stands on.
     fn over(
         self,
         below: Box<dyn Protocol>,
@@ -157,10 +165,12 @@ impl LayerKind {
             LayerKind::HttpConnect(settings) => Arc::new(http_connect::HttpConnect::new(settings)),
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
             LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
-            LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?, policy)),
+            LayerKind::Tls(plan) => {
+                Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?.under(policy)))
+            }
             LayerKind::Yamux(settings) => Arc::new(yamux::Yamux::new(settings)),
             LayerKind::Quic(plan) => {
-                let tls = supplies.config(label, programs, &plan.tls)?;
+                let tls = supplies.config(label, programs, &plan.tls)?.under(policy);
                 return Ok(Box::new(quic::Quic::new(below, tls, plan.transport)?));
             }
         };

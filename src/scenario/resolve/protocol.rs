@@ -38,7 +38,7 @@ impl Find<'_> {
     /// `above`: names of those that stand on it.
     fn grant<'s>(&'s self, protocol: &'s ProtocolSpec, above: &mut Vec<&'s str>) -> Option<Grant> {
         let (layer, over) = match protocol.kind.as_ref()? {
-            KindSpec::Ip { families, policy } => return Some(Grant::ip(*families, policy.clone())),
+            KindSpec::Ip { families, policy, .. } => return Some(Grant::ip(*families, policy.clone())),
             KindSpec::Unix(unix) => return Some(Grant::Unix(unix.settings.clone())),
             KindSpec::Layer { layer, over } => (layer.clone(), over),
             KindSpec::Tls { tls, over } => (LayerKind::Tls(self.scope.tls(tls)), over),

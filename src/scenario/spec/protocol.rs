@@ -28,6 +28,8 @@ pub(in super::super) enum KindSpec {
     Ip {
         families: Families,
         policy: Policy,
+        /// Rules of `bind` and `accept` that are by name, each with its key.
+        named: Vec<(&'static str, Spanned<Rule>)>,
     },
     Unix(Box<UnixSpec>),
     Layer {
@@ -204,37 +206,49 @@ fn credential(value: &DeValue<'_>) -> Result<String, Problem> {
 
 /// What may be connected to through a proxy; names are let through by rules for any address.
 fn connect_policy(reader: &mut Reader<'_>) -> Policy {
-    Policy { connect: reader.list("connect", address::rule).map(inner), ..Policy::default() }
+    let connect = reader.list("connect", address::rule).map(inner);
+    let mut deny = Denied::default();
+    if let Some((_, table)) = reader.table("deny") {
+        let mut of_deny = Reader::new(table, "`deny`", reader.mistakes);
+        deny.connect = of_deny.list("connect", address::rule).map(inner).unwrap_or_default();
+        of_deny.finish();
+    }
+    Policy { connect, deny, ..Policy::default() }
 }
 
 fn ip(families: Families, reader: &mut Reader<'_>) -> KindSpec {
+    let mut named = Vec::new();
     let mut policy = Policy {
-        bind: rules("bind", families, reader),
-        connect: rules("connect", families, reader),
-        accept: rules("accept", families, reader),
+        bind: rules("bind", families, reader, &mut named),
+        connect: rules("connect", families, reader, &mut named),
+        accept: rules("accept", families, reader, &mut named),
         deny: Denied::default(),
     };
     if let Some((_, table)) = reader.table("deny") {
         let mut inner = Reader::new(table, "`deny`", reader.mistakes);
         policy.deny = Denied {
-            bind: rules("bind", families, &mut inner).unwrap_or_default(),
-            connect: rules("connect", families, &mut inner).unwrap_or_default(),
-            accept: rules("accept", families, &mut inner).unwrap_or_default(),
+            bind: rules("bind", families, &mut inner, &mut named).unwrap_or_default(),
+            connect: rules("connect", families, &mut inner, &mut named).unwrap_or_default(),
+            accept: rules("accept", families, &mut inner, &mut named).unwrap_or_default(),
         };
         inner.finish();
     }
-    KindSpec::Ip { families, policy }
+    KindSpec::Ip { families, policy, named }
 }
 
-/// A list of rules, each of them one that can be met.
-fn rules(key: &'static str, families: Families, reader: &mut Reader<'_>) -> Option<Vec<Rule>> {
+/// A list of rules, each of them one that can be met. Those by name that are not of `connect` are `named` too: whether
+/// they can be met is known once all names are.
+fn rules(
+    key: &'static str,
+    families: Families,
+    reader: &mut Reader<'_>,
+    named: &mut Vec<(&'static str, Spanned<Rule>)>,
+) -> Option<Vec<Rule>> {
     let list = reader.list(key, address::rule)?;
     let mistakes = reader.mistakes;
     list.iter().for_each(|rule| check_family(families, rule, mistakes));
-    for rule in list.iter().filter(|rule| key != "connect" && rule.get_ref().who.is_name()) {
-        let message = format!("{key}: {} is a name", rule.get_ref());
-        mistakes.add(rule.span(), message, "rules by name are for `connect`: write addresses");
-    }
+    let by_name = list.iter().filter(|rule| key != "connect" && rule.get_ref().who.is_name());
+    named.extend(by_name.map(|rule| (key, rule.clone())));
     Some(list.into_iter().map(Spanned::into_inner).collect())
 }
 
