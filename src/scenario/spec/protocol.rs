@@ -28,6 +28,7 @@ pub(in super::super) enum KindSpec {
         families: Families,
         policy: Policy,
     },
+    Icmp(Policy),
     Unix(Box<UnixSpec>),
     Layer {
         layer: LayerKind,
@@ -48,7 +49,7 @@ impl ProtocolSpec {
     /// Rules that it has, of all kinds.
     pub fn rule_count(&self) -> usize {
         match &self.kind {
-            Some(KindSpec::Ip { policy, .. }) => policy.rules().count(),
+            Some(KindSpec::Ip { policy, .. } | KindSpec::Icmp(policy)) => policy.rules().count(),
             Some(
                 KindSpec::Unix(_) | KindSpec::Layer { .. } | KindSpec::Tls { .. } | KindSpec::Quic { .. },
             )
@@ -58,7 +59,7 @@ impl ProtocolSpec {
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\", \"quic\" or \"proxy-protocol\"";
+const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"icmp\", \"unix\", \"socks5\", \"http-connect\", \"tls\", \"quic\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -93,6 +94,7 @@ fn kind(
         "ip" => Some(ip(Families::BOTH, reader)),
         "ipv4" => Some(ip(Families::only(Family::V4), reader)),
         "ipv6" => Some(ip(Families::only(Family::V6), reader)),
+        "icmp" => Some(icmp(reader)),
         "unix" => Some(unix(reader)),
         "proxy-protocol" => {
             let from = reader.list("from", address::subnet).map(inner);
@@ -219,10 +221,46 @@ fn ip(families: Families, reader: &mut Reader<'_>) -> KindSpec {
     KindSpec::Ip { families, policy }
 }
 
+/// Nobody comes in: who asks for an echo is answered by the stack.
+fn icmp(reader: &mut Reader<'_>) -> KindSpec {
+    let mut policy = Policy {
+        bind: portless_rules("bind", reader),
+        connect: portless_rules("connect", reader),
+        ..Policy::default()
+    };
+    if let Some((_, table)) = reader.table("deny") {
+        let mut inner = Reader::new(table, "`deny`", reader.mistakes);
+        policy.deny.bind = portless_rules("bind", &mut inner).unwrap_or_default();
+        policy.deny.connect = portless_rules("connect", &mut inner).unwrap_or_default();
+        inner.finish();
+    }
+    KindSpec::Icmp(policy)
+}
+
+/// A list of rules for what has no ports.
+fn portless_rules(key: &'static str, reader: &mut Reader<'_>) -> Option<Vec<Rule>> {
+    let any_port = |value: &DeValue<'_>| {
+        let rule = address::rule(value)?;
+        if rule.ports == (0..=u16::MAX) {
+            return Ok(rule);
+        }
+        let right = Rule { ports: 0..=u16::MAX, ..rule.clone() };
+        Err(Problem::new(format!("{rule} names ports, and ICMP has none"), format!("write \"{right}\"")))
+    };
+    checked(key, Families::BOTH, reader.list(key, any_port)?, reader.mistakes)
+}
+
 /// A list of rules, each of them one that can be met.
 fn rules(key: &'static str, families: Families, reader: &mut Reader<'_>) -> Option<Vec<Rule>> {
-    let list = reader.list(key, address::rule)?;
-    let mistakes = reader.mistakes;
+    checked(key, families, reader.list(key, address::rule)?, reader.mistakes)
+}
+
+fn checked(
+    key: &'static str,
+    families: Families,
+    list: Vec<Spanned<Rule>>,
+    mistakes: &Mistakes,
+) -> Option<Vec<Rule>> {
     list.iter().for_each(|rule| check_family(families, rule, mistakes));
     for rule in list.iter().filter(|rule| key != "connect" && rule.get_ref().who.is_name()) {
         let message = format!("{key}: {} is a name", rule.get_ref());

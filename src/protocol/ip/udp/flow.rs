@@ -98,8 +98,11 @@ macro_rules! endpoint {
             }
 
             fn peer_address(&self, cx: &Context) -> Result<String> {
-                let addresses = cx.stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
-                Ok(addresses.1.to_string())
+                let (_, peer) = cx.stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
+                match cx.stack.udp_is_echo(self.udp) {
+                    true => Ok(peer.ip().to_string()),
+                    false => Ok(peer.to_string()),
+                }
             }
 
             fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {

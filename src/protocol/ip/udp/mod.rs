@@ -1,9 +1,9 @@
-//! UDP as controls (here), and flows with their one stream of datagrams (`flow.rs`).
+//! UDP and echo requests as controls (here), and flows with their one stream of datagrams (`flow.rs`).
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::scope::Scope;
-use super::{Family, bind_all};
+use super::{Family, Speaks, bind_all};
 use crate::dns::name::HostName;
 use crate::dns::resolver::{Lookup, Outcome, Progress};
 use crate::error::{Error, Result};
@@ -41,11 +41,15 @@ enum Role {
 impl UdpControl {
     pub fn open(cx: &mut Context, binds: &[SocketAddr], scope: Scope) -> Result<Self> {
         let bind = |cx: &mut Context, local| {
-            let udp = cx.stack.udp_bind(local)?;
+            let udp = match scope.speaks {
+                Speaks::Transport => cx.stack.udp_bind(local)?,
+                Speaks::Echo => cx.stack.echo_bind(local)?,
+            };
             Ok((udp, cx.stack.udp_local(udp).ok_or(Error::BadDescriptor)?))
         };
         let release = |cx: &mut Context, udp, _| cx.stack.udp_release(udp);
-        Ok(Self { sockets: bind_all(cx, binds, bind, release)?, scope, role: Role::Idle })
+        let sockets = bind_all(cx, binds, bind, release)?;
+        Ok(Self { sockets, scope, role: Role::Idle })
     }
 
     fn flow(&mut self, cx: &mut Context, peer: SocketAddr) -> Result<Box<dyn Connection>> {
@@ -89,6 +93,9 @@ impl UdpControl {
 
 impl Control for UdpControl {
     fn listen(&mut self, cx: &mut Context, backlog: usize) -> Result<()> {
+        if self.scope.speaks == Speaks::Echo {
+            return Err(Error::NotSupported);
+        }
         match self.role {
             Role::Connected | Role::LookingUp { .. } => return Err(Error::IsConnected),
             Role::Idle | Role::Listening => {}
@@ -160,6 +167,9 @@ impl Control for UdpControl {
 impl UdpControl {
     /// The socket of its family, the group and the interface that `text` names, if the group may be listened to.
     fn group<'t>(&self, text: &'t str) -> Result<(Id<Udp>, IpAddr, Option<&'t str>)> {
+        if self.scope.speaks == Speaks::Echo {
+            return Err(Error::NoOption);
+        }
         let (group, interface) = match text.split_once('%') {
             Some((group, interface)) => (group, Some(interface)),
             None => (text, None),
@@ -238,6 +248,9 @@ impl Endpoint for UdpControl {
 fn get(stack: &Stack, udp: Id<Udp>, option: SocketOption) -> Result<u64> {
     match option {
         SocketOption::HopLimit => Ok(u64::from(stack.udp_hop_limit(udp).unwrap_or(64))),
+        SocketOption::GroupHopLimit | SocketOption::GroupLoop if stack.udp_is_echo(udp) => {
+            Err(Error::NoOption)
+        }
         SocketOption::GroupHopLimit => Ok(u64::from(stack.udp_group_hop_limit(udp))),
         SocketOption::GroupLoop => Ok(u64::from(stack.udp_group_loop(udp))),
         SocketOption::NoDelay
@@ -254,6 +267,9 @@ fn set(cx: &mut Context, udp: Id<Udp>, option: SocketOption, value: u64) -> Resu
         SocketOption::HopLimit if (1..=255).contains(&value) => {
             cx.stack.udp_set_hop_limit(udp, Some(value as u8));
             Ok(())
+        }
+        SocketOption::GroupHopLimit | SocketOption::GroupLoop if cx.stack.udp_is_echo(udp) => {
+            Err(Error::NoOption)
         }
         SocketOption::GroupHopLimit if value <= 255 => {
             cx.stack.udp_set_group_hop_limit(udp, value as u8);
