@@ -12,6 +12,7 @@ use smoltcp::wire::{
 };
 
 use super::demux::{self, Quoted, Unreachable};
+use super::udp::Carried;
 use super::{Stack, Statistics};
 use crate::network::Frame;
 use crate::network::ip::ndp::{
@@ -242,7 +243,8 @@ impl Stack {
     fn give_up(&mut self, now: Instant, ip: &[u8]) {
         match demux::sender(ip) {
             Some((Quoted::Tcp, tuple)) => self.tcp_unreachable(now, tuple, None, Unreachable::Host),
-            Some((Quoted::Udp, tuple)) => self.udp_unreachable(tuple, Unreachable::Host),
+            Some((Quoted::Udp, tuple)) => self.udp_unreachable(Carried::Udp, tuple, Unreachable::Host),
+            Some((Quoted::Echo, tuple)) => self.udp_unreachable(Carried::Echo, tuple, Unreachable::Host),
             None => {}
         }
     }

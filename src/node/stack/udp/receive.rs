@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::super::Stack;
 use super::super::demux::Tuple;
 use super::super::group::is_many;
-use super::{DATAGRAM_OVERHEAD, Flow, Udp};
+use super::{Carried, DATAGRAM_OVERHEAD, Flow, Udp};
 use crate::node::slab::Id;
 use crate::node::wake::Readiness;
 use crate::time::Instant;
@@ -31,8 +31,8 @@ impl Stack {
         if is_many(tuple.local.ip()) || self.is_broadcast(nic, tuple.local.ip()) {
             return self.receive_for_many(nic, tuple, payload, packet);
         }
-        let id = match self.udp.by_tuple.get(&tuple) {
-            Some(&flow) => flow,
+        let id = match self.udp.find(Carried::Udp, &tuple) {
+            Some(flow) => flow,
             None => {
                 let own = self.is_own(tuple.local.ip());
                 let Some(socket) = self.udp.listening_on(tuple.local).filter(|_| own) else {

@@ -9,7 +9,7 @@ use super::super::demux::Tuple;
 use super::super::group::is_many;
 use super::super::output::DO_NOT_FRAGMENT;
 use super::super::{BURST_PACKETS_MAX, Stack, Work};
-use super::{Flow, Sending, Udp};
+use super::{Carried, Flow, Sending, Udp, echo};
 use crate::error::{Error, Result};
 use crate::network::ip::{
     ETHERNET_HEADER_BYTES, HOP_LIMIT, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, fill_ipv4_checksum, transport_sum,
@@ -23,10 +23,15 @@ pub(super) const SEND_BYTES: usize = 64 * 1024;
 const UDP_HEADER_BYTES: usize = 8;
 
 /// The longest datagram that IP can carry, in bytes of payload: cut into fragments, if need be.
-pub(super) fn payload_max(tuple: &Tuple) -> usize {
+pub(super) fn payload_max(carried: Carried, tuple: &Tuple) -> usize {
     // IPv6 does not count its own header (RFC 8200, 3).
-    let header = if tuple.remote.is_ipv4() { IPV4_HEADER_BYTES } else { 0 };
-    usize::from(u16::MAX) - header - UDP_HEADER_BYTES
+    let ip = if tuple.remote.is_ipv4() { IPV4_HEADER_BYTES } else { 0 };
+    let header = match carried {
+        Carried::Udp => UDP_HEADER_BYTES,
+        // The guest writes it.
+        Carried::Echo => 0,
+    };
+    usize::from(u16::MAX) - ip - header
 }
 
 impl Stack {
@@ -36,8 +41,11 @@ impl Stack {
         if let Some(error) = flow.error.take() {
             return Err(error);
         }
-        if datagram.len() > payload_max(&flow.tuple) {
+        if datagram.len() > payload_max(flow.carried, &flow.tuple) {
             return Err(Error::MessageSize);
+        }
+        if flow.carried == Carried::Echo && !echo::is_request(&flow.tuple, datagram) {
+            return Err(Error::Invalid);
         }
         if !flow.has_send_room() {
             return Err(Error::WouldBlock);
@@ -52,7 +60,10 @@ impl Stack {
             true => socket.group_hop_limit,
             false => socket.hop_limit.unwrap_or(HOP_LIMIT),
         };
-        let packet = packet(&tuple, hop_limit, datagram);
+        let packet = match socket.carried {
+            Carried::Udp => packet(&tuple, hop_limit, datagram),
+            Carried::Echo => echo::packet(&tuple, hop_limit, datagram),
+        };
         let sending = Sending { flow: id, nic, packet };
         if !self.budget.take(sending.cost()) {
             return Err(Error::NoBuffers);
@@ -114,15 +125,35 @@ fn is_kept(packet: &[u8]) -> bool {
     hop_limit == 0
 }
 
-/// An IP packet with room for the Ethernet header in front. A flow's addresses are of one family.
+/// A UDP datagram as an IP packet. A flow's addresses are of one family.
 fn packet(tuple: &Tuple, hop_limit: u8, payload: &[u8]) -> BytesMut {
     let udp_bytes = UDP_HEADER_BYTES + payload.len();
-    let mut bytes = BytesMut::with_capacity(ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES + udp_bytes);
+    let mut bytes = ip_header(tuple, hop_limit, IpProtocol::Udp, udp_bytes);
+    let start = bytes.len();
+    bytes.extend_from_slice(&tuple.local.port().to_be_bytes());
+    bytes.extend_from_slice(&tuple.remote.port().to_be_bytes());
+    bytes.extend_from_slice(&(udp_bytes as u16).to_be_bytes());
+    bytes.extend_from_slice(&[0; 2]);
+    bytes.extend_from_slice(payload);
+    let sum = !transport_sum(tuple.local.ip(), tuple.remote.ip(), IpProtocol::Udp, &bytes[start..]);
+    // Zero says that there is none (RFC 768).
+    let sum = if sum == 0 { 0xFFFF } else { sum };
+    bytes[start + 6..start + 8].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}
+
+/// Room for the Ethernet header, and the header of an IP packet of `payload_bytes` more, which have room behind it.
+pub(super) fn ip_header(
+    tuple: &Tuple,
+    hop_limit: u8,
+    protocol: IpProtocol,
+    payload_bytes: usize,
+) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES + payload_bytes);
     bytes.resize(ETHERNET_HEADER_BYTES, 0);
-    let protocol = IpProtocol::Udp;
     match (tuple.local.ip(), tuple.remote.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let total = ((IPV4_HEADER_BYTES + udp_bytes) as u16).to_be_bytes();
+            let total = ((IPV4_HEADER_BYTES + payload_bytes) as u16).to_be_bytes();
             bytes.extend_from_slice(&[0x45, 0, total[0], total[1], 0, 0, DO_NOT_FRAGMENT, 0]);
             bytes.extend_from_slice(&[hop_limit, protocol.into(), 0, 0]);
             bytes.extend_from_slice(&source.octets());
@@ -130,22 +161,12 @@ fn packet(tuple: &Tuple, hop_limit: u8, payload: &[u8]) -> BytesMut {
             fill_ipv4_checksum(&mut bytes[ETHERNET_HEADER_BYTES..]);
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let length = (udp_bytes as u16).to_be_bytes();
+            let length = (payload_bytes as u16).to_be_bytes();
             bytes.extend_from_slice(&[0x60, 0, 0, 0, length[0], length[1], protocol.into(), hop_limit]);
             bytes.extend_from_slice(&source.octets());
             bytes.extend_from_slice(&destination.octets());
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
     }
-    let start = bytes.len();
-    bytes.extend_from_slice(&tuple.local.port().to_be_bytes());
-    bytes.extend_from_slice(&tuple.remote.port().to_be_bytes());
-    bytes.extend_from_slice(&(udp_bytes as u16).to_be_bytes());
-    bytes.extend_from_slice(&[0; 2]);
-    bytes.extend_from_slice(payload);
-    let sum = !transport_sum(tuple.local.ip(), tuple.remote.ip(), protocol, &bytes[start..]);
-    // Zero says that there is none (RFC 768).
-    let sum = if sum == 0 { 0xFFFF } else { sum };
-    bytes[start + 6..start + 8].copy_from_slice(&sum.to_be_bytes());
     bytes
 }
