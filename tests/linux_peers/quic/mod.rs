@@ -1,7 +1,8 @@
-//! QUIC with implementations that share nothing with ours: aioquic, both as a client of a guest's and as its server.
+//! QUIC with implementations that share nothing with ours: aioquic and ngtcp2, as clients of a guest's and as its servers.
 
 mod aioquic_client;
 mod aioquic_server;
+mod ngtcp2;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -99,6 +100,15 @@ fn calling(module: &str, arguments: &str, keys: &str, guest: &str) -> String {
          protocol = {{ ipv4 = {{ private = true }}, quic = {{ over = \"ipv4\", roots = {{ file = \"FOLDER/chain.pem\" }}, \
          server_name = \"peer.example.org\"{keys} }} }}\n"
     )
+}
+
+/// Waits until somebody has the UDP port.
+fn wait_for_port(namespace: &Namespace, port: u16) {
+    let (start, listens) = (Instant::now(), format!("ss -Hlun sport = :{port}"));
+    while namespace.run(&listens).is_empty() {
+        assert!(start.elapsed() < PATIENCE, "nobody listens at port {port}");
+        sleep(Duration::from_millis(20));
+    }
 }
 
 /// From now on what Linux sends to 10.0.0.2 goes to nobody's address on the switch.
