@@ -8,6 +8,7 @@
 //! bare.rs      two smoltcp interfaces joined in memory
 //! kernel.rs    Linux's loopback, two threads
 //! tls.rs       rustls alone, two sides joined in memory
+//! names.rs     names of a lab's own
 //! density.rs   many idle guests, many connections: resident memory
 //! simulation.rs  virtual time: packet events, an idle day, starting, sweeps
 //! ```
@@ -19,9 +20,12 @@ mod density;
 mod file;
 mod kernel;
 mod lab;
+mod names;
 mod simulation;
 mod table;
 mod tls;
+
+use std::cell::RefCell;
 
 use bare::Checksums;
 use guestnet::capture::Each;
@@ -63,6 +67,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("connect", connect),
     ("tls-bulk", tls_bulk),
     ("tls-handshake", tls_handshake),
+    ("names", names),
     ("held-connections", held_connections),
     ("capture", capture),
     ("idle-guests", idle_guests),
@@ -176,6 +181,19 @@ fn tls_handshake(size: &Size, table: &mut Table) {
         let name = format!("TLS handshake, {}", mode_name(mode));
         table.row(name, "rustls over memory", Unit::Seconds, sides, Goal::AtMost(1.15));
     }
+}
+
+/// A name out of ten thousand, never the same one twice in a row.
+fn names(size: &Size, table: &mut Table) {
+    let count = 10 * size.round_trips;
+    let lab = RefCell::new(names::Lab::new(10_000));
+    let ours = || lab.borrow_mut().ours(count);
+    let name = "lookup of a name of the lab's own".to_owned();
+    let sides = table::alternate(size.runs, Unit::Seconds, ours, || lab.borrow().hash_map(count));
+    table.row(name.clone(), "HashMap", Unit::Seconds, sides, Goal::None);
+    let sides = table::alternate(size.runs, Unit::Seconds, ours, || names::getaddrinfo(count / 100));
+    table.row(name.clone(), "getaddrinfo, /etc/hosts", Unit::Seconds, sides, Goal::None);
+    table.limit(name, sides.0, 1e-6);
 }
 
 /// The server has accepted all and waits for a byte on the first: what a request costs beside the others.
