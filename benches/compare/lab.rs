@@ -8,6 +8,7 @@ use guestnet::capture::{Each, Writer};
 use guestnet::guest::{Engine, EngineSettings, Exit};
 use guestnet::live::capture::{CaptureFile, Threaded};
 use guestnet::live::{self, Interrupt, Outside};
+use guestnet::node::Output;
 use guestnet::scenario::{self, assets::Assets};
 use guestnet::sim;
 use guestnet::world::{Report, Settings, World};
@@ -47,16 +48,50 @@ fn pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
     table("server", server.0, server.1) + &table("client", client.0, client.1)
 }
 
-/// A pair that speaks TLS 1.3 with full handshakes.
-fn tls_pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
-    let with_tls = |name: &str, (module, arguments), keys: &str| {
-        let tls = format!("over = \"ipv4\", versions = \"1.3\", resumption = false{keys}");
-        table(name, module, arguments)
-            + &format!("protocol = {{ ipv4 = {{ private = true }}, tls = {{ {tls} }} }}\n")
-    };
-    "secrets = false\n[ca.bench]\n".to_owned()
-        + &with_tls("server", server, ", certificate = [{ ca = \"bench\" }]")
-        + &with_tls("client", client, "")
+/// What stands between a guest and its stack.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Layer {
+    /// TLS 1.3 with full handshakes.
+    Tls,
+    /// The same handshakes.
+    Quic,
+}
+
+impl Layer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Layer::Tls => "tls",
+            Layer::Quic => "quic",
+        }
+    }
+
+    /// Two guests over it, whose arguments begin with its name.
+    fn pair(self, server: (&str, &[&str]), client: (&str, &[&str])) -> String {
+        self.pair_with(server, client, "", "")
+    }
+
+    /// The same with more keys in the tables of both protocol objects, and of both guests.
+    fn pair_with(
+        self,
+        server: (&str, &[&str]),
+        client: (&str, &[&str]),
+        protocol_keys: &str,
+        guest_keys: &str,
+    ) -> String {
+        let guest = |name: &str, (module, arguments): (&str, &[&str]), keys: &str| {
+            let versions = if self == Layer::Tls { ", versions = \"1.3\"" } else { "" };
+            let object = format!("over = \"ipv4\"{versions}, resumption = false{protocol_keys}{keys}");
+            let arguments: Vec<&str> = [self.name()].iter().chain(arguments).copied().collect();
+            table(name, module, &arguments)
+                + &format!(
+                    "protocol = {{ ipv4 = {{ private = true }}, {} = {{ {object} }} }}\n{guest_keys}",
+                    self.name()
+                )
+        };
+        "secrets = false\n[ca.bench]\n".to_owned()
+            + &guest("server", server, ", certificate = [{ ca = \"bench\" }]")
+            + &guest("client", client, "")
+    }
 }
 
 impl Lab {
@@ -78,7 +113,7 @@ impl Lab {
 
     /// Seconds by the host's clock, the capture's completion included.
     fn run(&self, mode: Mode, scenario: &str, capture: Option<(&Path, Each)>) -> f64 {
-        self.run_noting(mode, scenario, capture, || ())
+        self.run_noting(mode, scenario, capture, |_| ())
     }
 
     /// Runs to the end, and sees to it that every guest did what it should. `output` hears of whatever is printed.
@@ -87,7 +122,7 @@ impl Lab {
         mode: Mode,
         scenario: &str,
         capture: Option<(&Path, Each)>,
-        mut output: impl FnMut(),
+        mut output: impl FnMut(&[u8]),
     ) -> f64 {
         let mut world = self.world(mode, scenario);
         if let Some((path, each)) = capture {
@@ -102,7 +137,7 @@ impl Lab {
             for report in reports {
                 match report {
                     Report::Exited { exit: Exit::Code(0), .. } => {}
-                    Report::Output { .. } => output(),
+                    Report::Output { output: Output { bytes, .. }, .. } => output(&bytes),
                     Report::Exited { guest, exit, .. } => panic!("guest {guest}: {exit}"),
                 }
             }
@@ -135,18 +170,36 @@ impl Lab {
         own.max(all.saturating_sub(own)).as_secs_f64()
     }
 
-    /// The same over TLS.
-    pub fn tls_bulk(&self, mode: Mode, megabytes: u64) -> f64 {
-        let client = ["tls", "10.0.0.2:5001", &megabytes.to_string()];
-        self.run(mode, &tls_pair(("bulk_receiver", &["tls", "0.0.0.0:5001"]), ("bulk_sender", &client)), None)
+    /// The same over a layer.
+    pub fn layer_bulk(&self, layer: Layer, mode: Mode, megabytes: u64) -> f64 {
+        let client = ["10.0.0.2:5001", &megabytes.to_string()];
+        self.run(mode, &layer.pair(("bulk_receiver", &["0.0.0.0:5001"]), ("bulk_sender", &client)), None)
     }
 
     /// Seconds to connect, shake hands, send a byte each way and close.
-    pub fn tls_connect(&self, mode: Mode, count: u64) -> f64 {
+    pub fn layer_connect(&self, layer: Layer, mode: Mode, count: u64) -> f64 {
         self.slope(mode, count, |count| {
-            let client = ["tls", "10.0.0.2:5003", count];
-            tls_pair(("conn_server", &["tls", "0.0.0.0:5003", count]), ("conn_client", &client))
+            let client = ["10.0.0.2:5003", count];
+            layer.pair(("conn_server", &["0.0.0.0:5003", count]), ("conn_client", &client))
         })
+    }
+
+    /// Seconds for so many bytes over so many streams of one QUIC connection, and what the least of them had got when the
+    /// rest had as many bytes in all, by what the most had.
+    pub fn streams(&self, streams: u64, bytes: u64, link: &str) -> (f64, f64) {
+        let (streams, bytes) = (streams.to_string(), bytes.to_string());
+        let scenario = Layer::Quic.pair_with(
+            ("stream_fair", &["0.0.0.0:443", "gauge", &streams, &bytes]),
+            ("stream_fair", &["10.0.0.2:443", "pour", &streams]),
+            &format!(", streams = {streams}, window = \"64MiB\""),
+            &format!("descriptors = 2000\n{link}"),
+        );
+        let mut said = String::new();
+        let seconds =
+            self.run_noting(Mode::Sim, &scenario, None, |bytes| said += &String::from_utf8_lossy(bytes));
+        let figures: Vec<f64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
+        let [_, least, most] = figures[..] else { panic!("the gauge said: {said}") };
+        (seconds, least / most)
     }
 
     /// Seconds for one byte there and back.
@@ -168,9 +221,14 @@ impl Lab {
     pub fn held(&self, mode: Mode, connections: u64, rounds: u64) -> f64 {
         let mut printed = Vec::new();
         let scenario = held(connections, &rounds.to_string());
-        self.run_noting(mode, &scenario, None, || printed.push(cpu_time(THREAD)));
+        self.run_noting(mode, &scenario, None, |_| printed.push(cpu_time(THREAD)));
         let [begin, end] = printed[..] else { panic!("{} outputs", printed.len()) };
         (end - begin).as_secs_f64() / rounds as f64
+    }
+
+    /// Seconds for each of so many connections that are opened, one after the other, between two guests that keep them all.
+    pub fn layer_open(&self, layer: Layer, connections: u64) -> f64 {
+        self.slope(Mode::Sim, connections, |connections| layer_held(layer, connections, "1"))
     }
 
     /// What one operation costs, without what comes before and after all of them: the difference between a run
@@ -198,4 +256,12 @@ pub fn held(connections: u64, rounds: &str) -> String {
         + room
         + &table("client", "holder", &["10.0.0.2:7", &connections, rounds])
         + room
+}
+
+/// The same over a layer.
+pub fn layer_held(layer: Layer, connections: &str, rounds: &str) -> String {
+    let server = ["0.0.0.0:7", connections];
+    let client = ["10.0.0.2:7", connections, rounds];
+    let room = "descriptors = 20000\nbuffers = \"1GiB\"\n";
+    layer.pair_with(("hold_server", &server), ("holder", &client), "", room)
 }

@@ -17,33 +17,36 @@ pub struct Pipe {
     config: Config,
 }
 
+/// Full handshakes of TLS 1.3, with ring as it is.
+pub fn config() -> Config {
+    let epoch = Duration::from_secs(1_577_836_800);
+    let valid = Validity { from: epoch - Duration::from_secs(60), until: epoch + Duration::from_secs(3_600) };
+    let secret = |name: &str| Entropy::Seed(Seed(1)).secret(name).expect("a seed always has more");
+    let authority = Authority::new("bench", valid, secret("ca")).expect("a root");
+    let names = ["server".parse().expect("a name")];
+    let identity = authority.issue(&names, valid, secret("server")).expect("a certificate");
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.root().clone()).expect("a root");
+    let roots = Arc::new(roots);
+    let settings = Settings {
+        identities: vec![identity],
+        roots: Arc::clone(&roots),
+        client_roots: roots,
+        clients: Clients::Anonymous,
+        server_name: None,
+        alpn: vec![],
+        versions: Versions::Tls13,
+        resumption: false,
+        timeout: Duration::from_secs(10),
+        log_secrets: false,
+        early_data: false,
+    };
+    Config::new(settings, Crypto::system(epoch)).expect("a configuration")
+}
+
 impl Pipe {
-    /// Full handshakes, with ring as it is.
     pub fn new() -> Pipe {
-        let epoch = Duration::from_secs(1_577_836_800);
-        let valid =
-            Validity { from: epoch - Duration::from_secs(60), until: epoch + Duration::from_secs(3_600) };
-        let secret = |name: &str| Entropy::Seed(Seed(1)).secret(name).expect("a seed always has more");
-        let authority = Authority::new("bench", valid, secret("ca")).expect("a root");
-        let names = ["server".parse().expect("a name")];
-        let identity = authority.issue(&names, valid, secret("server")).expect("a certificate");
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.root().clone()).expect("a root");
-        let roots = Arc::new(roots);
-        let settings = Settings {
-            identities: vec![identity],
-            roots: Arc::clone(&roots),
-            client_roots: roots,
-            clients: Clients::Anonymous,
-            server_name: None,
-            alpn: vec![],
-            versions: Versions::Tls13,
-            resumption: false,
-            timeout: Duration::from_secs(10),
-            log_secrets: false,
-            early_data: false,
-        };
-        Pipe { config: Config::new(settings, Crypto::system(epoch)).expect("a configuration") }
+        Pipe { config: config() }
     }
 
     fn connect(&self) -> [Connection; 2] {
