@@ -21,6 +21,12 @@ pub enum Mode {
     Live,
 }
 
+/// What a run took, by the host's clock and of this thread.
+struct Took {
+    seconds: f64,
+    cpu_seconds: f64,
+}
+
 pub struct Lab {
     engine: Engine,
     interrupt: Interrupt,
@@ -32,6 +38,19 @@ const THREAD: ClockId = ClockId::CLOCK_THREAD_CPUTIME_ID;
 /// CPU time of this process, all its threads, or of this thread: what others do on the machine does not count.
 pub fn cpu_time(clock: ClockId) -> Duration {
     clock_gettime(clock).expect("a clock of CPU time").into()
+}
+
+/// CPU time of this thread since it began, for what never waits.
+pub struct Spent(Duration);
+
+impl Spent {
+    pub fn begin() -> Spent {
+        Spent(cpu_time(THREAD))
+    }
+
+    pub fn seconds(&self) -> f64 {
+        (cpu_time(THREAD) - self.0).as_secs_f64()
+    }
 }
 
 /// Where `scripts/guests` puts a guest.
@@ -113,7 +132,12 @@ impl Lab {
 
     /// Seconds by the host's clock, the capture's completion included.
     fn run(&self, mode: Mode, scenario: &str, capture: Option<(&Path, Each)>) -> f64 {
-        self.run_noting(mode, scenario, capture, |_| ())
+        self.run_noting(mode, scenario, capture, |_| ()).seconds
+    }
+
+    /// By the CPU time of this thread, which has all the work to do.
+    fn run_cpu(&self, mode: Mode, scenario: &str) -> f64 {
+        self.run_noting(mode, scenario, None, |_| ()).cpu_seconds
     }
 
     /// Runs to the end, and sees to it that every guest did what it should. `output` hears of whatever is printed.
@@ -123,7 +147,7 @@ impl Lab {
         scenario: &str,
         capture: Option<(&Path, Each)>,
         mut output: impl FnMut(&[u8]),
-    ) -> f64 {
+    ) -> Took {
         let mut world = self.world(mode, scenario);
         if let Some((path, each)) = capture {
             let file = File::create(path).expect("a file for the capture");
@@ -143,14 +167,14 @@ impl Lab {
             }
             true
         };
-        let start = Instant::now();
+        let (start, spent) = (Instant::now(), Spent::begin());
         match mode {
             Mode::Sim => sim::run(&mut world, None, turn),
             Mode::Live => live::run(&mut world, Outside::default(), &self.interrupt, None, turn)
                 .expect("nothing outside that could fail"),
         };
         world.close_sink().expect("a whole capture");
-        start.elapsed().as_secs_f64()
+        Took { seconds: start.elapsed().as_secs_f64(), cpu_seconds: spent.seconds() }
     }
 
     /// Seconds for so many megabytes from one guest to another.
@@ -170,21 +194,22 @@ impl Lab {
         own.max(all.saturating_sub(own)).as_secs_f64()
     }
 
-    /// The same over a layer.
+    /// CPU time for the same over a layer, in seconds.
     pub fn layer_bulk(&self, layer: Layer, mode: Mode, megabytes: u64) -> f64 {
         let client = ["10.0.0.2:5001", &megabytes.to_string()];
-        self.run(mode, &layer.pair(("bulk_receiver", &["0.0.0.0:5001"]), ("bulk_sender", &client)), None)
+        self.run_cpu(mode, &layer.pair(("bulk_receiver", &["0.0.0.0:5001"]), ("bulk_sender", &client)))
     }
 
-    /// Seconds to connect, shake hands, send a byte each way and close.
+    /// CPU time to connect, shake hands, send a byte each way and close, in seconds.
     pub fn layer_connect(&self, layer: Layer, mode: Mode, count: u64) -> f64 {
-        self.slope(mode, count, |count| {
+        let run = |scenario: &str| self.run_cpu(mode, scenario);
+        slope(count, run, |count| {
             let client = ["10.0.0.2:5003", count];
             layer.pair(("conn_server", &["0.0.0.0:5003", count]), ("conn_client", &client))
         })
     }
 
-    /// Seconds for so many bytes over so many streams of one QUIC connection, and what the least of them had got when the
+    /// CPU time for so many bytes over so many streams of one QUIC connection, and what the least of them had got when the
     /// rest had as many bytes in all, by what the most had.
     pub fn streams(&self, streams: u64, bytes: u64, link: &str) -> (f64, f64) {
         let (streams, bytes) = (streams.to_string(), bytes.to_string());
@@ -195,23 +220,25 @@ impl Lab {
             &format!("descriptors = 2000\n{link}"),
         );
         let mut said = String::new();
-        let seconds =
+        let took =
             self.run_noting(Mode::Sim, &scenario, None, |bytes| said += &String::from_utf8_lossy(bytes));
         let figures: Vec<f64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
         let [_, least, most] = figures[..] else { panic!("the gauge said: {said}") };
-        (seconds, least / most)
+        (took.cpu_seconds, least / most)
     }
 
     /// Seconds for one byte there and back.
     pub fn ping_pong(&self, mode: Mode, rounds: u64) -> f64 {
-        self.slope(mode, rounds, |rounds| {
+        let run = |scenario: &str| self.run(mode, scenario, None);
+        slope(rounds, run, |rounds| {
             pair(("pingpong_server", &[]), ("pingpong_client", &["10.0.0.2:5002", rounds]))
         })
     }
 
     /// Seconds to connect, send a byte each way and close.
     pub fn connect(&self, mode: Mode, count: u64) -> f64 {
-        self.slope(mode, count, |count| {
+        let run = |scenario: &str| self.run(mode, scenario, None);
+        slope(count, run, |count| {
             pair(("conn_server", &["0.0.0.0:5003", count]), ("conn_client", &["10.0.0.2:5003", count]))
         })
     }
@@ -226,18 +253,19 @@ impl Lab {
         (end - begin).as_secs_f64() / rounds as f64
     }
 
-    /// Seconds for each of so many connections that are opened, one after the other, between two guests that keep them all.
+    /// CPU time for each of so many connections that are opened, one after the other, between two guests that keep them all.
     pub fn layer_open(&self, layer: Layer, connections: u64) -> f64 {
-        self.slope(Mode::Sim, connections, |connections| layer_held(layer, connections, "1"))
+        let run = |scenario: &str| self.run_cpu(Mode::Sim, scenario);
+        slope(connections, run, |connections| layer_held(layer, connections, "1"))
     }
+}
 
-    /// What one operation costs, without what comes before and after all of them: the difference between a run
-    /// of many and a run of few.
-    fn slope(&self, mode: Mode, count: u64, scenario: impl Fn(&str) -> String) -> f64 {
-        let few = count / 10;
-        let seconds = |count: u64| self.run(mode, &scenario(&count.to_string()), None);
-        (seconds(count) - seconds(few)) / (count - few) as f64
-    }
+/// What one operation costs, without what comes before and after all of them: the difference between a run of many and a
+/// run of few.
+fn slope(count: u64, run: impl Fn(&str) -> f64, scenario: impl Fn(&str) -> String) -> f64 {
+    let few = count / 10;
+    let seconds = |count: u64| run(&scenario(&count.to_string()));
+    (seconds(count) - seconds(few)) / (count - few) as f64
 }
 
 /// Removes the last run's capture. A file that is written over is emptied first, and written to the disk at once as it is

@@ -14,6 +14,7 @@ use quinn_proto::{
     Event, ServerConfig, StreamEvent, StreamId, TransportConfig, ValidationTokenConfig, VarInt,
 };
 
+use crate::lab::Spent;
 use crate::tls;
 
 /// What guests read and write at a time, and datagrams of one turn, as ours.
@@ -63,10 +64,10 @@ impl Bare {
         Pair { client, server: side(Some(Arc::clone(&self.server)), "10.0.0.3:50000") }
     }
 
-    /// Seconds for a handshake and a byte each way.
+    /// CPU time for a handshake and a byte each way.
     pub fn handshake(&self, count: u64) -> f64 {
         let mut pair = self.pair();
-        let start = Instant::now();
+        let spent = Spent::begin();
         for _ in 0..count {
             pair.connect(&self.client);
             let stream = pair.client.open();
@@ -82,10 +83,10 @@ impl Bare {
             pair.client.forget();
             pair.server.forget();
         }
-        start.elapsed().as_secs_f64() / count as f64
+        spent.seconds() / count as f64
     }
 
-    /// Seconds for so many bytes from one side to the other, over so many streams at once: each is written to in turn.
+    /// CPU time for so many bytes from one side to the other, over so many streams at once: each is written to in turn.
     pub fn bulk(&self, streams: usize, bytes: u64) -> f64 {
         let mut pair = self.pair();
         pair.connect(&self.client);
@@ -94,7 +95,7 @@ impl Bare {
         // Many streams get a little each time.
         let len = if streams > 1 { 1024 } else { CHUNK };
         let (mut written, mut read) = (0, 0);
-        let start = Instant::now();
+        let spent = Spent::begin();
         while read < bytes {
             let mut has_room = true;
             while has_room && written < bytes {
@@ -116,7 +117,7 @@ impl Bare {
                 }
             }
         }
-        start.elapsed().as_secs_f64()
+        spent.seconds()
     }
 }
 

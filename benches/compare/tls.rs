@@ -2,13 +2,15 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guestnet::protocol::tls::authority::{Authority, Validity};
 use guestnet::protocol::tls::config::{Clients, Config, Settings, Versions};
 use guestnet::protocol::tls::provider::{Crypto, Entropy};
 use guestnet::rng::Seed;
 use rustls::{ClientConnection, Connection, RootCertStore, ServerConnection};
+
+use crate::lab::Spent;
 
 /// What guests read and write at a time.
 const CHUNK: usize = 64 * 1024;
@@ -67,10 +69,10 @@ impl Pipe {
         [client, server]
     }
 
-    /// Seconds for a handshake and a byte each way.
+    /// CPU time for a handshake and a byte each way.
     pub fn handshake(&self, count: u64) -> f64 {
         let mut wire = Vec::new();
-        let start = Instant::now();
+        let spent = Spent::begin();
         for _ in 0..count {
             let [mut client, mut server] = self.connect();
             let mut byte = [0];
@@ -81,15 +83,15 @@ impl Pipe {
             carry(&mut server, &mut client, &mut wire);
             client.reader().read_exact(&mut byte).expect("a byte");
         }
-        start.elapsed().as_secs_f64() / count as f64
+        spent.seconds() / count as f64
     }
 
-    /// Seconds for so many bytes from one side to the other.
+    /// CPU time for so many bytes from one side to the other.
     pub fn bulk(&self, bytes: u64) -> f64 {
         let [mut client, mut server] = self.connect();
         let (sent, mut got, mut wire) = (vec![7; CHUNK], vec![0; CHUNK], Vec::with_capacity(2 * CHUNK));
         client.set_buffer_limit(None);
-        let start = Instant::now();
+        let spent = Spent::begin();
         let mut left = bytes;
         while left > 0 {
             let count = left.min(CHUNK as u64);
@@ -108,7 +110,7 @@ impl Pipe {
             wire.clear();
             left -= count;
         }
-        start.elapsed().as_secs_f64()
+        spent.seconds()
     }
 }
 
