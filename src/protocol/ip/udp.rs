@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::BytesMut;
+
 use super::scope::Scope;
 use super::{Family, bind_all};
 use crate::dns::name::HostName;
@@ -316,6 +318,17 @@ impl Stream for UdpStream {
         }
         cx.stack.flow_write(self.flow, bytes)?;
         Ok(bytes.len())
+    }
+
+    fn take(&mut self, cx: &mut Context, _: &mut [u8]) -> Result<BytesMut> {
+        cx.stack.flow_take(self.flow)
+    }
+
+    fn write_burst(&mut self, cx: &mut Context, bytes: &[u8], segment: usize) -> Result<usize> {
+        if self.write_shut {
+            return Err(Error::Pipe);
+        }
+        cx.stack.flow_write_burst(self.flow, bytes, segment)
     }
 
     /// The peer hears nothing of it: a datagram has no end to send.

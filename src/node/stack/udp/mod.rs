@@ -42,6 +42,8 @@ pub(super) struct Sockets {
     /// Sockets by local port.
     by_port: BTreeMap<u16, Vec<Id<Udp>>>,
     ports: Ports,
+    /// The frame at hand may be a slice of something much longer.
+    from_outside: bool,
 }
 
 /// A bound UDP port.
@@ -69,6 +71,8 @@ pub struct Udp {
 struct Sending {
     flow: Id<Flow>,
     nic: usize,
+    /// It is for a group, or for everybody on its link.
+    is_for_many: bool,
     packet: BytesMut,
 }
 
@@ -102,7 +106,13 @@ impl Sockets {
             of_many: BTreeMap::new(),
             by_port: BTreeMap::new(),
             ports: Ports::default(),
+            from_outside: false,
         }
+    }
+
+    /// Where the next frame comes from: outside, or from a stack of this world, which makes each datagram by itself.
+    pub fn hear_from(&mut self, outside: bool) {
+        self.from_outside = outside;
     }
 
     /// Sockets, then flows.
