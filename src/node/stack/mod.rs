@@ -230,6 +230,7 @@ impl Stack {
             self.statistics.bad_checksum += 1;
             return;
         }
+        self.udp.hear_from(frame.checksums == crate::network::Checksums::Unverified);
         self.receive_frame(now, index, frame.bytes);
     }
 
