@@ -55,7 +55,7 @@ impl Limits {
     }
 
     /// Fuel of one turn: on a slow processor less, so that a turn takes little virtual time.
-    fn quantum_fuel(&self) -> u64 {
+    pub fn quantum_fuel(&self) -> u64 {
         const TURNS_PER_SECOND: u64 = 10_000;
         (self.cpu_hz / TURNS_PER_SECOND).clamp(QUANTUM_FUEL_MIN, QUANTUM_FUEL)
     }

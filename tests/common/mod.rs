@@ -8,6 +8,7 @@ pub mod capture;
 pub mod frames;
 pub mod lab;
 pub mod namespace;
+pub mod peer;
 pub mod property;
 pub mod scenario;
 pub mod tshark;
