@@ -32,7 +32,7 @@ const SOCK_SEND: u64 = 53;
 const SOCK_SHUTDOWN: u64 = 54;
 const GROUP_JOIN: u64 = 55;
 const GROUP_LEAVE: u64 = 56;
-const FUNCTIONS: u64 = 58;
+const FUNCTIONS: u64 = 59;
 
 /// Where the guest has texts, a list of one buffer, and two subscriptions; their lengths.
 const TEXTS: [(u64, u64); 8] =

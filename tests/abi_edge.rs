@@ -110,9 +110,9 @@ fn none_of_the_module_s_functions_is_left_out() {
 fn arguments_are_cut_pokes_store_and_a_short_record_ends_it() {
     let wide = 0xffff_ffff_0000_0007;
     let mut input = record(9, [wide, 1, wide, 0, 0, 0, 0, 0, 0]); // option_set
-    input.extend(record(57, [512, 0xdead_beef, 0, 0, 0, 0, 0, 0, 0])); // a poke
+    input.extend(record(58, [512, 0xdead_beef, 0, 0, 0, 0, 0, 0, 0])); // a poke
     input.extend(record(49, [512, 8, 0, 0, 0, 0, 0, 0, 0])); // random_get, which looks
-    input.extend(record(58 * 3 + 2, [3, 4, 0, 0, 0, 0, 0, 0, 0])); // accept, by its remainder
+    input.extend(record(59 * 3 + 2, [3, 4, 0, 0, 0, 0, 0, 0, 0])); // accept, by its remainder
     input.extend([1, 2, 3]);
     let (outcome, calls) = run(input, 76);
     outcome.expect("ends well");

@@ -1,8 +1,8 @@
 ;; Calls anything with anything, so that a test can drive the whole ABI edge with bytes.
 ;;
 ;; Standard input is a sequence of records of ten little-endian u64: which function, then nine arguments, of which the
-;; function takes as many as it has parameters, cut to their size. The function is the number modulo 58:
-;; 0 to 56 in the order of the imports below, and 57 pokes: it stores its second argument at its first, modulo the
+;; function takes as many as it has parameters, cut to their size. The function is the number modulo 59:
+;; 0 to 57 in the order of the imports below, and 58 pokes: it stores its second argument at its first, modulo the
 ;; size of the memory. An answer that is no errno (77 or more) traps in `$not_an_errno`; at the end of the records,
 ;; or when standard input is gone, the guest ends well.
 ;;
@@ -69,6 +69,7 @@
   (import "wasi_snapshot_preview1" "sock_shutdown" (func $sock_shutdown (param i32 i32) (result i32)))
   (import "networking" "group_join" (func $group_join (param i32 i32 i32) (result i32)))
   (import "networking" "group_leave" (func $group_leave (param i32 i32 i32) (result i32)))
+  (import "networking" "application_protocol" (func $application_protocol (param i32 i32 i32 i32) (result i32)))
 
   (memory (export "memory") 2)
   (data (i32.const 96) "\00\00\00\00\50\00\00\00") ;; the record's own iovec
@@ -109,7 +110,7 @@
   ;; Makes the call that the record asks for.
   (func $call (result i32)
     (local $which i32)
-    (local.set $which (i32.wrap_i64 (i64.rem_u (i64.load (i32.const 0)) (i64.const 58))))
+    (local.set $which (i32.wrap_i64 (i64.rem_u (i64.load (i32.const 0)) (i64.const 59))))
     (if (i32.eq (local.get $which) (i32.const 0))
       (then (return (call $open (call $int (i32.const 0)) (call $int (i32.const 1)) (call $int (i32.const 2)) (call $int (i32.const 3)) (call $long (i32.const 4)) (call $long (i32.const 5)) (call $int (i32.const 6)) (call $int (i32.const 7))))))
     (if (i32.eq (local.get $which) (i32.const 1))
@@ -224,6 +225,8 @@
       (then (return (call $group_join (call $int (i32.const 0)) (call $int (i32.const 1)) (call $int (i32.const 2))))))
     (if (i32.eq (local.get $which) (i32.const 56))
       (then (return (call $group_leave (call $int (i32.const 0)) (call $int (i32.const 1)) (call $int (i32.const 2))))))
+    (if (i32.eq (local.get $which) (i32.const 57))
+      (then (return (call $application_protocol (call $int (i32.const 0)) (call $int (i32.const 1)) (call $int (i32.const 2)) (call $int (i32.const 3))))))
     (i64.store (i32.rem_u (call $int (i32.const 0)) (i32.const 131064)) (call $long (i32.const 1)))
     (i32.const 0))
 
