@@ -15,7 +15,7 @@ use crate::time::Instant;
 /// Subscriptions of one call.
 const SUBSCRIPTIONS_MAX: u32 = 65_536;
 /// Looking at one, in bytes copied: little, as servers of many clients poll them all, again and again.
-const SUBSCRIPTION_EFFORT: usize = 16;
+const SUBSCRIPTION_EFFORT: usize = 4;
 
 /// One subscription, resolved.
 enum Source {
