@@ -175,7 +175,9 @@ impl Config {
         if let Some(name) = &self.server_name {
             return Ok(name.clone());
         }
-        let (host, _port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
+        // A path names nobody.
+        let (host, _port) =
+            address.rsplit_once(':').filter(|_| !address.starts_with('/')).ok_or(Error::Invalid)?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3).
         let host = host.strip_suffix('.').unwrap_or(host);

@@ -54,8 +54,13 @@ impl Tls {
 impl Layer for Tls {
     fn via(&self, address: &str) -> Result<String> {
         // Before anybody is connected to.
+        let name = self.config.name_at(address)?;
+        // A path names no host and no port that a policy could be about.
+        if address.starts_with('/') {
+            return Ok(address.to_owned());
+        }
         let port = Target::parse(address)?.port;
-        match self.config.name_at(address)? {
+        match name {
             ServerName::DnsName(name) if !self.policy.may_name(name.as_ref(), port) => Err(Error::Access),
             _ => Ok(address.to_owned()),
         }
