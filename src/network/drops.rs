@@ -32,10 +32,12 @@ pub enum DeviceDrop {
     DnsNoQuery,
     /// A DNS answer for which there was no room.
     DnsUnsent,
+    /// What began a connection to the directory of Unix-domain sockets, and is nothing that it can be asked.
+    UnixMalformed,
 }
 
 impl DeviceDrop {
-    pub const ALL: [DeviceDrop; 15] = [
+    pub const ALL: [DeviceDrop; 16] = [
         DeviceDrop::Malformed,
         DeviceDrop::BadChecksum,
         DeviceDrop::Unroutable,
@@ -51,6 +53,7 @@ impl DeviceDrop {
         DeviceDrop::DnsMalformed,
         DeviceDrop::DnsNoQuery,
         DeviceDrop::DnsUnsent,
+        DeviceDrop::UnixMalformed,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -70,6 +73,7 @@ impl DeviceDrop {
             DeviceDrop::DnsMalformed => "malformed DNS query",
             DeviceDrop::DnsNoQuery => "DNS message that is no query",
             DeviceDrop::DnsUnsent => "DNS answer that could not be sent",
+            DeviceDrop::UnixMalformed => "malformed question of Unix-domain sockets",
         }
     }
 }
