@@ -15,6 +15,7 @@ mod address;
 pub mod assets;
 pub mod expectation;
 mod files;
+mod masked;
 mod mistake;
 pub mod plan;
 mod read;
