@@ -27,18 +27,18 @@ fn the_trace_tells_why_a_connection_came_to_nothing() {
     proxies: mirrored: 10.0.0.2:1080: no SOCKS 5 server: it answered method 1, which it was not offered
     proxies: nobody: 10.0.0.16:1080: the SOCKS server wants a user and password
     proxies: refused: 10.0.0.16:1080: the SOCKS server could not reach guarded:9: connection refused
-    proxies: stalled-http: handshake given up after 30 s
-    proxies: stalled: handshake given up after 30 s
-    proxies: to-endless: 10.0.0.11:3128: lost in the middle of the handshake
+    proxies: stalled-http: 10.0.0.3:1080: handshake given up after 30 s
+    proxies: stalled: 10.0.0.3:1080: handshake given up after 30 s
+    proxies: to-endless: 10.0.0.11:3128: a handshake without end
     proxies: to-gone-http: 10.0.0.13:1080: gone in the middle of the handshake
     proxies: to-gone: 10.0.0.13:1080: gone in the middle of the handshake
     unix_stacked: behind: a peer without an address: no PROXY header where one belongs: reset
     unix_stacked: chain: tls with /run/https.sock: TLS 1.3, TLS13_AES_256_GCM_SHA384
-    unix_stacked: https: tls with : TLS 1.3, TLS13_AES_256_GCM_SHA384
+    unix_stacked: https: tls with a peer without an address: TLS 1.3, TLS13_AES_256_GCM_SHA384
     unix_stacked: second: /run/vault.sock cannot be bound: address in use
     unix_stacked: to_vault: tls with /run/vault.sock: TLS 1.3, TLS13_AES_256_GCM_SHA384, ALPN echo
     unix_stacked: tunnel: tls with /run/https.sock: TLS 1.3, TLS13_AES_256_GCM_SHA384
-    unix_stacked: vault: tls with : TLS 1.3, TLS13_AES_256_GCM_SHA384, ALPN echo
+    unix_stacked: vault: tls with a peer without an address: TLS 1.3, TLS13_AES_256_GCM_SHA384, ALPN echo
     unix_stacked: wrong_password: /run/socks.sock: the SOCKS server refused the user or password
     "#);
 }

@@ -394,8 +394,8 @@ fn a_certificate_is_refused_for_whatever_is_broken_in_it() {
     good: tls with 10.0.0.3:PORT: TLS 1.3, TLS13_AES_256_GCM_SHA384
     orphan: tls with 10.0.0.17:PORT: the peer gave up: unknown ca
     tampered: tls with 10.0.0.5:PORT: the peer gave up: decrypt error
-    to-authority: tls with 10.0.0.12:443: the peer's certificate is refused: Other(OtherError(CaUsedAsEndEntity))
-    to-child: tls with 10.0.0.14:443: the peer's certificate is refused: Other(OtherError(EndEntityUsedAsCa))
+    to-authority: tls with 10.0.0.12:443: the peer's certificate is refused: ca used as end entity
+    to-child: tls with 10.0.0.14:443: the peer's certificate is refused: end entity used as ca
     to-client: tls with 10.0.0.10:443: the peer's certificate is refused: certificate does not allow extended key usage for server authentication, allows client authentication
     to-early: tls with 10.0.0.8:443: the peer's certificate is refused: not valid yet, but in 8835955200 s
     to-forged: tls with 10.0.0.6:443: the peer's certificate is refused: a bad signature

@@ -7,6 +7,7 @@ pub mod capture;
 pub mod frames;
 pub mod lab;
 pub mod namespace;
+pub mod peer;
 pub mod remarks;
 pub mod scenario;
 pub mod tshark;

@@ -151,8 +151,8 @@ impl Ends {
     }
 
     fn set_option(&self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
-        let options = set(self.options(cx)?, option, value)?;
-        cx.unix()?.tcp_set_options(self.tcp, options);
+        let (now, options) = (cx.now, set(self.options(cx)?, option, value)?);
+        cx.unix()?.tcp_set_options(now, self.tcp, options);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use super::super::plan::{self, ProtocolPlan};
 use super::super::spec::{GuestSpec, KindSpec, ProtocolSpec};
 use super::expand::Node;
 use super::tls::Scope;
+use crate::protocol::ip::{Families, Settings};
 use crate::protocol::quic::plan::QuicPlan;
 use crate::protocol::{Grant, LayerKind};
 
@@ -38,7 +39,10 @@ impl Find<'_> {
     /// `above`: names of those that stand on it.
     fn grant<'s>(&'s self, protocol: &'s ProtocolSpec, above: &mut Vec<&'s str>) -> Option<Grant> {
         let (layer, over) = match protocol.kind.as_ref()? {
-            KindSpec::Ip { families, policy } => return Some(Grant::ip(*families, policy.clone())),
+            KindSpec::Ip { families, policy, .. } => return Some(Grant::ip(*families, policy.clone())),
+            KindSpec::Icmp { policy, .. } => {
+                return Some(Grant::Icmp(Settings::new(Families::BOTH, policy.clone())));
+            }
             KindSpec::Unix(unix) => return Some(Grant::Unix(unix.settings.clone())),
             KindSpec::Layer { layer, over } => (layer.clone(), over),
             KindSpec::Tls { tls, over } => (LayerKind::Tls(self.scope.tls(tls)), over),
@@ -101,10 +105,14 @@ fn misfit(layer: &LayerKind, below: &Grant) -> Option<(String, &'static str)> {
     let paths = below.takes_paths();
     let on_datagrams = match below {
         Grant::Ip(_) => true,
-        Grant::Unix(_) => false,
+        Grant::Icmp(_) | Grant::Unix(_) => false,
         Grant::Over { layer, .. } => layer.has_datagrams(),
     };
     match layer {
+        _ if matches!(below, Grant::Icmp(_)) => Some((
+            "which carries nothing but echoes".to_owned(),
+            "let it stand on a protocol of kind ipv4 or ipv6",
+        )),
         LayerKind::Quic(_) if matches!(below, Grant::Unix(_)) => {
             Some(("which has no addresses".to_owned(), "QUIC stands on ipv4, ipv6 or socks5"))
         }
@@ -134,6 +142,7 @@ fn misfit(layer: &LayerKind, below: &Grant) -> Option<(String, &'static str)> {
         | LayerKind::Socks5(_)
         | LayerKind::HttpConnect(_)
         | LayerKind::ProxyProtocol(_)
-        | LayerKind::Tls(_) => None,
+        | LayerKind::Tls(_)
+        | LayerKind::Yamux(_) => None,
     }
 }

@@ -109,13 +109,16 @@ static int http(int fd)
 /* No proxy at all: an answer that begins well and has no end, or none. */
 static int endless(int fd)
 {
-    char field[16384];
+    char field[512];
+    struct timespec pause = {.tv_nsec = 1000000};
     if (read(fd, field, sizeof field) <= 0)
         return -1;
-    strcpy(field, "HTTP/1.1 200 Connected\r\nX: ");
-    memset(field + strlen(field), 'y', sizeof field - strlen(field));
-    for (int i = 0; i < 4 && write(fd, field, sizeof field) > 0; i++)
+    memset(field, 'y', sizeof field);
+    memcpy(field, "HTTP/1.1 200 Connected\r\nX: ", 27);
+    while (write(fd, field, sizeof field) > 0) {
         memset(field, 'y', sizeof field);
+        nanosleep(&pause, NULL);
+    }
     return -1;
 }
 
