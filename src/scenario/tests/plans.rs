@@ -12,7 +12,7 @@ use crate::scenario::plan::{DeviceRef, Plan, StdinPlan, digest};
 fn a_lab_with_some_of_everything() {
     insta::assert_snapshot!(show(&parse(LAB).unwrap()), @r#"
     "web" seed Some(18446744073709551615) duration Some(10s) epoch 1709208000s
-    digest 5b8b87649ea495a6...
+    digest 185f84e1d1263095...
     guest server "labs/bin/server.wasm" ["--port", "80"] [("Z", "1"), ("A", "two")] stdin Text("hello")
       memory 1073741824 cpu 1000000000 fuel Some(1000000) descriptors 16 buffers 4194304 linger 1s start 250ms
       DirectoryPlan { guest: "/srv", host: "labs/www", writable: false }
