@@ -9,6 +9,7 @@
 
 pub mod capture;
 mod clock;
+mod datagrams;
 mod file;
 mod interrupt;
 mod sockets;
@@ -164,7 +165,7 @@ fn turns(
             world.flush_sink();
         }
         let flush = world.is_unflushed().then(|| flushed_at + FLUSH - now);
-        let wait = [next, outside.refresh, flush].into_iter().flatten().min();
+        let wait = [next, outside.refresh, flush, outside.sockets.retry()].into_iter().flatten().min();
         if outside.wait(interrupt, wait).map_err(LiveError::Wait)? {
             return Ok(Ending::Interrupted);
         }

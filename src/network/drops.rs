@@ -40,10 +40,12 @@ pub enum DeviceDrop {
     TapRefused,
     /// A frame from a TAP that was cut short.
     TapTruncated,
+    /// What began a connection to the directory of Unix-domain sockets, and is nothing that it can be asked.
+    UnixMalformed,
 }
 
 impl DeviceDrop {
-    pub const ALL: [DeviceDrop; 19] = [
+    pub const ALL: [DeviceDrop; 20] = [
         DeviceDrop::Malformed,
         DeviceDrop::BadChecksum,
         DeviceDrop::Unroutable,
@@ -63,6 +65,7 @@ impl DeviceDrop {
         DeviceDrop::TapDown,
         DeviceDrop::TapRefused,
         DeviceDrop::TapTruncated,
+        DeviceDrop::UnixMalformed,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -86,6 +89,7 @@ impl DeviceDrop {
             DeviceDrop::TapDown => "TAP device down",
             DeviceDrop::TapRefused => "refused by a TAP",
             DeviceDrop::TapTruncated => "cut short by a TAP",
+            DeviceDrop::UnixMalformed => "malformed question of Unix-domain sockets",
         }
     }
 }

@@ -105,6 +105,21 @@ impl Grant {
         }
     }
 
+    /// Whether it is connected to by path: a proxy is asked for hosts, wherever it is itself.
+    pub fn takes_paths(&self) -> bool {
+        match self {
+            Grant::Ip(_) | Grant::Icmp(_) => false,
+            Grant::Unix(_) => true,
+            Grant::Over { layer, below } => match layer {
+                LayerKind::HttpConnect(_) | LayerKind::Socks5(_) => false,
+                LayerKind::ProxyProtocol(_)
+                | LayerKind::Quic(_)
+                | LayerKind::Tls(_)
+                | LayerKind::Yamux(_) => below.takes_paths(),
+            },
+        }
+    }
+
     /// What it is at the bottom, if that is IP, or ICMP.
     pub fn ip_mut(&mut self) -> Option<&mut ip::Settings> {
         match self {

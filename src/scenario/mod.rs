@@ -16,6 +16,7 @@ pub mod assets;
 mod contents;
 pub mod expectation;
 mod files;
+mod masked;
 mod mistake;
 pub mod plan;
 mod read;

@@ -45,7 +45,11 @@ impl World {
             let node = lock(&slot.node);
             let of_service = match service {
                 Service::Dns(server) => node.task(*server).map(|server| server.drops()),
-                Service::Directory(_) => None,
+                Service::Directory(directory) => {
+                    let malformed = node.task(*directory).map_or(0, |directory| directory.malformed(&node));
+                    add(DeviceDrop::UnixMalformed, malformed);
+                    None
+                }
             };
             of_service.into_iter().flatten().for_each(|(reason, count)| add(reason, count));
         }

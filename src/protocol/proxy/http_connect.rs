@@ -43,7 +43,8 @@ impl Layer for HttpConnect {
     }
 }
 
-pub(super) struct Client {
+/// The client's side, until the tunnel begins.
+pub struct Client {
     target: Target,
     credentials: Option<Credentials>,
     asked: bool,

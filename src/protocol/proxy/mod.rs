@@ -3,13 +3,15 @@
 //! ```text
 //! socks5.rs          a guest connects through a SOCKS 5 server (RFC 1928, 1929)
 //!   associate.rs       and sends datagrams through it
+//!   association.rs     by way of a task, which all of its flows share
 //! http_connect.rs    through an HTTP proxy (RFC 9110, 9.3.6)
 //! proxy_protocol.rs  a guest is connected to through a balancer
 //! dialogue.rs        what the three have in common: some bytes each way, then the guest's own
 //! ```
 
 mod associate;
-mod dialogue;
+mod association;
+pub mod dialogue;
 pub mod http_connect;
 pub mod proxy_protocol;
 pub mod socks5;
@@ -37,7 +39,7 @@ impl fmt::Debug for Credentials {
 /// What connecting through a proxy is set to, whichever it speaks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// As the layer below takes it.
+    /// As the layer below takes it: `host:port`, or a path of Unix-domain sockets.
     pub server: String,
     pub credentials: Option<Credentials>,
     /// What may be connected to through the server.

@@ -192,7 +192,9 @@ impl Config {
         if let Some(name) = &self.server_name {
             return Ok(name.clone());
         }
-        let (host, _port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
+        // A path names nobody.
+        let (host, _port) =
+            address.rsplit_once(':').filter(|_| !address.starts_with('/')).ok_or(Error::Invalid)?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3).
         let host = host.strip_suffix('.').unwrap_or(host);
@@ -209,8 +211,12 @@ impl Config {
         kind: &str,
         address: &str,
     ) -> Result<ServerName<'static>, Error> {
-        let port = Target::parse(address)?.port;
         let name = self.name_at(address)?;
+        // A path names no host and no port that a policy could be about.
+        if address.starts_with('/') {
+            return Ok(name);
+        }
+        let port = Target::parse(address)?.port;
         if let ServerName::DnsName(dns) = &name
             && let Err(refusal) = self.policy.may_name(dns.as_ref(), port)
         {

@@ -165,7 +165,7 @@ impl Engine {
 
     /// A sentence about this connection for the trace.
     pub fn remark(&self, cx: &mut Context, what: impl FnOnce() -> String) {
-        let peer = self.carrier.peer_address(cx).unwrap_or_default();
+        let peer = self.carrier.peer(cx);
         cx.journal.remark(|| format!("tls with {peer}: {}", what()));
     }
 

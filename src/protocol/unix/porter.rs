@@ -114,12 +114,22 @@ impl Task for Porter {
                 }
             }
         }
+        let mut unwanted = 0;
         for (tcp, deadline) in std::mem::take(&mut self.strangers) {
             match self.hear(stack, now, me, tcp, deadline) {
                 Word::Waits => self.strangers.push((tcp, deadline)),
                 Word::Known(peer) => self.known.push_back(Caller { tcp, peer }),
-                Word::Unwanted => reset(stack, now, tcp),
+                Word::Unwanted => {
+                    reset(stack, now, tcp);
+                    unwanted += 1;
+                }
             }
+        }
+        if unwanted > 0 {
+            let path = &self.path;
+            cx.journal.remark(|| {
+                format!("{path}: {unwanted} of those who came did not say that they wanted it: reset")
+            });
         }
         if more_wait && self.has_room() {
             cx.wake_task(me);

@@ -83,24 +83,66 @@ impl Find<'_> {
             return None;
         };
         let below = Box::new(self.grant(below, above)?);
-        if matches!(*below, Grant::Icmp(_)) {
-            if first {
-                let message = format!("over: {name} is of kind icmp, which carries nothing but echoes");
-                let help = "let it stand on a protocol of kind ipv4 or ipv6";
-                self.mistakes.add(over.span(), message, help);
+        match misfit(&layer, &below) {
+            None => Some(Grant::Over { layer, below }),
+            Some((why, help)) => {
+                // Once, by the protocol that it is about.
+                if first {
+                    self.mistakes.add(
+                        over.span(),
+                        format!("over: {name} is of kind {}, {why}", below.kind()),
+                        help,
+                    );
+                }
+                None
             }
-            return None;
         }
-        if let (LayerKind::Quic(_), Grant::Over { layer: under, .. }) = (&layer, &*below)
-            && !under.has_datagrams()
+    }
+}
+
+/// Why a layer cannot stand on what it is to stand on, if it cannot, and what would be right.
+fn misfit(layer: &LayerKind, below: &Grant) -> Option<(String, &'static str)> {
+    let paths = below.takes_paths();
+    let on_datagrams = match below {
+        Grant::Ip(_) => true,
+        Grant::Icmp(_) | Grant::Unix(_) => false,
+        Grant::Over { layer, .. } => layer.has_datagrams(),
+    };
+    match layer {
+        _ if matches!(below, Grant::Icmp(_)) => Some((
+            "which carries nothing but echoes".to_owned(),
+            "let it stand on a protocol of kind ipv4 or ipv6",
+        )),
+        LayerKind::Quic(_) if matches!(below, Grant::Unix(_)) => {
+            Some(("which has no addresses".to_owned(), "QUIC stands on ipv4, ipv6 or socks5"))
+        }
+        LayerKind::Quic(_) if !on_datagrams => {
+            Some(("which has no datagrams".to_owned(), "QUIC stands on ipv4, ipv6 or socks5"))
+        }
+        LayerKind::Socks5(proxy) | LayerKind::HttpConnect(proxy)
+            if paths != proxy.server.starts_with('/') =>
         {
-            // Once, by the protocol that it is about.
-            if first {
-                let message = format!("over: {name} is of kind {}, which has no datagrams", under.name());
-                self.mistakes.add(over.span(), message, "QUIC stands on ipv4, ipv6 or socks5");
-            }
-            return None;
+            let server = &proxy.server;
+            Some(match paths {
+                true => (
+                    format!("which connects to paths, and `server` is {server}"),
+                    "name the path where the proxy listens, such as \"/run/proxy.sock\"",
+                ),
+                false => (
+                    format!("which connects to hosts, and `server` is {server}"),
+                    "name the proxy's host and port, or stand on a protocol of kind unix",
+                ),
+            })
         }
-        Some(Grant::Over { layer, below })
+        LayerKind::ProxyProtocol(settings) if paths && settings.from.is_some() => Some((
+            "whose peers have no addresses that `from` could have".to_owned(),
+            "leave `from` out: who may connect to a path is for the `connect` of the others to say",
+        )),
+        LayerKind::Quic(_)
+        | LayerKind::Socks5(_)
+        | LayerKind::HttpConnect(_)
+        | LayerKind::ProxyProtocol(_)
+        | LayerKind::Tls(_)
+        | LayerKind::Yamux(_) => None,
     }
 }

@@ -175,7 +175,7 @@ fn server(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> Option
         let help = "the proxy's host and port: `server = \"10.0.0.9:1080\"`";
         missing(reader.mistakes, name.span(), what, "server", help);
     }
-    reader.get("server", address::target).map(Spanned::into_inner)
+    reader.get("server", address::server).map(Spanned::into_inner)
 }
 
 fn credentials(reader: &mut Reader<'_>) -> Option<Credentials> {
