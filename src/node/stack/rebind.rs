@@ -26,9 +26,15 @@ impl Stack {
         self.regive(now, index, addresses);
     }
 
+    /// Whether the addresses of an interface have changed since the last call.
+    pub fn take_readdressed(&mut self) -> bool {
+        std::mem::take(&mut self.readdressed)
+    }
+
     /// What interface `index` has from now on.
     pub(super) fn set_addresses(&mut self, index: usize, addresses: &[IpCidr]) {
         let before = std::mem::replace(&mut self.interfaces[index].addresses, addresses.to_vec());
+        self.readdressed |= before != addresses;
         self.nics[index].rebind(addresses);
         if let Some(loopback) = self.loopback {
             let own: Vec<IpCidr> = self.addresses().collect();
