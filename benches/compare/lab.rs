@@ -33,7 +33,7 @@ pub struct Lab {
 }
 
 pub const PROCESS: ClockId = ClockId::CLOCK_PROCESS_CPUTIME_ID;
-const THREAD: ClockId = ClockId::CLOCK_THREAD_CPUTIME_ID;
+pub const THREAD: ClockId = ClockId::CLOCK_THREAD_CPUTIME_ID;
 
 /// CPU time of this process, all its threads, or of this thread: what others do on the machine does not count.
 pub fn cpu_time(clock: ClockId) -> Duration {

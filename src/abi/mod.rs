@@ -6,7 +6,7 @@
 //! wasip1.rs       the trait that wasmtime-wasi generates; files go on to its own implementation
 //! files.rs        what of the host's file system a guest is shown: facts, directories, no devices
 //! stat.rs         what a descriptor says of itself, and the flags and rights that can be changed
-//! stdio.rs        the standard streams
+//! stdio.rs        the standard streams; strings.rs: arguments and environment
 //! sockets.rs      reading and writing streams, and preview 1's `sock_*`
 //! poll.rs         `poll_oneoff` over clocks, files and network objects
 //! effort.rs       how much of the host's work one turn of a guest may ask for
@@ -38,6 +38,7 @@ pub mod rights;
 mod sockets;
 mod stat;
 mod stdio;
+mod strings;
 pub mod table;
 mod trace;
 mod wasip1;
@@ -50,6 +51,7 @@ use crate::error::{Error, Result};
 use crate::node::{Interest, Node, ObjectId};
 use connections::Awaited;
 use effort::Effort;
+use strings::Strings;
 use table::{Descriptor, Network, NetworkKind, Table};
 
 /// A node, shared by the world and its guest's calls.
@@ -64,6 +66,8 @@ pub struct Context {
     /// Connections that are to be made before the guest runs.
     awaited: Vec<Awaited>,
     wasi: WasiP1Ctx,
+    arguments: Strings,
+    environment: Strings,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     epoch: Duration,
     /// The guest's memory, once a call has looked for it.

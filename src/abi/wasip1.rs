@@ -122,11 +122,11 @@ impl WasiSnapshotPreview1 for Context {
         argv: GuestPtr<GuestPtr<u8>>,
         buffer: GuestPtr<u8>,
     ) -> Result<()> {
-        self.wasi.args_get(memory, argv, buffer)
+        self.arguments.store(memory, argv, buffer)
     }
 
-    fn args_sizes_get(&mut self, memory: &mut GuestMemory<'_>) -> Result<(types::Size, types::Size)> {
-        self.wasi.args_sizes_get(memory)
+    fn args_sizes_get(&mut self, _: &mut GuestMemory<'_>) -> Result<(types::Size, types::Size)> {
+        self.arguments.sizes()
     }
 
     fn environ_get(
@@ -135,11 +135,11 @@ impl WasiSnapshotPreview1 for Context {
         environ: GuestPtr<GuestPtr<u8>>,
         buffer: GuestPtr<u8>,
     ) -> Result<()> {
-        self.wasi.environ_get(memory, environ, buffer)
+        self.environment.store(memory, environ, buffer)
     }
 
-    fn environ_sizes_get(&mut self, memory: &mut GuestMemory<'_>) -> Result<(types::Size, types::Size)> {
-        self.wasi.environ_sizes_get(memory)
+    fn environ_sizes_get(&mut self, _: &mut GuestMemory<'_>) -> Result<(types::Size, types::Size)> {
+        self.environment.sizes()
     }
 
     fn clock_res_get(&mut self, _: &mut GuestMemory<'_>, id: types::Clockid) -> Result<types::Timestamp> {

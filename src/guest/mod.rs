@@ -95,8 +95,9 @@ impl Guest {
         let program = program.clone();
         let run = async move {
             let result = async {
-                store.data_mut().establish().await?;
-                let instance = program.instantiate(&mut store).await?;
+                // What takes much room, and is over before the guest runs, is not kept for as long as it does.
+                Box::pin(store.data_mut().establish()).await?;
+                let instance = Box::pin(program.instantiate(&mut store)).await?;
                 let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
                 start.call_async(&mut store, ()).await
             };

@@ -100,7 +100,8 @@ impl World {
             ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
             crossing: 0,
-            events: Queue::default(),
+            // Of each guest there is its start, and then what it waits for.
+            events: Queue::with_capacity(plan.guests.len()),
             ready: Default::default(),
             turn_at: Instant::START,
             dirty: Vec::new(),
@@ -253,7 +254,7 @@ impl World {
             state: GuestState::Waiting,
             guest: None,
             deadline: None,
-            alarms: Vec::new(),
+            alarms: Default::default(),
             ready: false,
             paused: false,
             missed: false,
@@ -445,12 +446,16 @@ fn session(plan: &Plan, settings: &Settings) -> Session {
         let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
         addresses.map(|cidr| (cidr.address().into(), name.clone()))
     });
+    let (mut ports, mut names): (Vec<_>, Vec<_>) = (ports.collect(), names.collect());
+    // A lab of many guests has many of both.
+    ports.shrink_to_fit();
+    names.shrink_to_fit();
     Session {
         name: plan.name.clone(),
         seed: settings.seed,
         digest: plan.digest.clone(),
         epoch: settings.epoch,
-        ports: ports.collect(),
-        names: names.collect(),
+        ports,
+        names,
     }
 }

@@ -28,6 +28,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::abi::SharedNode;
 use crate::capture::{Session, Sink};
 use crate::dns::server::DnsServer;
@@ -126,7 +128,7 @@ struct GuestSlot {
     /// When it is to run again whatever happens.
     deadline: Option<Instant>,
     /// Its alarms in the event queue, the next one last: each is for an earlier time than the one before.
-    alarms: Vec<Instant>,
+    alarms: SmallVec<[Instant; 1]>,
     ready: bool,
     /// Its process is stopped; what would have woken it is in `missed`.
     paused: bool,

@@ -58,7 +58,7 @@ pub(super) struct Link {
 
 impl Link {
     pub fn new(mac: EthernetAddress) -> Self {
-        Self { mac, neighbours: Neighbours::new(NEIGHBOURS), last: None }
+        Self { mac, neighbours: Neighbours::new(&NEIGHBOURS), last: None }
     }
 
     pub fn poll_at(&self) -> Option<Instant> {
@@ -404,7 +404,7 @@ impl Stack {
         Statistics {
             queue_full: links.map(Link::dropped).sum(),
             reassembly_full: self.reassembly.displaced(),
-            ..self.statistics
+            ..*self.statistics
         }
     }
 }

@@ -18,6 +18,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use smoltcp::iface::SocketSet;
@@ -144,8 +145,6 @@ pub struct Stack {
     spare: Vec<socket::Spare>,
     dirty: VecDeque<Work>,
     timers: Queue<(Id<Tcp>, Instant)>,
-    /// Holds no socket: what is fed to it is answered by the interface itself.
-    nobody: SocketSet<'static>,
     loopback_queue: VecDeque<Bytes>,
     egress: Vec<(usize, Frame)>,
     rng: Rng,
@@ -156,16 +155,35 @@ pub struct Stack {
     reassembly: Reassembly,
     paths: PathMtu,
     budget: Budget,
-    statistics: Statistics,
+    statistics: Counted,
+}
+
+/// Statistics that take no room before anything is counted.
+#[derive(Default)]
+struct Counted(Option<Box<Statistics>>);
+
+impl std::ops::Deref for Counted {
+    type Target = Statistics;
+
+    fn deref(&self) -> &Statistics {
+        static NOTHING: LazyLock<Statistics> = LazyLock::new(Statistics::default);
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl std::ops::DerefMut for Counted {
+    fn deref_mut(&mut self) -> &mut Statistics {
+        self.0.get_or_insert_default()
+    }
 }
 
 impl Stack {
     pub fn new(interfaces: &[InterfaceConfig], routes: &[Route], mut rng: Rng, now: Instant) -> Self {
-        let nics = interfaces
-            .iter()
-            .map(|config| Nic::ethernet(config, routes, rng.next_u64(), now))
-            .collect::<Vec<_>>();
+        let nics =
+            interfaces.iter().map(|config| Nic::ethernet(config, rng.next_u64(), now)).collect::<Vec<_>>();
         let hash = Keyed(rng.next_u64());
+        // Most guests never connect.
+        rng.rest();
         Self {
             nics,
             loopback: None,
@@ -187,7 +205,6 @@ impl Stack {
             spare: Vec::new(),
             dirty: VecDeque::new(),
             timers: Queue::default(),
-            nobody: SocketSet::new(vec![]),
             loopback_queue: VecDeque::new(),
             egress: Vec::new(),
             identification: None,
@@ -196,7 +213,7 @@ impl Stack {
             rng,
             wakes: Wakes::default(),
             budget: Budget::new(BUFFERS),
-            statistics: Statistics::default(),
+            statistics: Counted::default(),
         }
     }
 
@@ -283,7 +300,7 @@ impl Stack {
 
     /// smoltcp's interface answers what needs no socket, and resets what has none.
     fn receive_for_nobody(&mut self, now: Instant, index: usize, packet: Bytes) {
-        self.nics[index].receive(now, packet, &mut self.nobody);
+        self.nics[index].receive(now, packet, &mut SocketSet::new(vec![]));
         self.flush(now, index);
     }
 
@@ -430,20 +447,21 @@ impl Stack {
     }
 
     /// The local address for a flow to `remote` over interface `index` (RFC 6724).
-    fn source_address(&self, index: usize, remote: IpAddr) -> Result<IpAddr> {
+    fn source_address(&mut self, index: usize, remote: IpAddr) -> Result<IpAddr> {
         // A packet to one of our own addresses leaves from that address, as Linux does.
         if Some(index) == self.loopback {
             return Ok(remote);
         }
-        let interface = &self.nics[index].interface;
+        let interface = self.nics[index].interface();
         match remote {
             IpAddr::V4(v4) => interface.get_source_address_ipv4(&v4).map(IpAddr::V4),
             IpAddr::V6(v6) => {
+                let nearest = interface.get_source_address_ipv6(&v6);
                 let source = match self.wide(index).filter(|_| v6.is_multicast() && !group::is_local(remote))
                 {
                     // A group beyond the link hears from an address that means something there.
                     Some(wide) => wide,
-                    None => interface.get_source_address_ipv6(&v6),
+                    None => nearest,
                 };
                 let usable = !source.is_loopback() && !source.is_unspecified();
                 usable.then(|| IpAddr::V6(self.preferred(index, source)))

@@ -17,7 +17,7 @@ use smoltcp::wire::{
 };
 
 use super::Stack;
-use crate::network::{Frame, Route};
+use crate::network::Frame;
 use crate::time::Instant;
 
 impl Stack {
@@ -31,14 +31,11 @@ impl Stack {
         std::mem::take(&mut self.readdressed)
     }
 
-    /// What interface `index` has from now on, with the routes that were learned.
+    /// What interface `index` has from now on.
     pub(super) fn set_addresses(&mut self, index: usize, addresses: &[IpCidr]) {
         let before = std::mem::replace(&mut self.interfaces[index].addresses, addresses.to_vec());
         self.readdressed |= before != addresses;
-        let learned =
-            self.learned.iter().filter(|&&(interface, _)| interface == index).map(|(_, route)| route);
-        let routes: Vec<Route> = self.routes.iter().chain(learned).cloned().collect();
-        self.nics[index].rebind(addresses, &routes);
+        self.nics[index].rebind(addresses);
         if let Some(loopback) = self.loopback {
             let own: Vec<IpCidr> = self.addresses().collect();
             self.nics[loopback].rebind_loopback(&own);

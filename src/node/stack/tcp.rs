@@ -158,7 +158,7 @@ impl Stack {
         }
         let mut socket = self.make_socket(nic, options).ok_or(Error::NoBuffers)?;
         let smoltcp = socket.set.get_mut::<tcp::Socket>(socket.handle);
-        let context = self.nics[nic].interface.context();
+        let context = self.nics[nic].interface().context();
         if smoltcp.connect(context, (remote.ip(), remote.port()), (ip, local.port())).is_err() {
             self.keep_socket(socket, options);
             return Err(Error::AddressNotAvailable);

@@ -103,6 +103,8 @@ pub const DEFAULT_SWITCH: &str = "lan";
 pub const DEFAULT_AGEING: Duration = Duration::from_secs(300);
 /// Ethernet's.
 pub const DEFAULT_MTU: usize = 1500;
+/// Routes of a guest or a service: they are looked through for each flow.
+pub const ROUTES_MAX: usize = 16;
 pub const DEFAULT_MEMORY_BYTES: u64 = 64 << 20;
 /// An instruction a nanosecond.
 pub const DEFAULT_CPU_HZ: u64 = 1_000_000_000;

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
-use smoltcp::config::IFACE_MAX_ROUTE_COUNT;
 use toml::Spanned;
 
 use super::super::address::{Endpoint, address_of};
@@ -105,8 +104,8 @@ pub(super) fn host_routes(
     default_routes: Vec<Route>,
     mistakes: &Mistakes,
 ) -> Vec<Route> {
-    if let Some(first_too_many) = node.routing.routes.get(IFACE_MAX_ROUTE_COUNT) {
-        let message = format!("{} has more than {IFACE_MAX_ROUTE_COUNT} routes", node.what);
+    if let Some(first_too_many) = node.routing.routes.get(plan::ROUTES_MAX) {
+        let message = format!("{} has more than {} routes", node.what, plan::ROUTES_MAX);
         mistakes.add(
             first_too_many.span(),
             message,
