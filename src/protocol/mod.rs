@@ -157,7 +157,8 @@ impl LayerKind {
             LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?, policy)),
             LayerKind::Quic(plan) => {
                 let tls = supplies.config(label, programs, &plan.tls)?;
-                return Ok(Box::new(quic::Quic::new(below, tls, plan.transport)?));
+                let qlog = plan.qlog.map(|folder| folder.join(qlog_name(label, programs)));
+                return Ok(Box::new(quic::Quic::new(below, tls, plan.transport, qlog)?));
             }
         };
         Ok(Box::new(Layered::new(layer, below)))
@@ -169,5 +170,14 @@ impl LayerKind {
             LayerKind::Socks5(_) | LayerKind::Quic(_) => true,
             LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Tls(_) => false,
         }
+    }
+}
+
+/// Of the protocol object's qlog; each program that has it writes one of its own.
+fn qlog_name(label: &str, programs: u32) -> String {
+    let label = label.trim_end_matches('/').replace(':', ".");
+    match programs {
+        0 => format!("{label}.sqlog"),
+        again => format!("{label}.{again}.sqlog"),
     }
 }

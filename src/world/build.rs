@@ -120,6 +120,7 @@ impl World {
             outcomes: Vec::new(),
             supplies: Arc::new(supplies(plan, assets, &settings)),
             secrets: Secrets::default(),
+            qlogs: None,
             settings,
         };
         plan.services.iter().for_each(|service| world.place_service(service, seed));

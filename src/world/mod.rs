@@ -14,12 +14,14 @@ mod build;
 mod drops;
 mod netstat;
 mod network;
+mod qlogs;
 mod recording;
 mod schedule;
 mod secrets;
 mod timeline;
 
 pub use build::Settings;
+pub use qlogs::QlogSink;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
@@ -208,6 +210,7 @@ pub struct World {
     outcomes: Vec<Outcome>,
     supplies: Arc<Supplies>,
     secrets: Secrets,
+    qlogs: Option<QlogSink>,
 }
 
 /// Rounds that what is sent at the end may go on for.
