@@ -58,7 +58,10 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
                     is_folder("qlog", folder, named, mistakes);
                 }
             }
-            Some(KindSpec::Ip { .. } | KindSpec::Unix(_) | KindSpec::Layer { .. }) | None => {}
+            Some(
+                KindSpec::Ip { .. } | KindSpec::Icmp { .. } | KindSpec::Unix(_) | KindSpec::Layer { .. },
+            )
+            | None => {}
         }
     }
     for entry in &spec.timeline {

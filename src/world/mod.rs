@@ -40,7 +40,7 @@ use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
 use crate::node::task::Handle;
-use crate::node::{LeftOpen, Output};
+use crate::node::{LeftOpen, Output, Whereabouts};
 use crate::protocol::tls::supplies::Supplies;
 use crate::protocol::unix::Directory;
 use crate::protocol::unix::host::{HostCall, HostNews};
@@ -211,6 +211,7 @@ pub struct World {
     supplies: Arc<Supplies>,
     secrets: Secrets,
     qlogs: Option<QlogSink>,
+    whereabouts: Whereabouts,
 }
 
 /// Rounds that what is sent at the end may go on for.

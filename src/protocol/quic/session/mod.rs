@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use quinn_proto::crypto::rustls::HandshakeData;
 use quinn_proto::{Connection, ConnectionHandle, Endpoint, Event, StreamEvent, StreamId, VarInt};
 
 use super::streams::Streams;
@@ -103,6 +104,12 @@ impl Session {
             self.life = Life::Open;
         }
         self.is_early
+    }
+
+    /// What the handshake has agreed on so far: the application protocol, and of a server the name that it was asked for.
+    pub fn agreed(&self) -> Option<HandshakeData> {
+        let data = self.connection.crypto_session().handshake_data()?;
+        data.downcast::<HandshakeData>().ok().map(|data| *data)
     }
 
     pub fn is_handshaking(&self) -> bool {
