@@ -1,6 +1,6 @@
 //! The command line: one file for each subcommand. They parse, call the library and choose the exit code.
 //!
-//! - `run`: a lab or one guest; with `console` (what a person sees), `sinks` (where captures go), `lab` (from a path to a
+//! - `run`: a lab or one guest; with `console` (what a person sees), `sinks` and `qlogs` (where captures and qlogs go), `lab` (from a path to a
 //!   plan) and `hints` (what was probably meant).
 //! - `test`: scenarios held against what they expect; with `seeds` and `test_report`.
 //! - `shrink`: a scenario that fails, made smaller.
@@ -17,6 +17,7 @@ mod hints;
 mod lab;
 mod packets;
 mod paper;
+mod qlogs;
 mod run;
 mod seeds;
 mod shrink;

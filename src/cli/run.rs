@@ -14,6 +14,7 @@ use guestnet::world::{Settings, World};
 
 use super::console::{Console, Style};
 use super::lab::{self, GuestArguments};
+use super::qlogs::Qlogs;
 use super::seeds::seed;
 use super::sinks::Capture;
 use super::{Failure, hints};
@@ -162,6 +163,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         tap.addresses().iter().for_each(|&address| world.add_name(address, &plan.name));
     }
     arguments.capture.begin(&mut world, late_secrets)?;
+    let qlogs = Qlogs::default();
+    qlogs.begin(&mut world);
     let duration = arguments.duration.or(plan.duration);
     let ended = if arguments.sim {
         Ok(sim::run(&mut world, duration, |world, reports| {
@@ -182,7 +185,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let summary = summary(&arguments, &plan, &world, &console, seed);
     let code = console.finish(&world, ending, &summary)?;
-    let captured = captured.map_err(arguments.capture.failed());
+    let captured = captured.map_err(arguments.capture.failed()).and(qlogs.finish());
     match ended {
         Ok(_) => captured.map(|()| ExitCode::from(code)),
         Err(error) => {

@@ -29,6 +29,8 @@ pub use wake::{Interest, Readiness, Waiter};
 pub use whereabouts::Whereabouts;
 
 use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smoltcp::wire::IpCidr;
@@ -190,6 +192,11 @@ impl Node {
     /// Lines of a key log since the last call.
     pub fn take_secrets(&mut self) -> Vec<String> {
         self.journal.take_secrets()
+    }
+
+    /// Events of QUIC connections since the last call, each with the file that it is meant for.
+    pub fn take_qlogs(&mut self) -> Vec<(Arc<Path>, Vec<u8>)> {
+        self.journal.take_qlogs()
     }
 
     pub fn take_egress(&mut self, into: &mut Vec<(usize, Frame)>) {

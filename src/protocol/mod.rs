@@ -194,7 +194,8 @@ impl LayerKind {
             LayerKind::Yamux(settings) => Arc::new(yamux::Yamux::new(settings)),
             LayerKind::Quic(plan) => {
                 let tls = supplies.config(label, programs, &plan.tls)?.under(policy);
-                return Ok(Box::new(quic::Quic::new(below, tls, plan.transport)?));
+                let qlog = plan.qlog.map(|folder| folder.join(qlog_name(label, programs)));
+                return Ok(Box::new(quic::Quic::new(below, tls, plan.transport, qlog)?));
             }
         };
         Ok(Box::new(Layered::new(layer, below)))
@@ -209,5 +210,14 @@ impl LayerKind {
             | LayerKind::Tls(_)
             | LayerKind::Yamux(_) => false,
         }
+    }
+}
+
+/// Of the protocol object's qlog; each program that has it writes one of its own.
+fn qlog_name(label: &str, programs: u32) -> String {
+    let label = label.trim_end_matches('/').replace(':', ".");
+    match programs {
+        0 => format!("{label}.sqlog"),
+        again => format!("{label}.{again}.sqlog"),
     }
 }

@@ -54,7 +54,12 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
     for protocol in spec.guests.iter().flat_map(|guest| &guest.protocols) {
         match &protocol.kind {
             Some(KindSpec::Tls { tls, .. }) => pem::check(tls, folder, mistakes),
-            Some(KindSpec::Quic { quic, .. }) => pem::check(&quic.tls, folder, mistakes),
+            Some(KindSpec::Quic { quic, .. }) => {
+                pem::check(&quic.tls, folder, mistakes);
+                if let Some(named) = &quic.qlog {
+                    is_folder("qlog", folder, named, mistakes);
+                }
+            }
             Some(
                 KindSpec::Ip { .. } | KindSpec::Icmp { .. } | KindSpec::Unix(_) | KindSpec::Layer { .. },
             )

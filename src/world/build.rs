@@ -122,6 +122,7 @@ impl World {
             outcomes: Vec::new(),
             supplies: Arc::new(supplies(plan, assets, &settings)),
             secrets: Secrets::default(),
+            qlogs: None,
             whereabouts: Whereabouts::default(),
             settings,
         };

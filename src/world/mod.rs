@@ -14,12 +14,14 @@ mod build;
 mod drops;
 mod netstat;
 mod network;
+mod qlogs;
 mod recording;
 mod schedule;
 mod secrets;
 mod timeline;
 
 pub use build::Settings;
+pub use qlogs::QlogSink;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
@@ -212,6 +214,7 @@ pub struct World {
     outcomes: Vec<Outcome>,
     supplies: Arc<Supplies>,
     secrets: Secrets,
+    qlogs: Option<QlogSink>,
     whereabouts: Whereabouts,
 }
 

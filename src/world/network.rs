@@ -180,13 +180,14 @@ impl World {
                 let Some(node) = self.node_of(device).filter(|&node| self.nodes[node].powered) else {
                     return;
                 };
-                let (woken, secrets) = {
+                let (woken, secrets, qlogs) = {
                     let mut node = lock(&self.nodes[node].node);
                     node.ingest(self.now, index, frame);
                     node.take_egress(&mut self.scratch);
-                    (node.take_woken(), node.take_secrets())
+                    (node.take_woken(), node.take_secrets(), node.take_qlogs())
                 };
                 self.record_secrets(secrets);
+                self.record_qlogs(qlogs);
                 if !self.scratch.is_empty() {
                     self.send_from_node(node);
                 }
@@ -288,14 +289,15 @@ impl World {
                 continue;
             }
             let now = self.now;
-            let (more, woken, at, drained, secrets, moved) = {
+            let (more, woken, at, drained, moved, secrets, qlogs) = {
                 let mut node = lock(&self.nodes[node].node);
                 let more = node.poll(now);
                 node.take_egress(&mut self.scratch);
-                let moved = node.take_moved();
-                (more, node.take_woken(), node.poll_at(), node.is_drained(), node.take_secrets(), moved)
+                let (at, drained, moved) = (node.poll_at(), node.is_drained(), node.take_moved());
+                (more, node.take_woken(), at, drained, moved, node.take_secrets(), node.take_qlogs())
             };
             self.record_secrets(secrets);
+            self.record_qlogs(qlogs);
             if let Some(addresses) = moved {
                 self.follow_node(node, &addresses);
             }

@@ -48,7 +48,8 @@ impl Find<'_> {
             KindSpec::Tls { tls, over } => (LayerKind::Tls(self.scope.tls(tls)), over),
             KindSpec::Quic { quic, over } => {
                 let (tls, transport) = (self.scope.tls(&quic.tls), quic.transport);
-                (LayerKind::Quic(QuicPlan { tls, transport }), over)
+                let qlog = quic.qlog.as_ref().map(|folder| self.scope.folder.join(folder.get_ref()));
+                (LayerKind::Quic(QuicPlan { tls, transport, qlog }), over)
             }
         };
         above.push(protocol.name.get_ref());

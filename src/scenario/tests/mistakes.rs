@@ -248,7 +248,7 @@ fn misspelt_keys_of_layers() {
     labs/lab.toml:5:10: protocol `socks5` of guest `a` has no `server`; the proxy's host and port: `server = "10.0.0.9:1080"`
     labs/lab.toml:5:36: unknown key `sever` in protocol `socks5` of guest `a`; did you mean `server`? known here: kind, private, server, user, password, connect, deny, over
     labs/lab.toml:6:10: protocol `quic` of guest `a` has no `over`; name the guest's protocol that it stands on: `over = "ipv4"`
-    labs/lab.toml:6:19: unknown key `ovr` in protocol `quic` of guest `a`; did you mean `over`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, early_data, streams, unidirectional_streams, stream_window, window, idle_timeout, keep_alive, retry, migration, congestion, over
+    labs/lab.toml:6:19: unknown key `ovr` in protocol `quic` of guest `a`; did you mean `over`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, early_data, streams, unidirectional_streams, stream_window, window, idle_timeout, keep_alive, retry, migration, congestion, qlog, over
     "#);
 }
 

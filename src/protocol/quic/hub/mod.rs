@@ -158,6 +158,9 @@ impl Hub {
             self.turn_of(cx, me, id);
         }
         self.config.tls.tell_secrets(cx.journal);
+        if let Some(qlog) = &self.config.qlog {
+            qlog.tell(cx.journal);
+        }
     }
 
     fn turn_of(&mut self, cx: &mut Context, me: Handle<Hub>, id: Id<Session>) {
