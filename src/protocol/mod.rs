@@ -12,6 +12,7 @@ pub mod quic;
 pub mod target;
 pub mod tls;
 pub mod unix;
+pub mod yamux;
 
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub enum LayerKind {
     Socks5(proxy::Settings),
     Quic(quic::plan::QuicPlan),
     Tls(tls::plan::TlsPlan),
+    Yamux(yamux::Settings),
 }
 
 /// What protocol objects are made with, beside what they are granted.
@@ -112,11 +114,20 @@ impl Grant {
         }
     }
 
-    /// Its own policy, if it is of a kind that has one.
-    pub fn policy(&self) -> Option<&Policy> {
+    /// What says whom its guest may connect to: a proxy's own policy, as what is below it only reaches the proxy, or else that
+    /// of what it stands on.
+    fn policy_of_peers(&self) -> Policy {
         match self {
-            Grant::Ip(settings) | Grant::Icmp(settings) => Some(&settings.policy),
-            Grant::Unix(_) | Grant::Over { .. } => None,
+            Grant::Ip(settings) | Grant::Icmp(settings) => settings.policy.clone(),
+            Grant::Unix(_) => Policy::default(),
+            Grant::Over { layer: LayerKind::HttpConnect(proxy) | LayerKind::Socks5(proxy), .. } => {
+                proxy.policy.clone()
+            }
+            Grant::Over {
+                layer:
+                    LayerKind::ProxyProtocol(_) | LayerKind::Quic(_) | LayerKind::Tls(_) | LayerKind::Yamux(_),
+                below,
+            } => below.policy_of_peers(),
         }
     }
 
@@ -128,7 +139,7 @@ impl Grant {
             Grant::Icmp(settings) => Box::new(ip::Ip::icmp(settings)),
             Grant::Unix(settings) => Box::new(unix::Unix::new(settings)),
             Grant::Over { layer, below } => {
-                let policy = below.base().policy().cloned().unwrap_or_default();
+                let policy = below.policy_of_peers();
                 let label = format!("{}/", making.label);
                 let below = below.into_protocol(Making { label: &label, ..making })?;
                 layer.over(below, making, policy)?
@@ -146,10 +157,11 @@ impl LayerKind {
             LayerKind::Socks5(_) => "socks5",
             LayerKind::Quic(_) => "quic",
             LayerKind::Tls(_) => "tls",
+            LayerKind::Yamux(_) => "yamux",
         }
     }
 
-    /// `policy`: of what it stands on at the bottom.
+    /// `policy`: of what it stands on.
     fn over(
         self,
         below: Box<dyn Protocol>,
@@ -161,9 +173,12 @@ impl LayerKind {
             LayerKind::HttpConnect(settings) => Arc::new(http_connect::HttpConnect::new(settings)),
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
             LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
-            LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?, policy)),
+            LayerKind::Tls(plan) => {
+                Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?.under(policy)))
+            }
+            LayerKind::Yamux(settings) => Arc::new(yamux::Yamux::new(settings)),
             LayerKind::Quic(plan) => {
-                let tls = supplies.config(label, programs, &plan.tls)?;
+                let tls = supplies.config(label, programs, &plan.tls)?.under(policy);
                 return Ok(Box::new(quic::Quic::new(below, tls, plan.transport)?));
             }
         };
@@ -174,7 +189,10 @@ impl LayerKind {
     pub fn has_datagrams(&self) -> bool {
         match self {
             LayerKind::Socks5(_) | LayerKind::Quic(_) => true,
-            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Tls(_) => false,
+            LayerKind::HttpConnect(_)
+            | LayerKind::ProxyProtocol(_)
+            | LayerKind::Tls(_)
+            | LayerKind::Yamux(_) => false,
         }
     }
 }

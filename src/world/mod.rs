@@ -38,7 +38,7 @@ use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
 use crate::node::task::Handle;
-use crate::node::{LeftOpen, Output};
+use crate::node::{LeftOpen, Output, Whereabouts};
 use crate::protocol::tls::supplies::Supplies;
 use crate::protocol::unix::Directory;
 use crate::protocol::unix::host::{HostCall, HostNews};
@@ -208,6 +208,7 @@ pub struct World {
     outcomes: Vec<Outcome>,
     supplies: Arc<Supplies>,
     secrets: Secrets,
+    whereabouts: Whereabouts,
 }
 
 /// Rounds that what is sent at the end may go on for.

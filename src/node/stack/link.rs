@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetProtocol, IpCidr, Ipv6Packet,
 };
@@ -98,7 +98,9 @@ impl Stack {
             return Some(());
         }
         let protocol = EthernetProtocol::from(u16::from_be_bytes([header[12], header[13]]));
-        let payload = frame.slice(ETHERNET_HEADER_BYTES..);
+        // Not a slice of it: whoever is the only one to have it may have it without a copy.
+        let mut payload = frame;
+        payload.advance(ETHERNET_HEADER_BYTES);
         match protocol {
             EthernetProtocol::Arp => self.receive_arp(now, index, &payload),
             EthernetProtocol::Ipv4 if payload.first()? >> 4 != 4 => None,

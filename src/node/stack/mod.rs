@@ -124,6 +124,8 @@ pub struct Stack {
     routes: Vec<Route>,
     /// Routes that DHCP and router advertisements told of, each with its interface.
     learned: Vec<(usize, Route)>,
+    /// An interface's addresses have changed, and nobody has asked since.
+    readdressed: bool,
     /// Of interfaces that configure themselves; empty if none does.
     configurations: Vec<Option<Box<configure::Configuration>>>,
     configure_at: Option<Instant>,
@@ -170,6 +172,7 @@ impl Stack {
             interfaces: interfaces.to_vec(),
             routes: routes.to_vec(),
             learned: Vec::new(),
+            readdressed: false,
             configurations: Vec::new(),
             configure_at: None,
             groups: BTreeMap::new(),
@@ -227,6 +230,7 @@ impl Stack {
             self.statistics.bad_checksum += 1;
             return;
         }
+        self.udp.hear_from(frame.checksums == crate::network::Checksums::Unverified);
         self.receive_frame(now, index, frame.bytes);
     }
 

@@ -26,9 +26,15 @@ impl Stack {
         self.regive(now, index, addresses);
     }
 
+    /// Whether the addresses of an interface have changed since the last call.
+    pub fn take_readdressed(&mut self) -> bool {
+        std::mem::take(&mut self.readdressed)
+    }
+
     /// What interface `index` has from now on, with the routes that were learned.
     pub(super) fn set_addresses(&mut self, index: usize, addresses: &[IpCidr]) {
         let before = std::mem::replace(&mut self.interfaces[index].addresses, addresses.to_vec());
+        self.readdressed |= before != addresses;
         let learned =
             self.learned.iter().filter(|&&(interface, _)| interface == index).map(|(_, route)| route);
         let routes: Vec<Route> = self.routes.iter().chain(learned).cloned().collect();

@@ -1,6 +1,5 @@
 //! What the text of an address names, and whether a control may reach it.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -39,17 +38,16 @@ impl Scope {
                 [SocketAddr::new(ip, port)].into_iter().chain(other).collect()
             }
             Host::Name(name) => {
-                let known = self.settings.resolver.names.find(&name).ok_or(Error::NoEntry)?;
+                let names = &self.settings.resolver.names;
+                let known = names.find(&name, cx.whereabouts).ok_or(Error::NoEntry)?;
                 let own =
                     |ip: &&IpAddr| self.settings.families.has(Family::of(**ip)) && cx.stack.is_own(**ip);
                 let ip = known.iter().find(own).ok_or(Error::AddressNotAvailable)?;
                 vec![SocketAddr::new(*ip, port)]
             }
         };
-        for local in &locals {
-            if let Err(refusal) = self.settings.policy.may_bind(*local) {
-                return Err(refuse(cx, "bind", local, refusal));
-            }
+        for &local in &locals {
+            self.check_own(cx, "bind", local)?;
         }
         Ok(locals)
     }
@@ -67,7 +65,7 @@ impl Scope {
             }
             Host::Name(name) => {
                 if let Err(refusal) = self.settings.policy.may_look_up(name, target.port) {
-                    return Err(refuse(cx, "connect", text, refusal));
+                    return Err(refusal.tell(cx.journal, None, "connect", text));
                 }
             }
         }
@@ -85,20 +83,32 @@ impl Scope {
         match self.settings.policy.may_connect(name, peer, inside) {
             Ok(()) => Ok(()),
             Err(refusal) => {
-                let peer = self.speaks.peer(peer);
-                match name {
-                    Some(name) => Err(refuse(cx, "connect", format_args!("{name} ({peer})"), refusal)),
-                    None => Err(refuse(cx, "connect", peer, refusal)),
-                }
+                let shown = self.speaks.peer(peer);
+                Err(match name {
+                    Some(name) => refusal.tell(cx.journal, None, "connect", format_args!("{name} ({shown})")),
+                    None => refusal.tell(cx.journal, None, "connect", shown),
+                })
             }
+        }
+    }
+
+    /// Whether an address may be bound, or a group listened to. `call`: by which that is asked for.
+    pub fn check_own(&self, cx: &mut Context, call: &str, local: SocketAddr) -> Result<()> {
+        let names = &self.settings.resolver.names;
+        let leads = |name: &HostName, below| names.leads(name, below, local.ip(), cx.whereabouts);
+        match self.settings.policy.may_bind(local, &leads) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.tell(cx.journal, None, call, local)),
         }
     }
 
     /// Whether somebody who connected may be accepted.
     pub fn check_accepted(&self, cx: &mut Context, peer: SocketAddr) -> Result<()> {
-        match self.settings.policy.may_accept(peer) {
+        let names = &self.settings.resolver.names;
+        let leads = |name: &HostName, below| names.leads(name, below, peer.ip(), cx.whereabouts);
+        match self.settings.policy.may_accept(peer, &leads) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(refuse(cx, "accept", peer, refusal)),
+            Err(refusal) => Err(refusal.tell(cx.journal, None, "accept", peer)),
         }
     }
 
@@ -156,9 +166,4 @@ impl Speaks {
             Speaks::Echo => peer.ip().to_string(),
         }
     }
-}
-
-fn refuse(cx: &mut Context, what: &str, whom: impl fmt::Display, refusal: impl fmt::Display) -> Error {
-    cx.journal.remark(|| format!("{what} {whom}: refused: {refusal}"));
-    Error::Access
 }

@@ -75,7 +75,7 @@ impl Gate {
         match &mut self.role {
             Role::Listening { .. } => Err(Error::Invalid),
             Role::Idle | Role::Connected => {
-                let via = self.layer.via(to)?;
+                let via = self.layer.via(cx, to)?;
                 // What is refused at once is refused here; what was made at once is taken up by the task.
                 match self.below()?.connect(cx, &via) {
                     Err(Error::InProgress) => {

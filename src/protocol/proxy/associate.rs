@@ -293,7 +293,7 @@ impl Control for AssociateControl {
         let target = Target::parse(address)?;
         let me = self.association;
         let flow = with(cx, me, |association, cx| {
-            association.settings.policy.check_target(&target)?;
+            association.settings.check(cx, "socks5", &target)?;
             if matches!(association.stage, Stage::Idle) {
                 association.stage = Stage::Connecting;
                 cx.wake_task(me.id());

@@ -28,8 +28,8 @@ impl Layer for HttpConnect {
         false
     }
 
-    fn via(&self, address: &str) -> Result<String> {
-        self.settings.via(address)
+    fn via(&self, cx: &mut Context, address: &str) -> Result<String> {
+        self.settings.via(cx, "http-connect", address)
     }
 
     fn connect(&self, _: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {

@@ -16,9 +16,10 @@ pub mod socks5;
 
 use std::fmt;
 
-use super::policy::Policy;
+use super::policy::{Policy, Refusal};
 use super::target::Target;
 use crate::error::Result;
+use crate::node::object::Context;
 
 /// A name and password for a proxy. Never printed.
 #[derive(Clone, PartialEq)]
@@ -44,12 +45,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The server, for a guest that connects to `address`.
+    /// The server, for a guest that connects to `address` through a proxy of this kind.
     ///
     /// # Errors
     /// `Access` if it may not; `Invalid` if it does not parse.
-    fn via(&self, address: &str) -> Result<String> {
-        self.policy.check_target(&Target::parse(address)?)?;
+    fn via(&self, cx: &mut Context, kind: &str, address: &str) -> Result<String> {
+        self.check(cx, kind, &Target::parse(address)?)?;
         Ok(self.server.clone())
+    }
+
+    /// Whether the server may be asked for `target`.
+    fn check(&self, cx: &mut Context, kind: &str, target: &Target) -> Result<()> {
+        let tell = |refusal: Refusal<'_>| refusal.tell(cx.journal, Some(kind), "connect", target);
+        self.policy.may_ask_for(target).map_err(tell)
     }
 }

@@ -35,8 +35,8 @@ impl Layer for Socks5 {
         false
     }
 
-    fn via(&self, address: &str) -> Result<String> {
-        self.settings.via(address)
+    fn via(&self, cx: &mut Context, address: &str) -> Result<String> {
+        self.settings.via(cx, "socks5", address)
     }
 
     fn connect(&self, _: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {

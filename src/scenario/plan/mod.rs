@@ -22,7 +22,8 @@ use crate::protocol::{Grant, LayerKind};
 mod timeline;
 
 pub use timeline::{
-    Action, EntryPlan, FramesPlan, LinkChange, PacketMatch, PortPlan, ProtocolMatch, Span, TcpMatch, When,
+    Action, EntryPlan, FramesPlan, LinkChange, Machines, PacketMatch, PortPlan, ProtocolMatch, Span,
+    TcpMatch, When,
 };
 
 /// A whole lab.
@@ -67,7 +68,10 @@ impl Plan {
         grants.flat_map(Grant::layers).filter_map(|layer| match layer {
             LayerKind::Tls(tls) => Some(tls),
             LayerKind::Quic(quic) => Some(&quic.tls),
-            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Socks5(_) => None,
+            LayerKind::HttpConnect(_)
+            | LayerKind::ProxyProtocol(_)
+            | LayerKind::Socks5(_)
+            | LayerKind::Yamux(_) => None,
         })
     }
 

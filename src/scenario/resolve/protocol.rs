@@ -39,8 +39,8 @@ impl Find<'_> {
     /// `above`: names of those that stand on it.
     fn grant<'s>(&'s self, protocol: &'s ProtocolSpec, above: &mut Vec<&'s str>) -> Option<Grant> {
         let (layer, over) = match protocol.kind.as_ref()? {
-            KindSpec::Ip { families, policy } => return Some(Grant::ip(*families, policy.clone())),
-            KindSpec::Icmp(policy) => {
+            KindSpec::Ip { families, policy, .. } => return Some(Grant::ip(*families, policy.clone())),
+            KindSpec::Icmp { policy, .. } => {
                 return Some(Grant::Icmp(Settings::new(Families::BOTH, policy.clone())));
             }
             KindSpec::Unix(unix) => return Some(Grant::Unix(unix.settings.clone())),

@@ -74,7 +74,7 @@ pub(super) fn unix_interface(protocols: &[ProtocolSpec], mistakes: &Mistakes) ->
         Some(KindSpec::Unix(spec)) => Some((protocol, spec)),
         Some(
             KindSpec::Ip { .. }
-            | KindSpec::Icmp(_)
+            | KindSpec::Icmp { .. }
             | KindSpec::Layer { .. }
             | KindSpec::Tls { .. }
             | KindSpec::Quic { .. },

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bytes::BytesMut;
 use smoltcp::wire::IpAddress;
 
 use super::super::Stack;
@@ -60,6 +61,22 @@ impl Stack {
             self.budget.give(cost);
         }
         Ok((count, length))
+    }
+
+    /// The next datagram whole, without a copy if nobody else has it, such as a capture.
+    pub fn flow_take(&mut self, id: Id<Flow>) -> Result<BytesMut> {
+        let flow = self.udp.flows.get_mut(id).ok_or(Error::BadDescriptor)?;
+        let Some(datagram) = flow.received.pop_front() else {
+            return match flow.error.take() {
+                Some(error) => Err(error),
+                None if flow.read_shut => Ok(BytesMut::new()),
+                None => Err(Error::WouldBlock),
+            };
+        };
+        let cost = datagram.len() + DATAGRAM_OVERHEAD;
+        flow.received_bytes -= cost;
+        self.budget.give(cost);
+        Ok(datagram.into())
     }
 
     pub fn flow_shutdown(&mut self, id: Id<Flow>) {

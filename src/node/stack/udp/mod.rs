@@ -44,6 +44,8 @@ pub(super) struct Sockets {
     of_many: BTreeMap<(Id<Udp>, Tuple), Id<Flow>>,
     /// Sockets by local port.
     by_port: BTreeMap<u16, Vec<Id<Udp>>>,
+    /// The frame at hand may be a slice of something much longer.
+    from_outside: bool,
 }
 
 /// What a socket's datagrams are.
@@ -86,6 +88,8 @@ pub struct Udp {
 struct Sending {
     flow: Id<Flow>,
     nic: usize,
+    /// It is for a group, or for everybody on its link.
+    is_for_many: bool,
     packet: BytesMut,
 }
 
@@ -120,7 +124,13 @@ impl Sockets {
             echo: Known::new(hash),
             of_many: BTreeMap::new(),
             by_port: BTreeMap::new(),
+            from_outside: false,
         }
+    }
+
+    /// Where the next frame comes from: outside, or from a stack of this world, which makes each datagram by itself.
+    pub fn hear_from(&mut self, outside: bool) {
+        self.from_outside = outside;
     }
 
     fn of(&self, carried: Carried) -> &Known {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::super::Stack;
 use super::super::demux::Tuple;
@@ -15,7 +15,7 @@ use crate::time::Instant;
 /// Bytes that may wait to be read in one flow, each datagram counted with its overhead, as Linux does; and in all flows
 /// of one port that nobody accepted.
 const RECEIVE_BYTES: usize = 208 * 1024;
-/// A shorter datagram is copied: kept as it came, a byte would hold its sender's whole chunk of frames.
+/// A shorter datagram from outside is copied: kept as it came, a byte would hold a whole chunk of frames.
 const COPIED_BYTES: usize = 2048;
 
 impl Stack {
@@ -42,7 +42,10 @@ impl Stack {
                 flow
             }
         };
-        self.deliver_datagram(id, packet.slice(payload));
+        let mut datagram = packet;
+        datagram.truncate(payload.end);
+        datagram.advance(payload.start);
+        self.deliver_datagram(id, datagram);
     }
 
     /// A flow that waits to be accepted, if there is room for one.
@@ -83,8 +86,8 @@ impl Stack {
             socket.unaccepted_bytes += cost;
         }
         flow.received_bytes += cost;
-        let is_short = payload.len() < COPIED_BYTES;
-        flow.received.push_back(if is_short { Bytes::copy_from_slice(&payload) } else { payload });
+        let is_copied = self.udp.from_outside && payload.len() < COPIED_BYTES;
+        flow.received.push_back(if is_copied { Bytes::copy_from_slice(&payload) } else { payload });
         flow.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
     }
 }

@@ -37,45 +37,72 @@ pub(super) fn payload_max(carried: Carried, tuple: &Tuple) -> usize {
 impl Stack {
     /// Sends one datagram whole.
     pub fn flow_write(&mut self, id: Id<Flow>, datagram: &[u8]) -> Result<()> {
+        self.flow_write_all(id, std::iter::once(datagram)).map(|_| ())
+    }
+
+    /// Sends datagrams of `segment` bytes each, of which the last may be shorter. Where one is taken all are, like a longer
+    /// one, as far as there is memory: the bytes of those that were.
+    pub fn flow_write_burst(&mut self, id: Id<Flow>, bytes: &[u8], segment: usize) -> Result<usize> {
+        self.flow_write_all(id, bytes.chunks(segment.max(1)))
+    }
+
+    fn flow_write_all<'d>(
+        &mut self,
+        id: Id<Flow>,
+        datagrams: impl Iterator<Item = &'d [u8]>,
+    ) -> Result<usize> {
         let flow = self.udp.flows.get_mut(id).ok_or(Error::BadDescriptor)?;
         if let Some(error) = flow.error.take() {
             return Err(error);
         }
-        if datagram.len() > payload_max(flow.carried, &flow.tuple) {
-            return Err(Error::MessageSize);
-        }
-        if flow.carried == Carried::Echo && !echo::is_request(&flow.tuple, datagram) {
-            return Err(Error::Invalid);
-        }
-        if !flow.has_send_room() {
-            return Err(Error::WouldBlock);
-        }
         let (socket_id, nic, mut tuple) = (flow.socket, flow.nic, flow.tuple);
+        let (carried, longest, has_room) =
+            (flow.carried, payload_max(flow.carried, &tuple), flow.has_send_room());
         if is_many(tuple.local.ip()) || self.is_broadcast(nic, tuple.local.ip()) {
             // Nobody speaks from a group: the answer to what came to one is the node's own.
             tuple.local.set_ip(self.source_address(nic, tuple.remote.ip())?);
         }
+        let to = tuple.remote.ip();
+        let is_for_many = to.is_multicast() || self.is_broadcast(nic, to);
         let socket = self.udp.sockets.get_mut(socket_id).ok_or(Error::BadDescriptor)?;
-        let hop_limit = match tuple.remote.ip().is_multicast() {
+        let hop_limit = match to.is_multicast() {
             true => socket.group_hop_limit,
             false => socket.hop_limit.unwrap_or(HOP_LIMIT),
         };
-        let packet = match socket.carried {
-            Carried::Udp => packet(&tuple, hop_limit, datagram),
-            Carried::Echo => echo::packet(&tuple, hop_limit, datagram),
-        };
-        let sending = Sending { flow: id, nic, packet };
-        if !self.budget.take(sending.cost()) {
-            return Err(Error::NoBuffers);
+        let (mut taken, mut cost, mut failed) = (0, 0, None);
+        for datagram in datagrams {
+            if carried == Carried::Echo && !echo::is_request(&tuple, datagram) {
+                failed = Some(Error::Invalid);
+            } else if datagram.len() > longest {
+                failed = Some(Error::MessageSize);
+            } else if !has_room {
+                failed = Some(Error::WouldBlock);
+            } else {
+                let packet = match carried {
+                    Carried::Udp => packet(&tuple, hop_limit, datagram),
+                    Carried::Echo => echo::packet(&tuple, hop_limit, datagram),
+                };
+                let sending = Sending { flow: id, nic, is_for_many, packet };
+                if self.budget.take(sending.cost()) {
+                    taken += datagram.len();
+                    cost += sending.cost();
+                    socket.sending.push_back(sending);
+                } else {
+                    failed = Some(Error::NoBuffers);
+                }
+            }
+            if failed.is_some() {
+                break;
+            }
         }
         if let Some(flow) = self.udp.flows.get_mut(id) {
-            flow.sending_bytes += sending.cost();
-        }
-        if let Some(socket) = self.udp.sockets.get_mut(socket_id) {
-            socket.sending.push_back(sending);
+            flow.sending_bytes += cost;
         }
         self.udp_dirty(socket_id);
-        Ok(())
+        match failed {
+            Some(error) if cost == 0 => Err(error),
+            Some(_) | None => Ok(taken),
+        }
     }
 
     fn udp_dirty(&mut self, id: Id<Udp>) {
@@ -98,7 +125,9 @@ impl Stack {
             self.budget.give(cost);
             self.nics[sending.nic].report_groups(now);
             self.flush(now, sending.nic);
-            self.hear_ourselves(now, id, sending.nic, &sending.packet);
+            if sending.is_for_many {
+                self.hear_ourselves(now, id, sending.nic, &sending.packet);
+            }
             if !is_kept(&sending.packet) {
                 self.send(now, sending.nic, sending.packet);
             }

@@ -1,5 +1,7 @@
 //! The datagrams exchanged with one peer, as a connection and its stream.
 
+use bytes::BytesMut;
+
 use super::{get, set};
 use crate::error::{Error, Result};
 use crate::node::object::{Connection, Context, Endpoint, Read, SocketOption, Stream};
@@ -58,6 +60,17 @@ impl Stream for UdpStream {
         }
         cx.stack.flow_write(self.flow, bytes)?;
         Ok(bytes.len())
+    }
+
+    fn take(&mut self, cx: &mut Context, _: &mut [u8]) -> Result<BytesMut> {
+        cx.stack.flow_take(self.flow)
+    }
+
+    fn write_burst(&mut self, cx: &mut Context, bytes: &[u8], segment: usize) -> Result<usize> {
+        if self.write_shut {
+            return Err(Error::Pipe);
+        }
+        cx.stack.flow_write_burst(self.flow, bytes, segment)
     }
 
     /// The peer hears nothing of it: a datagram has no end to send.

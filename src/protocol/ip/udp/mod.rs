@@ -154,19 +154,19 @@ impl Control for UdpControl {
     }
 
     fn join_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
-        let (udp, group, interface) = self.group(group)?;
+        let (udp, group, interface) = self.group(cx, group)?;
         cx.stack.udp_join(udp, group, interface)
     }
 
     fn leave_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
-        let (udp, group, interface) = self.group(group)?;
+        let (udp, group, interface) = self.group(cx, group)?;
         cx.stack.udp_leave(udp, group, interface)
     }
 }
 
 impl UdpControl {
     /// The socket of its family, the group and the interface that `text` names, if the group may be listened to.
-    fn group<'t>(&self, text: &'t str) -> Result<(Id<Udp>, IpAddr, Option<&'t str>)> {
+    fn group<'t>(&self, cx: &mut Context, text: &'t str) -> Result<(Id<Udp>, IpAddr, Option<&'t str>)> {
         if self.scope.speaks == Speaks::Echo {
             return Err(Error::NoOption);
         }
@@ -180,8 +180,8 @@ impl UdpControl {
         if !group.is_multicast() {
             return Err(Error::Invalid);
         }
-        let allowed = self.scope.settings.policy.may_bind(SocketAddr::new(group, local.port())).is_ok();
-        if allowed { Ok((udp, group, interface)) } else { Err(Error::Access) }
+        self.scope.check_own(cx, "group_join", SocketAddr::new(group, local.port()))?;
+        Ok((udp, group, interface))
     }
 }
 
