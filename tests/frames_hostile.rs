@@ -14,10 +14,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frames::{arp_request, datagram, echo_request, spoil, syn, whole};
+use frames::{arp_request, echo_request, spoil, syn, whole};
 use guestnet::error::Error;
 use guestnet::guest::{Engine, EngineSettings};
-use guestnet::network::{Frame, InterfaceConfig};
+use guestnet::network::dhcp::{self, Message, Server, ServerConfig};
+use guestnet::network::{Automatic, Frame, InterfaceConfig};
 use guestnet::node::stack::TcpOptions;
 use guestnet::node::task::Handle;
 use guestnet::node::{Node, SocketKind, Stack};
@@ -28,7 +29,7 @@ use guestnet::scenario::assets::Assets;
 use guestnet::time::Instant;
 use guestnet::world::{Settings, World};
 use proptest::prelude::*;
-use smoltcp::wire::{EthernetAddress, IpCidr};
+use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 
 const PORT: u16 = 80;
 
@@ -60,6 +61,49 @@ fn stack() -> Stack {
     }
     settle(&mut stack, Instant::START);
     stack
+}
+
+/// The same, which has more addresses by DHCP and of advertised prefixes, listens to groups, and waits for an echo.
+fn configured() -> Stack {
+    let mut stack = stack();
+    stack.configure(0, Automatic { dhcp: true, slaac: true, detect: false });
+    for (any, group, peer) in
+        [("0.0.0.0:5353", "224.0.0.251", "10.0.0.66:0"), ("[::]:5353", "ff02::fb", "[fd00::66]:0")]
+    {
+        let udp = stack.udp_bind(any.parse().unwrap()).unwrap();
+        stack.udp_listen(udp, 16).unwrap();
+        stack.udp_join(udp, group.parse().unwrap(), None).unwrap();
+        let echo = stack.echo_bind(any.parse().unwrap()).unwrap();
+        let flow = stack.udp_connect(Instant::START, echo, peer.parse().unwrap()).unwrap();
+        let kind = if any.starts_with('[') { 128 } else { 8 };
+        stack.flow_write(flow, &[kind, 0, 0, 0, 0, 0, 0, 1]).unwrap();
+    }
+    stack
+}
+
+/// A server that gives out half of the subnet, for no longer than it takes to look at it.
+fn leases() -> Server {
+    Server::new(ServerConfig {
+        own: Ipv4Cidr::new([10, 0, 0, 1].into(), 24),
+        range: ([10, 0, 0, 128].into(), [10, 0, 0, 250].into()),
+        lease: Duration::from_secs(20),
+        routers: vec![[10, 0, 0, 1].into()],
+        dns: vec![[10, 0, 0, 1].into()],
+        reservations: Default::default(),
+        excluded: Default::default(),
+    })
+}
+
+/// What the server answers to a frame, if that is a client's message.
+fn leased(server: &mut Server, now: Instant, frame: &[u8]) -> Option<Vec<u8>> {
+    let is_dhcp =
+        frame.len() > 42 && frame[12..14] == [8, 0] && frame[23] == 17 && frame[34..38] == [0, 68, 0, 67];
+    let message = Message::parse(frame.get(42..)?).filter(|_| is_dhcp)?;
+    let reply = server.ingest(now, EthernetAddress(frames::GUEST_MAC), &message)?;
+    Some(frames::from_server(
+        &dhcp::datagram(([10, 0, 0, 1].into(), 67), (reply.to, 68), &reply.message),
+        reply.to.octets(),
+    ))
 }
 
 /// Polls until there is nothing to do at this instant, which has to come; what left.
@@ -105,6 +149,36 @@ proptest! {
             }
             feed(&mut stack, now, frame);
         }
+        feed(&mut stack, now, arp_request());
+        let answers = feed(&mut stack, now, echo_request(77));
+        prop_assert!(answers.iter().any(|frame| is_echo_reply(frame, 77)), "no answer: {answers:?}");
+    }
+
+    #[test]
+    fn a_stack_that_configures_itself_outlives_spoilt_frames(hostile in hostile(), every in 1..4_u64) {
+        let (mut stack, mut server) = (configured(), leases());
+        let kinds = [whole(PORT), frames::configuring()].concat();
+        let (mut now, mut rng) = (Instant::START, Seed(every).fork("leases"));
+        let mut left = settle(&mut stack, now);
+        for (kind, seed, gap) in hostile {
+            now += Duration::from_micros(gap);
+            let mut frame = kinds[(kind + gap as usize) % kinds.len()].clone();
+            if let Some(seed) = seed {
+                spoil(&mut frame, &mut Seed(seed).fork("spoil"));
+            }
+            left.extend(feed(&mut stack, now, frame));
+            // Answers are spoilt but for some, so that it comes as far as to a lease.
+            for frame in std::mem::take(&mut left) {
+                let Some(mut answer) = leased(&mut server, now, &frame) else { continue };
+                if rng.below(every) > 0 {
+                    spoil(&mut answer, &mut rng);
+                }
+                left.extend(feed(&mut stack, now, answer));
+            }
+            prop_assert!(stack.addresses().count() < 64, "{} addresses", stack.addresses().count());
+        }
+        // Other addresses have it forget its neighbours: first whatever is due.
+        settle(&mut stack, now);
         feed(&mut stack, now, arp_request());
         let answers = feed(&mut stack, now, echo_request(77));
         prop_assert!(answers.iter().any(|frame| is_echo_reply(frame, 77)), "no answer: {answers:?}");
@@ -179,8 +253,8 @@ fn whoever_speaks_once_is_not_remembered_for_ever() {
                 if rng.chance(0.5) { [10, 0, 0, rng.below(256) as u8] } else { rng.next_u32().to_be_bytes() };
             let from = rng.next_u32() as u16;
             let frame = match number % 3 {
-                0 => datagram(source, from, PORT),
-                1 => datagram(source, from, PORT + 1),
+                0 => frames::datagram(source, from, PORT),
+                1 => frames::datagram(source, from, PORT + 1),
                 _ => syn(source, from, PORT + 1),
             };
             feed(&mut stack, now, frame);

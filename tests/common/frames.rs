@@ -140,6 +140,46 @@ pub fn whole(port: u16) -> Vec<Vec<u8>> {
     ]
 }
 
+/// Whole frames of those who tell a stack of addresses, routers and groups, and of those who answer its echo request.
+pub fn configuring() -> Vec<Vec<u8>> {
+    let hours = [0, 0, 0x0e, 0x10];
+    let information = [&[3, 4, 64, 0xc0][..], &hours, &hours, &[0; 4], &[0xfd, 0, 0, 9], &[0; 12]].concat();
+    let advertisement = |options: &[u8], lifetime: [u8; 2]| {
+        let head = [134, 0, 0, 0, 64, 0, lifetime[0], lifetime[1], 0, 0, 0, 0, 0, 0, 0, 0];
+        let mut frame = ipv6(ICMPV6, &[&head[..], options].concat());
+        // From a link-local address, or it does not count.
+        frame[22..38].copy_from_slice(&[&[0xfe, 0x80][..], &[0; 13], &[0x66]].concat());
+        repair(&mut frame);
+        frame
+    };
+    let short = [&[3, 4, 64, 0xc0, 0, 0, 0, 2, 0, 0, 0, 1][..], &[0; 4], &[0xfd, 0, 0, 8], &[0; 12]].concat();
+    let servers = [&[25, 3, 0, 0, 0, 0, 0, 60][..], &STRANGER6].concat();
+    vec![
+        advertisement(&information, [7, 8]),
+        advertisement(&short, [0, 0]),
+        advertisement(&servers, [0, 1]),
+        advertisement(&[1, 1, 6, 6, 6, 6, 6, 6, 5, 1, 0, 0, 0, 0, 5, 0], [7, 8]),
+        ipv6(ICMPV6, &[&[130, 0, 0, 0, 0, 100, 0, 0][..], &[0; 16]].concat()),
+        ipv6(
+            ICMPV6,
+            &[&[130, 0, 0, 0, 0, 1, 0, 0][..], &[0xff, 2], &[0; 13], &[0xfb], &[2, 60, 0, 0]].concat(),
+        ),
+        ipv4(STRANGER, 2, &[0x11, 1, 0xee, 0xfe, 0, 0, 0, 0]),
+        ipv4(STRANGER, 2, &[0x11, 10, 0x0c, 0xf9, 224, 0, 0, 251, 2, 60, 0, 0]),
+        ipv4(STRANGER, ICMP, &[0, 0, 0, 0, 0x14, 0xe9, 0, 1]),
+        ipv6(ICMPV6, &[129, 0, 0, 0, 0x14, 0xe9, 0, 1]),
+        ipv4(STRANGER, UDP, &udp(67, 68, &[2; 300])),
+    ]
+}
+
+/// A server's datagram to a guest, or to all.
+pub fn from_server(datagram: &[u8], to: [u8; 4]) -> Vec<u8> {
+    let mut frame = ipv4([10, 0, 0, 1], UDP, datagram);
+    frame[30..34].copy_from_slice(&to);
+    repair(&mut frame);
+    frame
+}
+
 /// Does something to a frame that no honest sender does; half of the time its checksums are right all the same, so
 /// that it comes further.
 pub fn spoil(frame: &mut Vec<u8>, rng: &mut Rng) {

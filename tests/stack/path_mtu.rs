@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use guestnet::error::Error;
+use guestnet::network::Frame;
 use guestnet::node::Stack;
 use guestnet::node::slab::Id;
 use guestnet::node::stack::{Tcp, TcpOptions};
@@ -74,9 +75,15 @@ fn a_connection_learns_how_narrow_its_path_is() {
         let lost = settle(&mut one, at(10));
         assert_eq!(longest(&lost), 1500);
         let told = error(too_big, 1280, &quote(&lost[0]));
-        feed(&mut one, at(11), told);
+        // What was lost is sent again at once, and once.
+        let again = feed(&mut one, at(11), told.clone());
+        assert_eq!((again.len(), longest(&again)), (2, 1280));
+        assert!(feed(&mut one, at(11), told).is_empty());
         assert_eq!(one.statistics().forged, 0);
-        let crossed = run(&mut one, &mut two, at(12), at(5000));
+        for frame in again {
+            two.ingest(at(11), 0, Frame::from_outside(frame));
+        }
+        let crossed = run(&mut one, &mut two, at(12), at(500));
         assert_eq!(longest(&crossed), 1280);
         let mut got = vec![0; 70_000];
         assert_eq!(two.tcp_read(back, &mut got, false), Ok(sent.len()));

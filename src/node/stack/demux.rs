@@ -147,6 +147,11 @@ pub fn sequence(ip: &[u8]) -> Option<u32> {
     (quote.protocol == Quoted::Tcp).then_some(quote.sequence)
 }
 
+/// Whether it is a segment with bytes of the stream.
+pub fn has_payload(ip: &[u8]) -> bool {
+    matches!(classify(ip), Class::Tcp(_, segment) if segment.payload_len > 0)
+}
+
 fn transport(
     protocol: IpProtocol,
     source: IpAddr,

@@ -34,6 +34,11 @@ impl Stack {
             self.statistics.forged += 1;
             return;
         }
+        if let Unreachable::TooBig { .. } = reason
+            && quote.protocol == Quoted::Tcp
+        {
+            return self.narrowed(now, quote.tuple);
+        }
         match quote.protocol {
             Quoted::Tcp => self.tcp_unreachable(now, quote.tuple, Some(quote.sequence), reason),
             Quoted::Udp => self.udp_unreachable(Carried::Udp, quote.tuple, reason),
@@ -53,6 +58,18 @@ impl Stack {
             Quoted::Echo => self.has_flow(Carried::Echo, &quote.tuple),
         };
         is_ours && self.paths.learn(now, quote.tuple.remote.ip(), quote.bytes, mtu)
+    }
+
+    /// What a connection has under way was too long for its path. It is sent again at once, cut to fit (RFC 1191, 6.4), as
+    /// Linux does; but once for each width, so that nobody drives a connection by errors.
+    fn narrowed(&mut self, now: Instant, tuple: Tuple) {
+        let Some(&id) = self.flows_by_tuple.get(&tuple) else { return };
+        let Some(path) = self.paths.get(now, tuple.remote.ip()) else { return };
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        if path.mtu < connection.narrowest {
+            connection.narrowest = path.mtu;
+            self.resend(now, id);
+        }
     }
 
     /// A packet of a connection of ours did not get through, as an ICMP error or our own link says. RFC 1122, 4.2.3.9: it

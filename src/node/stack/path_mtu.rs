@@ -1,8 +1,8 @@
 //! What paths take that are narrower than the link they begin with (RFC 1191, RFC 8201).
 //!
 //! A destination is remembered for a while after a router said that a packet was too big for its next link. Longer packets
-//! are cut from then on: TCP's into segments, others into fragments. smoltcp sends lost segments again when
-//! their time is over, so a path that turns out narrower costs a connection one retransmission timeout.
+//! are cut from then on: TCP's into segments, others into fragments. What a connection has lost by then is sent again at
+//! once.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

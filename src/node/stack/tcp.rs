@@ -33,6 +33,8 @@ const ORPHAN: Duration = Duration::from_secs(60);
 /// Data that the peer never acknowledges: Linux's 15 retransmissions (tcp_retries2) take so long (RFC 9293, 3.8.3, wants at
 /// least 100 s).
 const UNACKNOWLEDGED: Duration = Duration::from_millis(924_600);
+/// smoltcp's longest, until it sends again what was not acknowledged.
+const TIME_OUT_MAX: Duration = Duration::from_secs(60);
 /// Keep-alives that nobody answers, one after another, before the peer is given up (Linux's tcp_keepalive_probes).
 const KEEP_ALIVES: u32 = 9;
 /// Connections of one node, whoever holds them; one more is refused.
@@ -58,6 +60,8 @@ pub struct Tcp {
     pub(super) dirty: bool,
     pub(super) timer: Option<Instant>,
     pub(super) deadline: Option<Instant>,
+    /// The narrowest path that it was told of, in bytes.
+    pub(super) narrowest: usize,
     /// When the peer was last heard, or keep-alives were asked for after that.
     heard: Instant,
     pub(super) error: Option<Error>,
@@ -446,6 +450,28 @@ impl Stack {
         self.settle(now, id);
     }
 
+    /// Has what a connection has under way sent again, from the first byte that is not acknowledged. smoltcp does so when
+    /// its time-out is over, and in no other way: it is told that it is.
+    pub(super) fn resend(&mut self, now: Instant, id: Id<Tcp>) {
+        self.pump(now, id);
+        // An acknowledgement that was put off may come before the time-out.
+        for _ in 0..2 {
+            let Stack { nics, connections, .. } = self;
+            let Some(connection) = connections.get_mut(id) else { return };
+            let nic = connection.nic;
+            let due = nics[nic].poll_at(now, &connection.socket.set);
+            let Some(at) = due.filter(|at| at.since(now) <= TIME_OUT_MAX) else { return };
+            nics[nic].transmit(at, &mut connection.socket.set);
+            let sent = nics[nic].wire.sent.last();
+            let is_data = sent.is_some_and(|packet| demux::has_payload(&packet[ETHERNET_HEADER_BYTES..]));
+            self.flush(now, nic);
+            if is_data {
+                break;
+            }
+        }
+        self.mark_dirty(id);
+    }
+
     /// Follows a connection's state: queues it for `accept`, wakes who waits, schedules or ends it.
     pub(super) fn settle(&mut self, now: Instant, id: Id<Tcp>) {
         let Some(connection) = self.connections.get_mut(id) else { return };
@@ -546,6 +572,7 @@ impl Stack {
             dirty: false,
             timer: None,
             deadline: None,
+            narrowest: usize::MAX,
             heard: Instant::START,
             error: None,
             soft_error: None,

@@ -46,6 +46,15 @@ fn asked(plan: &Plan, name: &str, kind: RecordType) -> String {
 }
 
 #[test]
+fn a_single_address_goes_by_the_name_of_several() {
+    let told = parse("[guest.a]\nmodule = 'a.wasm'\naddress = 'dhcp'\n").unwrap_err();
+    assert!(
+        told.contains("lab.toml:3:1: unknown key `address` in guest `a`; did you mean `addresses`?"),
+        "{told}"
+    );
+}
+
+#[test]
 fn zones_have_what_is_written_and_what_guests_got() {
     let plan = parse(LAB).unwrap();
     let service = &plan.services[0];
