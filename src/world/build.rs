@@ -239,7 +239,7 @@ impl World {
         let number = self.guests.len();
         let started = assets.get(&plan.module).map_err(Exit::Failed).and_then(|bytes| {
             let program = engine.load(&plan.module, bytes)?;
-            let stdin = stdin(&plan.stdin, assets).map_err(Exit::Failed)?;
+            let stdin = stdin(&plan.stdin, assets, &self.supplies).map_err(Exit::Failed)?;
             let boot = Boot { plan: plan.clone(), program, stdin };
             Ok((self.boot(number, &boot)?, boot))
         });
@@ -395,10 +395,10 @@ pub(super) fn router(now: Instant, plan: &RouterPlan) -> Router {
 }
 
 /// What a guest's standard input has in it; `None`: the driver feeds it.
-fn stdin(plan: &StdinPlan, assets: &Assets) -> Result<Option<Vec<u8>>, String> {
+fn stdin(plan: &StdinPlan, assets: &Assets, supplies: &Supplies) -> Result<Option<Vec<u8>>, String> {
     match plan {
         StdinPlan::Empty => Ok(Some(Vec::new())),
-        StdinPlan::Text(text) => Ok(Some(text.clone().into_bytes())),
+        StdinPlan::Text(text) => Ok(Some(supplies.with_roots(text).into_bytes())),
         StdinPlan::File(path) => Ok(Some(assets.get(path)?.to_vec())),
         StdinPlan::Inherit => Ok(None),
     }

@@ -264,11 +264,11 @@ fn proxies() {
     labs/lab.toml:7:10: server: `proxy` is not a host and port; such as "10.0.0.9:1080", "[fd00::9]:1080" or "proxy.example:1080"
     labs/lab.toml:8:8: a `user` without a `password`; add `password = "..."`
     "#);
-    insta::assert_snapshot!(lab("kind = 'socks5'\nserver = '10.0.0.1:1080'\nuser = ''\npassword = \"a\\nb\"\nbind = '*:*'"), @r"
+    insta::assert_snapshot!(lab("kind = 'socks5'\nserver = '10.0.0.1:1080'\nuser = ''\npassword = \"a\\nb\"\nbind = '*:*'"), @r#"
     labs/lab.toml:8:8: user: is no user or password; 1 to 255 bytes, none of them control characters
     labs/lab.toml:9:12: password: is no user or password; 1 to 255 bytes, none of them control characters
     labs/lab.toml:10:1: unknown key `bind` in protocol `p` of guest `a`; did you mean `kind`? known here: kind, private, server, user, password, connect, deny, over
-    ");
+    "#);
 }
 
 #[test]
@@ -487,5 +487,29 @@ fn address_configuration() {
     labs/lab.toml:12:32: range: is not within 10.0.0.0/24; a range of the server's own subnet
     labs/lab.toml:15:8: dhcp: changes nothing; `range`, the addresses that it gives from now on, or `revoke`, guests whose leases end
     labs/lab.toml:18:21: rebind: there is no guest `d`; there are: d, a
+    "#);
+}
+
+#[test]
+fn braces_that_look_like_ours_and_name_nothing() {
+    insta::assert_snapshot!(mistakes("[ca.test]\n[guest.a]\nmodule = 'a'\nargs = ['--root', '{ca:tset}', '{other} {}']\nenv = { A = '{ca}', B = '{index}', C = 'x{CA:test}' }\nstdin = '{ca:test} {ca:}'"), @r#"
+    labs/lab.toml:4:19: args: `{ca:tset}` names no authority of the lab; did you mean `test`?
+    labs/lab.toml:5:13: env: `{ca}` names no authority of the lab; the root of a [ca.NAME], such as `{ca:test}`
+    labs/lab.toml:5:25: env: `{index}` names nothing; it is the number of one of several replicas: give the guest a `count`, or leave it out
+    labs/lab.toml:5:40: env: `{CA:test}` names no authority of the lab; the root of a [ca.NAME], such as `{ca:test}`
+    labs/lab.toml:6:9: stdin: `{ca:}` names no authority of the lab; the root of a [ca.NAME], such as `{ca:test}`
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 3\nargs = ['{INDEX}', '{ca:test}']"), @r#"
+    labs/lab.toml:4:9: args: `{INDEX}` is written in small letters; `{index}`
+    labs/lab.toml:4:20: args: `{ca:test}` names no authority of the lab; add [ca.NAME], whose root `{ca:NAME}` is
+    "#);
+}
+
+#[test]
+fn rules_by_name_that_nobody_could_meet() {
+    insta::assert_snapshot!(mistakes("[hosts]\n'www.example.org' = '10.0.0.9'\n[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\nbind = ['a:80', 'b:80', 'www.example.org:*']\naccept = ['*.example.org:*', 'example.org:*', 'localhost:*']\ndeny = { accept = '*.a:1', connect = 'anything.example:*' }"), @r#"
+    labs/lab.toml:6:17: bind: b:80 is about no name of the lab or of `hosts`; no other leads to addresses of the guest's own: write addresses, or add the name to `hosts`
+    labs/lab.toml:7:30: accept: example.org:* is about no name of the lab or of `hosts`; nobody is asked for the names of those who come in: write addresses, or add the name to `hosts`
+    labs/lab.toml:8:19: accept: *.a:1 is about no name of the lab or of `hosts`; nobody is asked for the names of those who come in: write addresses, or add the name to `hosts`
     "#);
 }

@@ -76,7 +76,7 @@ kind = "ipv6"
 
 [guest.client]
 module = "client.wasm"
-args = ["{index}"]
+args = ["{other}"]
 network = "far"
 [guest.client.interface.eth1]
 network = "lan"
