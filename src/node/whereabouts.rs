@@ -17,6 +17,12 @@ impl Whereabouts {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&node).cloned()
     }
 
+    /// Every node that is elsewhere.
+    pub fn all(&self) -> Vec<(usize, Arc<[IpAddr]>)> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(&node, addresses)| (node, Arc::clone(addresses))).collect()
+    }
+
     pub fn moved(&self, node: usize, addresses: &[IpAddr]) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(node, addresses.into());
     }

@@ -279,12 +279,8 @@ impl World {
 
     /// A node without a guest, behind the guests' own: its task goes to work in the first round.
     fn place_service(&mut self, plan: &ServicePlan, seed: Seed) {
-        let rng = |what: &str| seed.fork(&format!("{what}:{}", plan.name));
-        let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("service"));
-        self.services.push(match &plan.kind {
-            ServiceKind::Dns(zones) => Service::Dns(node.spawn(DnsServer::new(zones.clone()))),
-            ServiceKind::Directory => Service::Directory(node.spawn(Directory::default())),
-        });
+        let mut node = service_node(plan, seed, 0);
+        self.services.push(service(plan, &mut node));
         self.nodes.push(NodeSlot {
             node: Arc::new(Mutex::new(node)),
             dirty: false,
@@ -354,6 +350,23 @@ fn node(plan: &GuestPlan, seed: Seed, settings: &Settings) -> NodeSlot {
         boots: 0,
         programs: 0,
         ports: vec![usize::MAX; plan.interfaces.len() + usize::from(plan.unix.is_some())],
+    }
+}
+
+/// A service's node as it is when its machine is switched on; each time it draws other random numbers.
+pub(super) fn service_node(plan: &ServicePlan, seed: Seed, boots: u32) -> Node {
+    let rng = |what: &str| match boots {
+        0 => seed.fork(&format!("{what}:{}", plan.name)),
+        again => seed.fork(&format!("{what}:{}:{again}", plan.name)),
+    };
+    Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("service"))
+}
+
+/// Begins the program of a service.
+pub(super) fn service(plan: &ServicePlan, node: &mut Node) -> Service {
+    match &plan.kind {
+        ServiceKind::Dns(zones) => Service::Dns(node.spawn(DnsServer::new(zones.clone()))),
+        ServiceKind::Directory => Service::Directory(node.spawn(Directory::default())),
     }
 }
 

@@ -265,6 +265,16 @@ impl World {
         }
     }
 
+    /// Tells a name server that was started anew where nodes are.
+    pub(super) fn place_all(&mut self, service: usize) {
+        let Service::Dns(server) = self.services[service] else { return };
+        let mut of_server = lock(&self.nodes[self.guests_planned() + service].node);
+        for (node, addresses) in self.whereabouts.all() {
+            let global: Vec<IpAddr> = addresses.iter().copied().filter(|it| !is_link_local(it)).collect();
+            of_server.with_task(server, |server, _| server.place(node, &global));
+        }
+    }
+
     /// Polls dirty nodes in order of their number.
     pub(super) fn poll_nodes(&mut self) {
         if self.dirty.is_empty() {

@@ -22,7 +22,8 @@ use crate::protocol::{Grant, LayerKind};
 mod timeline;
 
 pub use timeline::{
-    Action, EntryPlan, FramesPlan, LinkChange, PacketMatch, PortPlan, ProtocolMatch, Span, TcpMatch, When,
+    Action, EntryPlan, FramesPlan, LinkChange, Machines, PacketMatch, PortPlan, ProtocolMatch, Span,
+    TcpMatch, When,
 };
 
 /// A whole lab.
