@@ -123,6 +123,7 @@ pub fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
         #[asynchronous] stream_accept(fd: i32) [stream: 4];
         local_address(fd: i32, buffer: i32, len: i32) [size: 4];
         peer_address(fd: i32, buffer: i32, len: i32) [size: 4];
+        application_protocol(fd: i32, buffer: i32, len: i32) [size: 4];
         group_join(fd: i32, group: i32, group_len: i32);
         group_leave(fd: i32, group: i32, group_len: i32);
         option_get(fd: i32, option: i32) [value: 8];

@@ -91,18 +91,18 @@ impl Context {
         Ok(change(&mut self.node(), control.id, &group)?)
     }
 
-    fn store_text(
+    fn store(
         &self,
         memory: &mut GuestMemory<'_>,
-        text: &str,
+        bytes: &[u8],
         buffer: GuestPtr<u8>,
         len: types::Size,
     ) -> Result<types::Size, Failure> {
-        if text.len() > len as usize {
+        if bytes.len() > len as usize {
             return Err(types::Errno::Overflow.into());
         }
-        memory.copy_from_slice(text.as_bytes(), buffer.as_array(text.len() as u32))?;
-        Ok(text.len() as types::Size)
+        memory.copy_from_slice(bytes, buffer.as_array(bytes.len() as u32))?;
+        Ok(bytes.len() as types::Size)
     }
 }
 
@@ -256,7 +256,7 @@ impl networking::Networking for Context {
     ) -> Result<types::Size, Failure> {
         let id = self.table.any_network(fd(descriptor))?.id;
         let address = self.node().local_address(id)?;
-        self.store_text(memory, &address, buffer, len)
+        self.store(memory, address.as_bytes(), buffer, len)
     }
 
     fn peer_address(
@@ -268,7 +268,19 @@ impl networking::Networking for Context {
     ) -> Result<types::Size, Failure> {
         let id = self.table.any_network(fd(descriptor))?.id;
         let address = self.node().peer_address(id)?;
-        self.store_text(memory, &address, buffer, len)
+        self.store(memory, address.as_bytes(), buffer, len)
+    }
+
+    fn application_protocol(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        descriptor: types::Fd,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<types::Size, Failure> {
+        let id = self.table.any_network(fd(descriptor))?.id;
+        let protocol = self.node().application_protocol(id)?;
+        self.store(memory, &protocol, buffer, len)
     }
 
     fn group_join(

@@ -57,7 +57,9 @@ fn arguments(name: &str) -> &'static [Argument] {
         "accept" | "stream_accept" => &[Number, Stored],
         "connect" => &[Number, Text, Stored],
         "stream_create" => &[Number, Rights, Rights, Flags(FDFLAGS), Stored],
-        "local_address" | "peer_address" => &[Number, StoredBytes(2), Number, Stored],
+        "local_address" | "peer_address" | "application_protocol" => {
+            &[Number, StoredBytes(2), Number, Stored]
+        }
         "group_join" | "group_leave" => &[Number, Text],
         "option_get" => &[Number, Word(OPTIONS), StoredLong],
         "option_set" => &[Number, Word(OPTIONS)],

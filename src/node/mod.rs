@@ -449,6 +449,16 @@ impl Node {
         self.with(id, |object, cx| object.endpoint()?.peer_address(cx))
     }
 
+    /// What both sides agreed to speak (ALPN); empty if nothing.
+    pub fn application_protocol(&mut self, id: ObjectId) -> Result<Vec<u8>> {
+        self.with(id, |object, cx| match object {
+            Object::Control(_) => Err(Error::NotConnected),
+            Object::Protocol(_) | Object::Connection(_) | Object::Stream(_) => {
+                object.endpoint()?.application_protocol(cx)
+            }
+        })
+    }
+
     pub fn join_group(&mut self, control: ObjectId, group: &str) -> Result<()> {
         self.with(control, |object, cx| object.control()?.join_group(cx, group))
     }

@@ -68,6 +68,14 @@ pub trait Endpoint: Send {
     fn local_address(&self, cx: &Context) -> Result<String>;
     /// As `connect` takes it.
     fn peer_address(&self, cx: &Context) -> Result<String>;
+    /// What both sides agreed to speak (ALPN, RFC 7301), of 255 bytes at most; empty if they did not.
+    ///
+    /// # Errors
+    /// `NoOption` where there is no such agreement; `WouldBlock` before the end of the handshake.
+    fn application_protocol(&self, cx: &Context) -> Result<Vec<u8>> {
+        let _ = cx;
+        Err(Error::NoOption)
+    }
     fn option(&self, cx: &Context, option: SocketOption) -> Result<u64>;
     fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()>;
     fn kind(&self) -> SocketKind;

@@ -234,6 +234,12 @@ macro_rules! endpoint {
                 Ok(session.ok_or(Error::BadDescriptor)?.remote.to_string())
             }
 
+            fn application_protocol(&self, cx: &Context) -> Result<Vec<u8>> {
+                let session = cx.tasks.get(self.hub).and_then(|hub| hub.session(self.session));
+                let agreed = session.ok_or(Error::BadDescriptor)?.agreed().ok_or(Error::WouldBlock)?;
+                Ok(agreed.protocol.unwrap_or_default())
+            }
+
             fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
                 let session = cx.tasks.get(self.hub).and_then(|hub| hub.session(self.session));
                 let get: fn(&Self, &Session, SocketOption) -> Result<u64> = $option;

@@ -169,6 +169,11 @@ impl Engine {
         cx.journal.remark(|| format!("tls with {peer}: {}", what()));
     }
 
+    /// The application protocol that was agreed on; empty if none was.
+    pub fn application_protocol(&self) -> &[u8] {
+        self.tls.alpn_protocol().unwrap_or_default()
+    }
+
     /// What was agreed on: `TLS 1.3, TLS13_AES_256_GCM_SHA384, resumed, ALPN h2`.
     pub fn agreed(&self) -> String {
         let version = self.tls.protocol_version().map(|version| format!("{version:?}"));
