@@ -12,6 +12,7 @@ pub mod quic;
 pub mod target;
 pub mod tls;
 pub mod unix;
+pub mod yamux;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ pub enum LayerKind {
     Socks5(proxy::Settings),
     Quic(quic::plan::QuicPlan),
     Tls(tls::plan::TlsPlan),
+    Yamux(yamux::Settings),
 }
 
 /// What protocol objects are made with, beside what they are granted.
@@ -116,7 +118,8 @@ impl Grant {
                 proxy.policy.clone()
             }
             Grant::Over {
-                layer: LayerKind::ProxyProtocol(_) | LayerKind::Quic(_) | LayerKind::Tls(_),
+                layer:
+                    LayerKind::ProxyProtocol(_) | LayerKind::Quic(_) | LayerKind::Tls(_) | LayerKind::Yamux(_),
                 below,
             } => below.policy_of_peers(),
         }
@@ -147,6 +150,7 @@ impl LayerKind {
             LayerKind::Socks5(_) => "socks5",
             LayerKind::Quic(_) => "quic",
             LayerKind::Tls(_) => "tls",
+            LayerKind::Yamux(_) => "yamux",
         }
     }
 
@@ -165,6 +169,7 @@ impl LayerKind {
             LayerKind::Tls(plan) => {
                 Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?.under(policy)))
             }
+            LayerKind::Yamux(settings) => Arc::new(yamux::Yamux::new(settings)),
             LayerKind::Quic(plan) => {
                 let tls = supplies.config(label, programs, &plan.tls)?.under(policy);
                 return Ok(Box::new(quic::Quic::new(below, tls, plan.transport)?));
@@ -177,7 +182,10 @@ impl LayerKind {
     pub fn has_datagrams(&self) -> bool {
         match self {
             LayerKind::Socks5(_) | LayerKind::Quic(_) => true,
-            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Tls(_) => false,
+            LayerKind::HttpConnect(_)
+            | LayerKind::ProxyProtocol(_)
+            | LayerKind::Tls(_)
+            | LayerKind::Yamux(_) => false,
         }
     }
 }

@@ -7,5 +7,6 @@ pub mod capture;
 pub mod frames;
 pub mod lab;
 pub mod namespace;
+pub mod peer;
 pub mod scenario;
 pub mod tshark;

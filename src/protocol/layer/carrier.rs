@@ -78,4 +78,8 @@ impl Carrier {
     pub fn peer_address(&self, cx: &Context) -> Result<String> {
         self.connection.peer_address(cx)
     }
+
+    pub fn application_protocol(&self, cx: &Context) -> Result<Vec<u8>> {
+        self.connection.application_protocol(cx)
+    }
 }

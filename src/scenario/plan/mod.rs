@@ -68,7 +68,10 @@ impl Plan {
         grants.flat_map(Grant::layers).filter_map(|layer| match layer {
             LayerKind::Tls(tls) => Some(tls),
             LayerKind::Quic(quic) => Some(&quic.tls),
-            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Socks5(_) => None,
+            LayerKind::HttpConnect(_)
+            | LayerKind::ProxyProtocol(_)
+            | LayerKind::Socks5(_)
+            | LayerKind::Yamux(_) => None,
         })
     }
 

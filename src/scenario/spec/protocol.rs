@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::super::address;
 use super::super::mistake::{Mistakes, Problem, quote};
-use super::super::read::{Named, Reader, boolean, string};
+use super::super::read::{Named, Reader, boolean, integer, string};
 use super::missing;
 use super::quic::{self, QuicSpec};
 use super::tls::{self, TlsSpec};
@@ -14,6 +14,7 @@ use crate::protocol::LayerKind;
 use crate::protocol::ip::{Families, Family};
 use crate::protocol::policy::{Denied, Policy, Rule, Who};
 use crate::protocol::proxy::{self, Credentials, proxy_protocol};
+use crate::protocol::yamux;
 
 pub(in super::super) struct ProtocolSpec {
     pub name: Spanned<String>,
@@ -60,7 +61,7 @@ impl ProtocolSpec {
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\", \"quic\" or \"proxy-protocol\"";
+const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\", \"quic\", \"yamux\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -110,6 +111,12 @@ fn kind(
         "quic" => {
             let quic = Box::new(quic::quic(reader, what));
             over(name, reader, what).map(|over| KindSpec::Quic { quic, over })
+        }
+        "yamux" => {
+            let streams = reader.get("streams", integer(1..=u64::from(yamux::STREAMS_MAX)));
+            let streams = streams.and_then(|streams| u32::try_from(streams.into_inner()).ok());
+            let settings = yamux::Settings { streams: streams.unwrap_or(yamux::STREAMS) };
+            layer(Some(LayerKind::Yamux(settings)), name, reader, what)
         }
         other => {
             if given {
