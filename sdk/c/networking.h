@@ -338,8 +338,9 @@ typedef uint16_t networking_socket_option_t;
  */
 #define NETWORKING_SOCKET_OPTION_NO_DELAY ((networking_socket_option_t)0)
 /*
- * Seconds of silence after which the peer is asked whether it is still there (RFC 9293, section 3.8.4);
- * 0: never. Streams over TCP only.
+ * Seconds of silence after which the peer is asked whether it is still there (RFC 9293, section 3.8.4), and
+ * asked again; after nine questions without an answer the connection is `timedout`. 0: never. Streams over
+ * TCP only.
  */
 #define NETWORKING_SOCKET_OPTION_KEEP_ALIVE ((networking_socket_option_t)1)
 /* The IPv4 time to live or IPv6 hop limit of packets sent, 1 to 255. */

@@ -4,6 +4,8 @@
 //! registers an interest with `watch` and runs the operation again when it was woken.
 //! The kinds live in `protocol/`; stacking them is composition.
 
+use bytes::BytesMut;
+
 use super::SocketKind;
 use super::journal::Journal;
 use super::namespace::Namespace;
@@ -128,6 +130,23 @@ pub trait Stream: Endpoint {
     fn read(&mut self, cx: &mut Context, buffer: &mut [u8], peek: bool) -> Result<Read>;
     /// Stream: takes as much as fits. Datagram: all or nothing.
     fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize>;
+    /// Takes a datagram whole, without a copy where it can be had so; `scratch` is long enough for any.
+    fn take(&mut self, cx: &mut Context, scratch: &mut [u8]) -> Result<BytesMut> {
+        let read = self.read(cx, scratch, false)?;
+        Ok(BytesMut::from(&scratch[..read.count]))
+    }
+    /// Writes datagrams of `segment` bytes each, of which the last may be shorter; the bytes of those that were taken.
+    fn write_burst(&mut self, cx: &mut Context, bytes: &[u8], segment: usize) -> Result<usize> {
+        let mut taken = 0;
+        for datagram in bytes.chunks(segment.max(1)) {
+            match self.write(cx, datagram) {
+                Ok(count) => taken += count,
+                Err(error) if taken == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
+    }
     fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()>;
 }
 

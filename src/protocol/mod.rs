@@ -27,8 +27,13 @@ use tls::supplies::Supplies;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
     Ip(ip::Settings),
+    /// Echo requests. Its resolver and policy are those of IP, the ports of its rules all.
+    Icmp(ip::Settings),
     Unix(unix::Settings),
-    Over { layer: LayerKind, below: Box<Grant> },
+    Over {
+        layer: LayerKind,
+        below: Box<Grant>,
+    },
 }
 
 /// The kinds of protocol that stand over another one: over its streams, or, QUIC, over its datagrams.
@@ -62,6 +67,7 @@ impl Grant {
     pub fn kind(&self) -> &'static str {
         match self {
             Grant::Ip(settings) => settings.kind(),
+            Grant::Icmp(_) => "icmp",
             Grant::Unix(_) => "unix",
             Grant::Over { layer, .. } => layer.name(),
         }
@@ -70,7 +76,7 @@ impl Grant {
     /// What it stands on at the bottom.
     pub fn base(&self) -> &Grant {
         match self {
-            Grant::Ip(_) | Grant::Unix(_) => self,
+            Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) => self,
             Grant::Over { below, .. } => below.base(),
         }
     }
@@ -78,7 +84,7 @@ impl Grant {
     /// What it stands on, if that is not the node's stack.
     fn below(&self) -> Option<&Grant> {
         match self {
-            Grant::Ip(_) | Grant::Unix(_) => None,
+            Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) => None,
             Grant::Over { below, .. } => Some(below),
         }
     }
@@ -86,23 +92,23 @@ impl Grant {
     /// What stands over the node's stack, from the top down.
     pub fn layers(&self) -> impl Iterator<Item = &LayerKind> {
         std::iter::successors(Some(self), |grant| grant.below()).filter_map(|grant| match grant {
-            Grant::Ip(_) | Grant::Unix(_) => None,
+            Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) => None,
             Grant::Over { layer, .. } => Some(layer),
         })
     }
 
-    /// Whether it takes addresses of a family itself.
+    /// Whether it takes addresses of a family, and ports, itself.
     pub fn takes(&self, family: Family) -> bool {
         match self {
             Grant::Ip(settings) => settings.families.has(family),
-            Grant::Unix(_) | Grant::Over { .. } => false,
+            Grant::Icmp(_) | Grant::Unix(_) | Grant::Over { .. } => false,
         }
     }
 
-    /// What it is at the bottom, if that is IP.
+    /// What it is at the bottom, if that is IP, or ICMP.
     pub fn ip_mut(&mut self) -> Option<&mut ip::Settings> {
         match self {
-            Grant::Ip(settings) => Some(settings),
+            Grant::Ip(settings) | Grant::Icmp(settings) => Some(settings),
             Grant::Unix(_) => None,
             Grant::Over { below, .. } => below.ip_mut(),
         }
@@ -112,7 +118,7 @@ impl Grant {
     /// of what it stands on.
     fn policy_of_peers(&self) -> Policy {
         match self {
-            Grant::Ip(settings) => settings.policy.clone(),
+            Grant::Ip(settings) | Grant::Icmp(settings) => settings.policy.clone(),
             Grant::Unix(_) => Policy::default(),
             Grant::Over { layer: LayerKind::HttpConnect(proxy) | LayerKind::Socks5(proxy), .. } => {
                 proxy.policy.clone()
@@ -130,6 +136,7 @@ impl Grant {
     pub fn into_protocol(self, making: Making<'_>) -> Result<Box<dyn Protocol>, String> {
         Ok(match self {
             Grant::Ip(settings) => Box::new(ip::Ip::new(settings)),
+            Grant::Icmp(settings) => Box::new(ip::Ip::icmp(settings)),
             Grant::Unix(settings) => Box::new(unix::Unix::new(settings)),
             Grant::Over { layer, below } => {
                 let policy = below.policy_of_peers();

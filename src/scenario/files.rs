@@ -53,7 +53,10 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
         match &protocol.kind {
             Some(KindSpec::Tls { tls, .. }) => pem::check(tls, folder, mistakes),
             Some(KindSpec::Quic { quic, .. }) => pem::check(&quic.tls, folder, mistakes),
-            Some(KindSpec::Ip { .. } | KindSpec::Unix(_) | KindSpec::Layer { .. }) | None => {}
+            Some(
+                KindSpec::Ip { .. } | KindSpec::Icmp { .. } | KindSpec::Unix(_) | KindSpec::Layer { .. },
+            )
+            | None => {}
         }
     }
     for entry in &spec.timeline {

@@ -4,7 +4,7 @@
 //! frame --> link.rs --> demux --> connection's own SocketSet --> smoltcp Interface --> output.rs --> link.rs --> egress
 //!             |           |-----> listener: a SYN makes a connection (listen.rs)
 //!             |           |-----> TIME-WAIT table (time_wait.rs)
-//!             |           |-----> UDP flow (udp/) ---------------------------------------^
+//!             |           |-----> UDP flow, echo flow (udp/) ---------------------------------------^
 //!             |           '-----> empty set: smoltcp answers echo, RST, unreachable
 //!             '--> ARP, neighbour discovery: answered and learned from here
 //! ```
@@ -230,6 +230,7 @@ impl Stack {
             self.statistics.bad_checksum += 1;
             return;
         }
+        self.udp.hear_from(frame.checksums == crate::network::Checksums::Unverified);
         self.receive_frame(now, index, frame.bytes);
     }
 
@@ -251,11 +252,14 @@ impl Stack {
         let ethernet = self.nics[index].is_ethernet();
         match demux::classify(&packet) {
             // RFC 1122, 3.2.1.3 (g): loopback addresses do not appear outside a host.
-            Class::Tcp(tuple, _) | Class::Udp(tuple, _) if ethernet && tuple.has_loopback() => {
+            Class::Tcp(tuple, _) | Class::Udp(tuple, _) | Class::EchoReply(tuple, _)
+                if ethernet && tuple.has_loopback() =>
+            {
                 self.statistics.malformed += 1;
             }
             Class::Tcp(tuple, segment) => self.receive_segment(now, index, tuple, segment, packet),
             Class::Udp(tuple, payload) => self.receive_datagram(now, index, tuple, payload, packet),
+            Class::EchoReply(tuple, message) => self.receive_echo(tuple, packet.slice(message)),
             Class::Unreachable(quote, reason) => self.unreachable(now, quote, reason),
             Class::Solicitation | Class::Advertisement if !ethernet => {}
             Class::Solicitation => {

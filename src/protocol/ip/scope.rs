@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Family, Settings};
+use super::{Family, Settings, Speaks};
 use crate::dns::name::HostName;
 use crate::dns::resolver::{Outcome, Progress, Resolver, sort};
 use crate::error::{Error, Result};
@@ -17,6 +17,7 @@ use crate::protocol::target::{Host, Target};
 #[derive(Clone)]
 pub struct Scope {
     pub settings: Arc<Settings>,
+    pub speaks: Speaks,
     pub resolver: Handle<Resolver>,
 }
 
@@ -24,7 +25,11 @@ impl Scope {
     /// The addresses that `open` binds: one, or the unspecified ones of both families for a protocol of both that is
     /// given `[::]`. A name is one of the lab's or of the hosts table, and stands for the guest's own address there.
     pub fn locals(&self, cx: &mut Context, text: &str) -> Result<Vec<SocketAddr>> {
-        let Target { host, port } = Target::parse(text)?;
+        let Target { host, port } = match self.speaks {
+            Speaks::Transport => Target::parse(text)?,
+            // A host alone leaves the identifier open.
+            Speaks::Echo => Target::parse(text).or_else(|_| portless(text))?,
+        };
         let locals = match host {
             Host::Address(ip) => {
                 self.check_family(ip)?;
@@ -49,7 +54,10 @@ impl Scope {
 
     /// What `connect` is to reach, if an address that may be reached, or a name that may be looked up.
     pub fn target(&self, cx: &mut Context, text: &str) -> Result<Target> {
-        let target = Target::parse(text)?;
+        let target = match self.speaks {
+            Speaks::Transport => Target::parse(text)?,
+            Speaks::Echo => portless(text)?,
+        };
         match &target.host {
             Host::Address(ip) => {
                 self.check_family(*ip)?;
@@ -74,10 +82,13 @@ impl Scope {
         let inside = |ip| is_inside(&self.settings.resolver.names, ip, on_link);
         match self.settings.policy.may_connect(name, peer, inside) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(match name {
-                Some(name) => refusal.tell(cx.journal, None, "connect", format_args!("{name} ({peer})")),
-                None => refusal.tell(cx.journal, None, "connect", peer),
-            }),
+            Err(refusal) => {
+                let shown = self.speaks.peer(peer);
+                Err(match name {
+                    Some(name) => refusal.tell(cx.journal, None, "connect", format_args!("{name} ({shown})")),
+                    None => refusal.tell(cx.journal, None, "connect", shown),
+                })
+            }
         }
     }
 
@@ -139,5 +150,20 @@ impl Scope {
     /// A control lets go of the resolver.
     pub fn release(&self, cx: &mut Context) {
         cx.with_task(self.resolver, |resolver, _| resolver.release());
+    }
+}
+
+/// A host where there are no ports.
+fn portless(text: &str) -> Result<Target> {
+    Ok(Target { host: Host::parse(text)?, port: 0 })
+}
+
+impl Speaks {
+    /// As `connect` takes a peer.
+    pub fn peer(self, peer: SocketAddr) -> String {
+        match self {
+            Speaks::Transport => peer.to_string(),
+            Speaks::Echo => peer.ip().to_string(),
+        }
     }
 }

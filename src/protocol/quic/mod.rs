@@ -4,7 +4,7 @@
 //! scenario: plan.rs --config.rs--> quinn-proto's configurations      of TLS: certificates, names, secrets, entropy
 //!
 //! guest --control.rs--> Hub (hub.rs), a task for each control        quinn-proto's endpoint
-//!                        |-- Session (session.rs), a connection --> Streams (streams.rs)
+//!                        |-- Session (session/), a connection --> Streams (streams.rs)
 //!                        '-- Paths (paths.rs) --> flows below        one for each address of a peer
 //! ```
 //!

@@ -151,8 +151,8 @@ impl Task for Porter {
 /// Closes so that the peer knows that nobody read what it sent.
 pub fn reset(stack: &mut Stack, now: Instant, tcp: Id<Tcp>) {
     if let Some(options) = stack.tcp_options(tcp) {
-        stack
-            .tcp_set_options(tcp, crate::node::stack::TcpOptions { linger: Some(Duration::ZERO), ..options });
+        let options = crate::node::stack::TcpOptions { linger: Some(Duration::ZERO), ..options };
+        stack.tcp_set_options(now, tcp, options);
     }
     stack.tcp_release(now, tcp, true);
 }

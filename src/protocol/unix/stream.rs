@@ -133,7 +133,8 @@ impl Ends {
         match option {
             SocketOption::Linger => {
                 let options = TcpOptions { linger: linger(value), ..self.options(cx)? };
-                cx.unix()?.tcp_set_options(self.tcp, options);
+                let now = cx.now;
+                cx.unix()?.tcp_set_options(now, self.tcp, options);
                 Ok(())
             }
             SocketOption::NoDelay

@@ -302,7 +302,7 @@ pub(super) fn check_policy(protocol: &ProtocolPlan, bind: &Spanned<Endpoint>, mi
         (Grant::Ip(settings), Endpoint::Ip(to)) => to.port() == 0 || settings.policy.could_bind(*to),
         (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_bind(path),
         // Not of its kind, which is told elsewhere.
-        (Grant::Ip(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
+        (Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
     };
     if !allowed {
         let name = &protocol.name;

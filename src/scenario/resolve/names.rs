@@ -35,7 +35,7 @@ pub(super) fn settle(plan: &mut Plan, spec: &Spec, guests: &[Node<'_>], mistakes
     let lab = spec.switches.iter().flat_map(|switch| switch.subnets.iter().flatten());
     names.subnets.extend(lab.map(|subnet| *subnet.get_ref()));
     for protocol in spec.guests.iter().flat_map(|guest| &guest.protocols) {
-        if let Some(KindSpec::Ip { named, .. }) = &protocol.kind {
+        if let Some(KindSpec::Ip { named, .. } | KindSpec::Icmp { named, .. }) = &protocol.kind {
             named.iter().for_each(|(key, rule)| check_rule(key, rule, &names, mistakes));
         }
     }

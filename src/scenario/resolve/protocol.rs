@@ -5,6 +5,7 @@ use super::super::plan::{self, ProtocolPlan};
 use super::super::spec::{GuestSpec, KindSpec, ProtocolSpec};
 use super::expand::Node;
 use super::tls::Scope;
+use crate::protocol::ip::{Families, Settings};
 use crate::protocol::quic::plan::QuicPlan;
 use crate::protocol::{Grant, LayerKind};
 
@@ -39,6 +40,9 @@ impl Find<'_> {
     fn grant<'s>(&'s self, protocol: &'s ProtocolSpec, above: &mut Vec<&'s str>) -> Option<Grant> {
         let (layer, over) = match protocol.kind.as_ref()? {
             KindSpec::Ip { families, policy, .. } => return Some(Grant::ip(*families, policy.clone())),
+            KindSpec::Icmp { policy, .. } => {
+                return Some(Grant::Icmp(Settings::new(Families::BOTH, policy.clone())));
+            }
             KindSpec::Unix(unix) => return Some(Grant::Unix(unix.settings.clone())),
             KindSpec::Layer { layer, over } => (layer.clone(), over),
             KindSpec::Tls { tls, over } => (LayerKind::Tls(self.scope.tls(tls)), over),
@@ -79,6 +83,14 @@ impl Find<'_> {
             return None;
         };
         let below = Box::new(self.grant(below, above)?);
+        if matches!(*below, Grant::Icmp(_)) {
+            if first {
+                let message = format!("over: {name} is of kind icmp, which carries nothing but echoes");
+                let help = "let it stand on a protocol of kind ipv4 or ipv6";
+                self.mistakes.add(over.span(), message, help);
+            }
+            return None;
+        }
         if let (LayerKind::Quic(_), Grant::Over { layer: under, .. }) = (&layer, &*below)
             && !under.has_datagrams()
         {

@@ -31,6 +31,10 @@ pub(in super::super) enum KindSpec {
         /// Rules of `bind` and `accept` that are by name, each with its key.
         named: Vec<(&'static str, Spanned<Rule>)>,
     },
+    Icmp {
+        policy: Policy,
+        named: Vec<(&'static str, Spanned<Rule>)>,
+    },
     Unix(Box<UnixSpec>),
     Layer {
         layer: LayerKind,
@@ -51,7 +55,7 @@ impl ProtocolSpec {
     /// Rules that it has, of all kinds.
     pub fn rule_count(&self) -> usize {
         match &self.kind {
-            Some(KindSpec::Ip { policy, .. }) => policy.rules().count(),
+            Some(KindSpec::Ip { policy, .. } | KindSpec::Icmp { policy, .. }) => policy.rules().count(),
             Some(
                 KindSpec::Unix(_) | KindSpec::Layer { .. } | KindSpec::Tls { .. } | KindSpec::Quic { .. },
             )
@@ -61,7 +65,7 @@ impl ProtocolSpec {
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\", \"quic\", \"yamux\" or \"proxy-protocol\"";
+const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"icmp\", \"unix\", \"socks5\", \"http-connect\", \"tls\", \"quic\", \"yamux\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -96,6 +100,7 @@ fn kind(
         "ip" => Some(ip(Families::BOTH, reader)),
         "ipv4" => Some(ip(Families::only(Family::V4), reader)),
         "ipv6" => Some(ip(Families::only(Family::V6), reader)),
+        "icmp" => Some(icmp(reader)),
         "unix" => Some(unix(reader)),
         "proxy-protocol" => {
             let from = reader.list("from", address::subnet).map(inner);
@@ -236,6 +241,40 @@ fn ip(families: Families, reader: &mut Reader<'_>) -> KindSpec {
     KindSpec::Ip { families, policy, named }
 }
 
+/// Nobody comes in: who asks for an echo is answered by the stack.
+fn icmp(reader: &mut Reader<'_>) -> KindSpec {
+    let mut named = Vec::new();
+    let mut policy = Policy {
+        bind: portless_rules("bind", reader, &mut named),
+        connect: portless_rules("connect", reader, &mut named),
+        ..Policy::default()
+    };
+    if let Some((_, table)) = reader.table("deny") {
+        let mut inner = Reader::new(table, "`deny`", reader.mistakes);
+        policy.deny.bind = portless_rules("bind", &mut inner, &mut named).unwrap_or_default();
+        policy.deny.connect = portless_rules("connect", &mut inner, &mut named).unwrap_or_default();
+        inner.finish();
+    }
+    KindSpec::Icmp { policy, named }
+}
+
+/// A list of rules for what has no ports.
+fn portless_rules(
+    key: &'static str,
+    reader: &mut Reader<'_>,
+    named: &mut Vec<(&'static str, Spanned<Rule>)>,
+) -> Option<Vec<Rule>> {
+    let any_port = |value: &DeValue<'_>| {
+        let rule = address::rule(value)?;
+        if rule.ports == (0..=u16::MAX) {
+            return Ok(rule);
+        }
+        let right = Rule { ports: 0..=u16::MAX, ..rule.clone() };
+        Err(Problem::new(format!("{rule} names ports, and ICMP has none"), format!("write \"{right}\"")))
+    };
+    checked(key, Families::BOTH, reader.list(key, any_port)?, reader.mistakes, named)
+}
+
 /// A list of rules, each of them one that can be met. Those by name that are not of `connect` are `named` too: whether
 /// they can be met is known once all names are.
 fn rules(
@@ -244,8 +283,16 @@ fn rules(
     reader: &mut Reader<'_>,
     named: &mut Vec<(&'static str, Spanned<Rule>)>,
 ) -> Option<Vec<Rule>> {
-    let list = reader.list(key, address::rule)?;
-    let mistakes = reader.mistakes;
+    checked(key, families, reader.list(key, address::rule)?, reader.mistakes, named)
+}
+
+fn checked(
+    key: &'static str,
+    families: Families,
+    list: Vec<Spanned<Rule>>,
+    mistakes: &Mistakes,
+    named: &mut Vec<(&'static str, Spanned<Rule>)>,
+) -> Option<Vec<Rule>> {
     list.iter().for_each(|rule| check_family(families, rule, mistakes));
     let by_name = list.iter().filter(|rule| key != "connect" && rule.get_ref().who.is_name());
     named.extend(by_name.map(|rule| (key, rule.clone())));

@@ -2,6 +2,7 @@
 
 mod expectations;
 mod fuzz;
+mod icmp;
 mod links;
 mod mistakes;
 mod plans;
