@@ -274,8 +274,8 @@ fn proxies() {
 #[test]
 fn protocols_and_listeners() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
-    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ip", "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls", "quic", "yamux" or "proxy-protocol"
-    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ip", "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls", "quic", "yamux" or "proxy-protocol"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ip", "ipv4", "ipv6", "icmp", "unix", "socks5", "http-connect", "tls", "quic", "yamux" or "proxy-protocol"
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ip", "ipv4", "ipv6", "icmp", "unix", "socks5", "http-connect", "tls", "quic", "yamux" or "proxy-protocol"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
          bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"
