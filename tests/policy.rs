@@ -87,6 +87,29 @@ fn remarks(report: &Report) -> String {
     remarks.collect::<Vec<_>>().join("\n")
 }
 
+/// Ports that a seed has chosen are left out.
+fn without_ports(text: &str) -> String {
+    let is_port = |rest: &str| rest.len() >= 5 && rest.bytes().take(5).all(|byte| byte.is_ascii_digit());
+    let parts = text
+        .split(':')
+        .map(|part| if is_port(part) { format!("PORT{}", &part[5..]) } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join(":")
+}
+
+#[test]
+fn who_may_not_come_in_and_what_may_not_be_asked_for_is_told_too() {
+    let report = scenario::lab("policy_names").with_trace().run(1);
+    let refused: Vec<String> =
+        remarks(&report).lines().filter(|line| line.contains("refused: ")).map(without_ports).collect();
+    insta::assert_snapshot!(refused.join("\n"), @r#"
+    greedy: bind 0.0.0.0:7: refused: no rule of `bind` allows it
+    server: accept 10.0.0.8:PORT: refused: the rule enemy:* of `deny.accept` refuses it
+    server: accept 10.0.0.9:PORT: refused: no rule of `accept` allows it
+    swift: quic: accept 10.0.0.16:PORT, who asks for other.example.org: refused: no rule of `bind` allows it
+    web: tls: accept 10.0.0.13:PORT, who asks for other.example.org: refused: no rule of `bind` allows it
+    "#);
+}
+
 #[test]
 fn a_refused_call_says_which_rule_it_was() {
     let report = run(LAB);

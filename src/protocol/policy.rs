@@ -345,4 +345,49 @@ mod tests {
         assert!(policy.may_look_up(&name("bad.example.org"), 443).is_err());
         assert!(Policy { connect: Some(vec![]), ..Default::default() }.may_look_up(&name("a"), 1).is_err());
     }
+
+    #[test]
+    fn of_those_who_come_in_a_name_means_the_addresses_that_it_has() {
+        let policy = Policy {
+            bind: Some(vec![rule(Who::Name(name("web")), 443..=443)]),
+            accept: Some(vec![
+                rule(Who::Name(name("friend")), 0..=u16::MAX),
+                rule(Who::Below(name("example.org")), 1..=1023),
+            ]),
+            deny: Denied { accept: vec![rule(Who::Name(name("enemy")), 0..=u16::MAX)], ..Default::default() },
+            ..Default::default()
+        };
+        // The last octet says who it is: 1 a friend, 2 an enemy who is a friend too, 3 below the domain.
+        let leads = |address: SocketAddr| {
+            move |name: &HostName, below: bool| match (
+                name.as_str(),
+                below,
+                address.ip().to_string().as_str(),
+            ) {
+                ("friend", false, ip) => ip.ends_with(".1") || ip.ends_with(".2"),
+                ("enemy", false, ip) => ip.ends_with(".2"),
+                ("example.org", true, ip) => ip.ends_with(".3"),
+                ("web", false, ip) => ip == "10.0.0.9",
+                _ => false,
+            }
+        };
+        let accept = |text: &str| {
+            let peer: SocketAddr = text.parse().unwrap();
+            policy.may_accept(peer, &leads(peer)).map_err(|refusal| refusal.to_string())
+        };
+        assert_eq!(accept("10.0.0.1:5000"), Ok(()));
+        assert_eq!(accept("10.0.0.2:5000"), Err("the rule enemy:* of `deny.accept` refuses it".to_owned()));
+        assert_eq!(accept("10.0.0.3:1000"), Ok(()));
+        assert_eq!(accept("10.0.0.3:5000"), Err("no rule of `accept` allows it".to_owned()));
+        let bind = |text: &str| {
+            let local: SocketAddr = text.parse().unwrap();
+            (policy.may_bind(local, &leads(local)).is_ok(), policy.could_bind(local))
+        };
+        assert_eq!(bind("10.0.0.9:443"), (true, true));
+        assert_eq!(bind("0.0.0.0:443"), (false, true));
+        assert_eq!(bind("10.0.0.9:80"), (false, false));
+        assert_eq!(policy.may_be("WEB", 443), Ok(()));
+        assert_eq!(policy.may_be("other.example.org", 443), Err(Refusal::NotAllowed("bind")));
+        assert_eq!(Policy::default().may_be("anything", 443), Ok(()));
+    }
 }

@@ -14,6 +14,7 @@ mod build;
 mod drops;
 mod netstat;
 mod network;
+mod parts;
 mod qlogs;
 mod recording;
 mod schedule;

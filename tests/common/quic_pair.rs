@@ -130,7 +130,7 @@ impl Wire {
             Deed::Flip(bit) => {
                 let mut bytes = payload.to_vec();
                 let bit = usize::from(*bit) % (8 * bytes.len().max(1));
-                bytes.iter_mut().nth(bit / 8).into_iter().for_each(|byte| *byte ^= 1 << (bit % 8));
+                bytes.get_mut(bit / 8).into_iter().for_each(|byte| *byte ^= 1 << (bit % 8));
                 vec![datagram.with(&bytes)]
             }
             Deed::Twice => vec![datagram.clone(), datagram.clone()],

@@ -84,4 +84,8 @@ impl Carrier {
         let address = self.peer_address(cx).ok().filter(|address| !address.is_empty());
         address.unwrap_or_else(|| "a peer without an address".to_owned())
     }
+
+    pub fn application_protocol(&self, cx: &Context) -> Result<Vec<u8>> {
+        self.connection.application_protocol(cx)
+    }
 }

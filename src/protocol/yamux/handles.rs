@@ -92,6 +92,10 @@ macro_rules! endpoint {
                 cx.tasks.get(self.session).ok_or(Error::BadDescriptor)?.carrier.peer_address(cx)
             }
 
+            fn application_protocol(&self, cx: &Context) -> Result<Vec<u8>> {
+                cx.tasks.get(self.session).ok_or(Error::BadDescriptor)?.carrier.application_protocol(cx)
+            }
+
             fn kind(&self) -> SocketKind {
                 SocketKind::Stream
             }

@@ -42,6 +42,7 @@ mod expand;
 mod expect;
 mod groups;
 mod guest;
+mod machines;
 pub(super) mod names;
 mod placeholder;
 mod protocol;

@@ -10,14 +10,12 @@ use toml::Spanned;
 
 use super::super::address::{address_of, is_link_local_v6};
 use super::super::mistake::{Mistakes, quote};
-use super::super::plan::{
-    Action, DeviceRef, EntryPlan, FramesPlan, Machines, Plan, PortPlan, ServiceKind, Span, When,
-};
+use super::super::plan::{Action, DeviceRef, EntryPlan, FramesPlan, Plan, PortPlan, Span, When};
 use super::super::spec::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 use super::addressing::MTU_MIN_V6;
 use super::expect::{is_replica, parsed};
 
-type Name = Spanned<String>;
+pub(super) type Name = Spanned<String>;
 
 /// The entries of a timeline, as far as there was no mistake in them.
 pub(super) fn timeline(
@@ -30,16 +28,16 @@ pub(super) fn timeline(
     entries.iter().filter_map(|entry| resolver.entry(entry)).collect()
 }
 
-struct Resolver<'a> {
-    plan: &'a Plan,
+pub(super) struct Resolver<'a> {
+    pub plan: &'a Plan,
     folder: &'a Path,
-    mistakes: &'a Mistakes,
-    names: Names<'a>,
+    pub mistakes: &'a Mistakes,
+    pub names: Names<'a>,
 }
 
 /// What entries can name.
-struct Names<'a> {
-    devices: BTreeMap<&'a str, DeviceRef>,
+pub(super) struct Names<'a> {
+    pub devices: BTreeMap<&'a str, DeviceRef>,
     links: BTreeMap<&'a str, usize>,
     ports: BTreeMap<&'a str, PortPlan>,
 }
@@ -265,67 +263,6 @@ impl Resolver<'_> {
         all(names, |name| self.guest_or_replicas(key, name))
     }
 
-    /// Guests, routers and servers that are switched off or on, and whether in an orderly way.
-    fn stopped(
-        &self,
-        key: &str,
-        names: &[Name],
-        graceful: &Option<Spanned<bool>>,
-    ) -> Option<(Machines, bool)> {
-        let is_graceful = graceful.as_ref().is_some_and(|graceful| *graceful.get_ref());
-        let router = names.iter().find(|name| self.is_plain_router(name));
-        if let (Some(router), Some(graceful), true) = (router, graceful, is_graceful) {
-            let message = format!("graceful: {} is a router", quote(router.get_ref()));
-            self.mistakes.add(graceful.span(), message, "a router has no process: leave it out");
-        }
-        Some((self.machines(key, names)?, is_graceful))
-    }
-
-    /// Guests and servers whose processes are stopped, or go on.
-    fn processes(&self, key: &str, names: &[Name]) -> Option<Machines> {
-        if let Some(router) = names.iter().find(|name| self.is_plain_router(name)) {
-            let message = format!("{key}: {} is a router", quote(router.get_ref()));
-            let help = "a router has no process: `kill` and `restart` switch it off and on";
-            self.mistakes.add(router.span(), message, help);
-        }
-        self.machines(key, names)
-    }
-
-    /// One that is no DHCP server.
-    fn is_plain_router(&self, name: &Name) -> bool {
-        match self.names.devices.get(name.get_ref().as_str()) {
-            Some(&DeviceRef::Router(router)) => self.plan.routers[router].dhcp.is_none(),
-            Some(DeviceRef::Guest(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_))
-            | None => false,
-        }
-    }
-
-    fn machines(&self, key: &str, names: &[Name]) -> Option<Machines> {
-        let mut machines = Machines::default();
-        let mut whole = true;
-        for name in names {
-            match self.names.devices.get(name.get_ref().as_str()) {
-                Some(&DeviceRef::Router(router)) => machines.routers.push(router),
-                Some(&DeviceRef::Service(service)) if self.is_dns(service) => machines.services.push(service),
-                Some(
-                    DeviceRef::Guest(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_),
-                )
-                | None => match self.guest_or_replicas(key, name) {
-                    Some(guests) => machines.guests.extend(guests),
-                    None => whole = false,
-                },
-            }
-        }
-        whole.then_some(machines)
-    }
-
-    fn is_dns(&self, service: usize) -> bool {
-        match self.plan.services[service].kind {
-            ServiceKind::Dns(_) => true,
-            ServiceKind::Directory => false,
-        }
-    }
-
     /// The one guest of this name.
     fn guest(&self, key: &str, name: &Name) -> Option<usize> {
         let guests = self.guest_or_replicas(key, name)?;
@@ -339,7 +276,7 @@ impl Resolver<'_> {
     }
 
     /// A guest by its name, or replicas by the name that they share; at least one.
-    fn guest_or_replicas(&self, key: &str, name: &Name) -> Option<Vec<usize>> {
+    pub fn guest_or_replicas(&self, key: &str, name: &Name) -> Option<Vec<usize>> {
         if let Some(&DeviceRef::Guest(guest)) = self.names.devices.get(name.get_ref().as_str()) {
             return Some(vec![guest]);
         }

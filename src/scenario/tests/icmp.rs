@@ -15,9 +15,9 @@ fn its_rules_are_about_addresses_and_names() {
          connect = ['10.0.0.0/8:*', '*.example.org:*']\ndeny = { connect = '[fd00::9]:*' }",
     )
     .unwrap();
-    let Grant::Icmp(settings) = &grant else { panic!("{grant:?}") };
-    let rules: Vec<String> = settings.policy.rules().map(ToString::to_string).collect();
     assert_eq!(grant.kind(), "icmp");
+    let Grant::Icmp(settings) = grant else { panic!("{grant:?}") };
+    let rules: Vec<String> = settings.policy.rules().map(ToString::to_string).collect();
     assert_eq!(rules, ["10.0.0.2/32:*", "10.0.0.0/8:*", "*.example.org:*", "[fd00::9/128]:*"]);
 }
 

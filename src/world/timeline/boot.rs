@@ -7,7 +7,7 @@ use crate::guest::{Exit, Guest, Program};
 use crate::node::LeftOpen;
 use crate::rng::Seed;
 use crate::scenario::plan::GuestPlan;
-use crate::world::build::{fresh_node, limits};
+use crate::world::parts::{fresh_node, limits};
 use crate::world::{GuestState, Report, World};
 
 /// What a guest is started from, again and again.

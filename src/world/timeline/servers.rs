@@ -4,7 +4,7 @@
 use crate::abi::lock;
 use crate::network::dhcp::Server;
 use crate::rng::Seed;
-use crate::world::{Service, World, build};
+use crate::world::{Service, World, parts};
 
 impl World {
     /// `graceful`: of a DHCP server, its process alone.
@@ -24,7 +24,7 @@ impl World {
             self.routers[router].serve_dhcp(0, Server::new(config.clone()));
             return;
         }
-        self.routers[router] = build::router(self.now, plan);
+        self.routers[router] = parts::router(self.now, plan);
         self.routers_off[router] = false;
         self.router_timers[router] = None;
         self.follow_router(router);
@@ -73,7 +73,7 @@ impl World {
             slot.powered = true;
             slot.boots += 1;
             slot.timer = None;
-            let mut fresh = build::service_node(&plan, Seed(self.settings.seed), slot.boots);
+            let mut fresh = parts::service_node(&plan, Seed(self.settings.seed), slot.boots);
             fresh.set_checksums(self.checksums);
             fresh.set_whereabouts(&self.whereabouts);
             *lock(&slot.node) = fresh;
@@ -81,7 +81,7 @@ impl World {
                 self.make_node_eager(at);
             }
         }
-        self.services[service] = build::service(&plan, &mut lock(&self.nodes[at].node));
+        self.services[service] = parts::service(&plan, &mut lock(&self.nodes[at].node));
         // Guests have moved, perhaps, since the scenario was read.
         self.place_all(service);
         self.mark_dirty(at);

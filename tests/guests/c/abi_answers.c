@@ -246,6 +246,8 @@ static void connecting(void)
     EXPECT(0, networking_peer_address(near, text, sizeof text, &len));
     SAME(0, strncmp(text, address, len));
     EXPECT(EOVERFLOW, networking_peer_address(near, text, 4, &len));
+    /* TCP agrees on nothing. */
+    EXPECT(ENOPROTOOPT, networking_application_protocol(near, text, sizeof text, &len));
     close(near), close(far), close(from), close(control);
 }
 
