@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use guestnet::dns::name::HostName;
-use guestnet::dns::resolver::{Families, Names, Progress, Resolver, ResolverConfig, sort};
+use guestnet::dns::resolver::{Families, LabHost, Names, Progress, Resolver, ResolverConfig, sort};
 use guestnet::network::InterfaceConfig;
 use guestnet::node::task::Handle;
 use guestnet::node::{Node, Waiter};
@@ -32,8 +32,9 @@ impl Lab {
         let texts: Vec<String> = (1..=guests).map(|number| format!("client-{number}")).collect();
         let each = || texts.iter().cloned().zip((1..).map(addresses));
         let map: HashMap<_, _> = each().collect();
+        let host = |given| LabHost { node: 0, given };
         let lab: BTreeMap<_, _> =
-            each().map(|(text, list)| (HostName::parse(&text).expect("a name"), list)).collect();
+            each().map(|(text, list)| (HostName::parse(&text).expect("a name"), host(list))).collect();
         let interface = InterfaceConfig {
             name: "eth0".into(),
             mac: EthernetAddress([2, 0, 0, 0, 0, 1]),
