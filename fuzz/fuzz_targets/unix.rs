@@ -59,7 +59,7 @@ fn told_port(frames: &[bytes::Bytes]) -> Option<u16> {
         let request = frame.windows(REQUEST_BYTES).find_map(|it| Request::decode(it.try_into().ok()?))?;
         match request.op {
             Op::Bind { port } => Some(port),
-            Op::Find => None,
+            Op::Find { .. } => None,
         }
     })
 }

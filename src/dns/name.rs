@@ -20,7 +20,10 @@ impl HostName {
         let text = text.strip_suffix('.').unwrap_or(text);
         let last = text.rsplit('.').next().unwrap_or_default();
         let number = last.bytes().all(|byte| byte.is_ascii_digit())
-            || last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            || last
+                .strip_prefix("0x")
+                .or(last.strip_prefix("0X"))
+                .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
         (!number && is_domain(text)).then(|| HostName(text.to_ascii_lowercase()))
     }
 
