@@ -2,6 +2,7 @@
 //! client is served afterwards.
 #![no_main]
 
+#[allow(dead_code, reason = "the test uses more of it")]
 #[path = "../../tests/common/quic_pair.rs"]
 mod quic_pair;
 
