@@ -14,7 +14,7 @@ use quinn_proto::{
     Event, ServerConfig, StreamEvent, StreamId, TransportConfig, ValidationTokenConfig, VarInt,
 };
 
-use crate::lab::Spent;
+use crate::lab::{Mode, Spent};
 use crate::tls;
 
 /// What guests read and write at a time, and datagrams of one turn, as ours.
@@ -27,8 +27,8 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// For connections of up to so many streams, with a window of so many bytes for all of them.
-    pub fn new(streams: u32, window_bytes: u32) -> Bare {
+    /// For connections of up to so many streams, with a window of so many bytes for all of them, and the provider of a mode.
+    pub fn new(mode: Mode, streams: u32, window_bytes: u32) -> Bare {
         let transport = || {
             let mut config = TransportConfig::default();
             config
@@ -40,7 +40,7 @@ impl Bare {
                 .congestion_controller_factory(Arc::new(CubicConfig::default()));
             Arc::new(config)
         };
-        let tls = tls::config();
+        let tls = tls::config(mode);
         let crypto = tls.server.expect("a certificate");
         let crypto = QuicServerConfig::try_from(crypto).expect("a cipher for first packets");
         let mut server = ServerConfig::with_crypto(Arc::new(crypto));
@@ -64,7 +64,8 @@ impl Bare {
         Pair { client, server: side(Some(Arc::clone(&self.server)), "10.0.0.3:50000") }
     }
 
-    /// CPU time for a handshake and a byte each way.
+    /// CPU time for a handshake and a byte each way. Both say all that they have to, probes for the MTU too, before either goes
+    /// on: so it is between guests, where packets take no time.
     pub fn handshake(&self, count: u64) -> f64 {
         let mut pair = self.pair();
         let spent = Spent::begin();
@@ -73,13 +74,13 @@ impl Bare {
             let stream = pair.client.open();
             let mut byte = [0];
             assert_eq!(pair.client.write(stream, b"x"), 1);
-            pair.turn();
+            pair.settle();
             assert_eq!(pair.server.read(stream, &mut byte), 1);
             assert_eq!(pair.server.write(stream, &byte), 1);
-            pair.turn();
+            pair.settle();
             assert_eq!(pair.client.read(stream, &mut byte), 1);
             pair.client.connection().close(Instant::now(), VarInt::from_u32(0), Default::default());
-            pair.turn();
+            pair.settle();
             pair.client.forget();
             pair.server.forget();
         }
@@ -138,11 +139,15 @@ impl Pair {
         }
     }
 
-    /// What each side has to say, once.
-    fn turn(&mut self) {
+    /// What each side has to say, once; true if there was anything.
+    fn turn(&mut self) -> bool {
         let now = Instant::now();
-        self.client.carry(now, &mut self.server);
-        self.server.carry(now, &mut self.client);
+        let asked = self.client.carry(now, &mut self.server);
+        asked | self.server.carry(now, &mut self.client)
+    }
+
+    fn settle(&mut self) {
+        while self.turn() {}
     }
 }
 
@@ -188,18 +193,21 @@ impl Side {
         have
     }
 
-    fn carry(&mut self, now: Instant, to: &mut Side) {
-        let Some((_, connection)) = &mut self.connection else { return };
-        if connection.poll_timeout().is_some_and(|at| at <= now) {
+    /// True if it sent something.
+    fn carry(&mut self, now: Instant, to: &mut Side) -> bool {
+        let mut has_sent = false;
+        if let Some((_, connection)) = &mut self.connection
+            && connection.poll_timeout().is_some_and(|at| at <= now)
+        {
             connection.handle_timeout(now);
         }
         loop {
             self.events();
             self.sent.clear();
-            let Some((_, connection)) = &mut self.connection else { return };
-            let Some(transmit) = connection.poll_transmit(now, BURST_DATAGRAMS, &mut self.sent) else {
-                return;
-            };
+            let Some((_, connection)) = &mut self.connection else { return has_sent };
+            let transmit = connection.poll_transmit(now, BURST_DATAGRAMS, &mut self.sent);
+            let Some(transmit) = transmit else { return has_sent };
+            has_sent = true;
             let segment = transmit.segment_size.unwrap_or(transmit.size);
             for datagram in self.sent[..transmit.size].chunks(segment) {
                 to.receive(now, datagram);

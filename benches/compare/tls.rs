@@ -10,7 +10,7 @@ use guestnet::protocol::tls::provider::{Crypto, Entropy};
 use guestnet::rng::Seed;
 use rustls::{ClientConnection, Connection, RootCertStore, ServerConnection};
 
-use crate::lab::Spent;
+use crate::lab::{Mode, Spent};
 
 /// What guests read and write at a time.
 const CHUNK: usize = 64 * 1024;
@@ -19,8 +19,8 @@ pub struct Pipe {
     config: Config,
 }
 
-/// Full handshakes of TLS 1.3, with ring as it is.
-pub fn config() -> Config {
+/// Full handshakes of TLS 1.3: with ring as it is, or with the provider of virtual time, whose key exchange is another.
+pub fn config(mode: Mode) -> Config {
     let epoch = Duration::from_secs(1_577_836_800);
     let valid = Validity { from: epoch - Duration::from_secs(60), until: epoch + Duration::from_secs(3_600) };
     let secret = |name: &str| Entropy::Seed(Seed(1)).secret(name).expect("a seed always has more");
@@ -43,12 +43,17 @@ pub fn config() -> Config {
         log_secrets: false,
         early_data: false,
     };
-    Config::new(settings, Crypto::system(epoch)).expect("a configuration")
+    let crypto = match mode {
+        Mode::Sim => Crypto::seeded(Seed(1).fork("crypto"), epoch),
+        Mode::Live => Crypto::system(epoch),
+    };
+    Config::new(settings, crypto).expect("a configuration")
 }
 
 impl Pipe {
-    pub fn new() -> Pipe {
-        Pipe { config: config() }
+    /// With the provider of a mode.
+    pub fn new(mode: Mode) -> Pipe {
+        Pipe { config: config(mode) }
     }
 
     fn connect(&self) -> [Connection; 2] {

@@ -18,6 +18,9 @@ use crate::error::{Error, Result};
 use crate::rng::Rng;
 use crate::time::Instant;
 
+/// No datagram is longer.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+
 /// What an operation may use: the time, the node's stack, its randomness, its tasks and its journal.
 pub struct Context<'a> {
     pub now: Instant,
@@ -130,8 +133,9 @@ pub trait Stream: Endpoint {
     fn read(&mut self, cx: &mut Context, buffer: &mut [u8], peek: bool) -> Result<Read>;
     /// Stream: takes as much as fits. Datagram: all or nothing.
     fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize>;
-    /// Takes a datagram whole, without a copy where it can be had so; `scratch` is long enough for any.
-    fn take(&mut self, cx: &mut Context, scratch: &mut [u8]) -> Result<BytesMut> {
+    /// Takes a datagram whole, without a copy where it can be had so; otherwise by way of `scratch`.
+    fn take(&mut self, cx: &mut Context, scratch: &mut Vec<u8>) -> Result<BytesMut> {
+        scratch.resize(DATAGRAM_BYTES_MAX, 0);
         let read = self.read(cx, scratch, false)?;
         Ok(BytesMut::from(&scratch[..read.count]))
     }

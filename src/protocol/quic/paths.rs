@@ -222,7 +222,7 @@ impl Paths {
     ///
     /// # Errors
     /// `WouldBlock` once the pump is registered; what the flow has to tell of earlier datagrams.
-    pub fn receive(&mut self, cx: &mut Context, id: Id<Path>, scratch: &mut [u8]) -> Result<BytesMut> {
+    pub fn receive(&mut self, cx: &mut Context, id: Id<Path>, scratch: &mut Vec<u8>) -> Result<BytesMut> {
         let path = self.all.get_mut(id).ok_or(Error::BadDescriptor)?;
         let read = path.carrier.stream.take(cx, scratch);
         if read == Err(Error::WouldBlock) {

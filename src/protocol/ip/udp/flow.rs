@@ -62,7 +62,7 @@ impl Stream for UdpStream {
         Ok(bytes.len())
     }
 
-    fn take(&mut self, cx: &mut Context, _: &mut [u8]) -> Result<BytesMut> {
+    fn take(&mut self, cx: &mut Context, _: &mut Vec<u8>) -> Result<BytesMut> {
         cx.stack.flow_take(self.flow)
     }
 

@@ -37,7 +37,6 @@ const WINDOWS_BYTES: u32 = 256 * 1024 * 1024;
 const WINDOW_BYTES_MIN: u32 = 64 * 1024;
 /// Errors of a flow that are looked at in one turn.
 const FAILURES_MAX: usize = 4;
-const DATAGRAM_BYTES_MAX: usize = 65_535;
 
 pub(super) struct Hub {
     /// `None` once it is over.
@@ -58,7 +57,7 @@ pub(super) struct Hub {
     watch: Watch,
     /// False once the guest closed the control.
     held: bool,
-    /// A datagram that is read, and those that are to be sent.
+    /// A datagram on its way from below, where it cannot be had without a copy, and those that are to be sent.
     scratch: Vec<u8>,
     buffer: Vec<u8>,
 }
@@ -98,7 +97,7 @@ impl Hub {
             handshakes: 0,
             watch: Watch::default(),
             held: true,
-            scratch: vec![0; DATAGRAM_BYTES_MAX],
+            scratch: Vec::new(),
             buffer: Vec::new(),
         }
     }
