@@ -10,12 +10,12 @@ fn icmp(keys: &str) -> Result<Grant, String> {
 
 #[test]
 fn its_rules_are_about_addresses_and_names() {
-    let grant = icmp(
+    let mut grant = icmp(
         "[guest.client.protocol.ping]\nkind = 'icmp'\nbind = '10.0.0.2:*'\n\
          connect = ['10.0.0.0/8:*', '*.example.org:*']\ndeny = { connect = '[fd00::9]:*' }",
     )
     .unwrap();
-    let rules: Vec<String> = grant.policy().unwrap().rules().map(ToString::to_string).collect();
+    let rules: Vec<String> = grant.ip_mut().unwrap().policy.rules().map(ToString::to_string).collect();
     assert_eq!(grant.kind(), "icmp");
     assert_eq!(rules, ["10.0.0.2/32:*", "10.0.0.0/8:*", "*.example.org:*", "[fd00::9/128]:*"]);
 }
