@@ -9,6 +9,7 @@ use crate::abi::{FileView, Setup, lock};
 use crate::capture::{PortInfo, Session};
 use crate::dns::server::DnsServer;
 use crate::event::Queue;
+use crate::folders::Folders;
 use crate::guest::{Engine, Exit, Limits};
 use crate::network::dhcp::Server;
 use crate::network::link::Direction;
@@ -34,6 +35,8 @@ pub struct Settings {
     /// What guests compute takes virtual time; otherwise time passes by itself.
     pub charge_fuel: bool,
     pub file_view: FileView,
+    /// Where the folders are that guests are handed.
+    pub folders: Folders,
     /// Record guest calls.
     pub trace: bool,
     /// Where secrets come from. A live world's come from the operating system, whatever its seed: a seed is printed.
@@ -50,6 +53,7 @@ impl Settings {
             epoch: plan.epoch,
             charge_fuel: true,
             file_view: FileView::Repeatable,
+            folders: Folders::default(),
             trace: false,
             entropy: Entropy::Seed(Seed(seed)),
             log_secrets: plan.log_secrets.unwrap_or(true),
@@ -63,6 +67,7 @@ impl Settings {
             epoch,
             charge_fuel: false,
             file_view: FileView::Host,
+            folders: Folders::default(),
             trace: false,
             entropy: Entropy::System,
             log_secrets: plan.log_secrets.unwrap_or(false),
@@ -140,6 +145,9 @@ impl World {
         world.begin_configuration();
         if let Err(why) = timeline {
             world.give_up(&format!("timeline: {why}"));
+        }
+        if let Some(why) = world.settings.folders.failure().map(str::to_owned) {
+            world.give_up(&why);
         }
         world
     }
@@ -308,7 +316,7 @@ impl World {
             directories: plan
                 .directories
                 .iter()
-                .map(|d| (d.guest.clone(), d.host.clone(), d.writable))
+                .map(|d| (d.guest.clone(), self.settings.folders.place(&d.host).to_owned(), d.writable))
                 .collect(),
             protocols: plan.protocols.iter().map(|p| (p.name.clone(), p.grant.clone(), p.private)).collect(),
             memory_bytes_max: usize::try_from(plan.memory_bytes_max).unwrap_or(usize::MAX),
