@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Verdict;
+use super::files::Written;
 use super::record::Kept;
 use crate::capture::{Record, Session, Writer};
 use crate::guest::Exit;
@@ -88,6 +89,9 @@ pub struct Report {
     pub secrets: Vec<(usize, String)>,
     /// The ports that records name by number.
     pub session: Session,
+    /// Records until the lab ended: those after it are of guests that were stopped.
+    pub(super) records_judged: usize,
+    pub(super) written: Written,
 }
 
 impl Report {
@@ -155,6 +159,8 @@ impl fmt::Display for Report {
 pub(super) struct End {
     pub ending: Ending,
     pub netstat: String,
+    /// Records until then.
+    pub records: usize,
 }
 
 /// A report in the making.
@@ -200,8 +206,8 @@ impl Gathered {
         }
     }
 
-    pub fn finish(self, seed: u64, end: End, world: &World, kept: Kept) -> Report {
-        let End { ending, netstat } = end;
+    pub fn finish(self, seed: u64, end: End, world: &World, kept: Kept, written: Written) -> Report {
+        let End { ending, netstat, records: records_judged } = end;
         let session = world.session().clone();
         Report {
             lab: session.name.clone(),
@@ -217,6 +223,8 @@ impl Gathered {
             records: kept.records,
             secrets: kept.secrets,
             session,
+            records_judged,
+            written,
         }
     }
 }
