@@ -104,7 +104,7 @@ macro_rules! labs {
 labs! {
     abi_answers asymmetric backlog black_hole broken bufferbloat bufferbloat_codel buffers cable cellular
     clock_exact clock_skew corrupted crashed day_long dhcp duplicates echo echo6 echo_rust
-    ecn eyeballs fin_lost flap fragments gratuitous_arp gratuitous_ndp half_closed handed_over handshake
+    ecn eyeballs files fin_lost flap fragments gratuitous_arp gratuitous_ndp half_closed handed_over handover handshake
     hostile http http_go inherited injected keep_alive killed killed_midway last_ack_lost late_listener linger
     link_down loopback loss_30 loss_later lossy many multicast multihomed name_policy name_servers names nostd
     partition partition_for_good path_mtu path_mtu_tcp paused policy proxies quic quic_black_hole
@@ -112,7 +112,7 @@ labs! {
     quic_streams quic_unmoved rebound red renumbered reordering replicas reset_midway restarts router_reboot
     satellite slaac slow_reader stalled stdio syn_ack_lost syn_backoff taken time tls tls12 tls_alpn tls_clients
     tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk udp udp6 udp_duplicated udp_lossy
-    udp_reordered udp_truncated unix unix_answers unix_cut unix_handed_over unreachable unsnooped zero_window
+    udp_outage udp_reordered udp_truncated unix unix_answers unix_cut unix_handed_over unreachable unsnooped zero_window
 }
 
 #[test]
