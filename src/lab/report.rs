@@ -159,7 +159,7 @@ impl fmt::Display for Report {
 pub(super) struct End {
     pub ending: Ending,
     pub netstat: String,
-    /// Records until then.
+    /// Records that expectations look at, the first ones.
     pub records: usize,
 }
 
