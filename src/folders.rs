@@ -62,7 +62,7 @@ impl Folders {
         let mut roots: Vec<(&Path, bool)> = Vec::new();
         for (path, &writable) in &named {
             match roots.last_mut() {
-                Some((root, any)) if path.starts_with(&*root) => *any |= writable,
+                Some((root, any)) if path.starts_with(*root) => *any |= writable,
                 Some(_) | None => roots.push((path, writable)),
             }
         }
