@@ -46,6 +46,11 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
+    /// With room for so many events.
+    pub fn with_capacity(events: usize) -> Self {
+        Self { heap: BinaryHeap::with_capacity(events), sequence: 0 }
+    }
+
     /// What is due in the far future never comes, and is not kept.
     pub fn push(&mut self, at: Instant, event: T) {
         if at == Instant::FAR_FUTURE {

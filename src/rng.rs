@@ -16,7 +16,7 @@ impl Seed {
         hash.update(b"guestnet stream v1\0");
         hash.update(self.0.to_le_bytes());
         hash.update(label.as_bytes());
-        Rng { seed: hash.finalize().into(), running: None }
+        Rng::from_secret(hash.finalize().into())
     }
 }
 
@@ -25,17 +25,31 @@ impl Seed {
 #[derive(Clone, Debug)]
 pub struct Rng {
     seed: [u8; 32],
+    /// Words that were drawn before the stream at work, if any is, was begun.
+    drawn: u64,
     running: Option<Box<ChaCha8Rng>>,
 }
 
 impl Rng {
     /// A stream that nobody who does not have the secret can foresee.
     pub fn from_secret(secret: [u8; 32]) -> Rng {
-        Rng { seed: secret, running: None }
+        Rng { seed: secret, drawn: 0, running: None }
     }
 
     fn stream(&mut self) -> &mut ChaCha8Rng {
-        self.running.get_or_insert_with(|| Box::new(ChaCha8Rng::from_seed(self.seed)))
+        self.running.get_or_insert_with(|| {
+            let mut stream = ChaCha8Rng::from_seed(self.seed);
+            stream.set_word_pos(self.drawn.into());
+            Box::new(stream)
+        })
+    }
+
+    /// Gives up the room of a stream that may not be drawn from again for long; it goes on where it was.
+    pub fn rest(&mut self) {
+        if let Some(stream) = self.running.take() {
+            // Nobody draws 2^64 words.
+            self.drawn = stream.get_word_pos() as u64;
+        }
     }
 
     pub fn next_u32(&mut self) -> u32 {
@@ -77,6 +91,24 @@ mod tests {
         assert_eq!(draw(1, "a"), draw(1, "a"));
         assert_ne!(draw(1, "a"), draw(1, "b"));
         assert_ne!(draw(1, "a"), draw(2, "a"));
+    }
+
+    #[test]
+    fn a_stream_that_rested_goes_on_where_it_was() {
+        let draws = |rests: bool| {
+            let mut rng = Seed(1).fork("a");
+            let draw = |round: usize| {
+                let mut bytes = vec![0; round % 7];
+                rng.fill(&mut bytes);
+                let numbers = (rng.next_u32(), rng.next_u64());
+                if rests && round.is_multiple_of(3) {
+                    rng.rest();
+                }
+                (bytes, numbers)
+            };
+            (0..100).map(draw).collect::<Vec<_>>()
+        };
+        assert_eq!(draws(true), draws(false));
     }
 
     #[test]

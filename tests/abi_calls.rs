@@ -7,7 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use common::scenario;
+use common::{property, scenario};
 use guestnet::guest::Exit;
 use guestnet::lab::{Lab, Report};
 use guestnet::scenario::assets::Assets;
@@ -30,10 +30,14 @@ const SOCK_ACCEPT: u64 = 51;
 const SOCK_RECV: u64 = 52;
 const SOCK_SEND: u64 = 53;
 const SOCK_SHUTDOWN: u64 = 54;
-const FUNCTIONS: u64 = 56;
+const GROUP_JOIN: u64 = 55;
+const GROUP_LEAVE: u64 = 56;
+const FUNCTIONS: u64 = 59;
 
 /// Where the guest has texts, a list of one buffer, and two subscriptions; their lengths.
-const TEXTS: [(u64, u64); 7] = [(256, 9), (272, 9), (288, 10), (304, 10), (320, 6), (336, 6), (352, 5)];
+const TEXTS: [(u64, u64); 8] =
+    [(256, 9), (272, 9), (288, 10), (304, 10), (320, 6), (336, 6), (352, 5), GROUP];
+const GROUP: (u64, u64) = (368, 11);
 const IOVEC: u64 = 512;
 const SUBSCRIPTIONS: u64 = 1024;
 const RESULT: u64 = 2048;
@@ -99,6 +103,8 @@ fn likely() -> impl Strategy<Value = Record> {
         2 => (fd(), 0..4_u64).prop_map(|(fd, flags)| record(SOCK_RECV, &[fd, IOVEC, 1, flags, RESULT, RESULT + 8])),
         2 => fd().prop_map(|fd| record(SOCK_SEND, &[fd, IOVEC, 1, 0, RESULT])),
         1 => (fd(), 0..4_u64).prop_map(|(fd, how)| record(SOCK_SHUTDOWN, &[fd, how])),
+        2 => (fd(), prop::sample::select(vec![GROUP_JOIN, GROUP_LEAVE]))
+            .prop_map(|(fd, call)| record(call, &[fd, GROUP.0, GROUP.1])),
     ]
 }
 
@@ -115,7 +121,7 @@ fn unlikely() -> impl Strategy<Value = Record> {
 }
 
 /// Something to begin with, so that what follows meets it: the descriptors from 7 on.
-fn preludes() -> [Vec<Record>; 4] {
+fn preludes() -> [Vec<Record>; 5] {
     let open =
         |kind, (at, len): (u64, u64)| record(OPEN, &[5, at, len, kind, ALL_RIGHTS, ALL_RIGHTS, 0, RESULT]);
     let create = |connection| record(STREAM_CREATE, &[connection, ALL_RIGHTS, 0, NONBLOCK, RESULT]);
@@ -148,6 +154,12 @@ fn preludes() -> [Vec<Record>; 4] {
             write(10),
             record(ACCEPT, &[7, RESULT]),
             create(11),
+        ],
+        // A group joined and left.
+        vec![
+            open(DATAGRAM, own_7),
+            record(GROUP_JOIN, &[7, GROUP.0, GROUP.1]),
+            record(GROUP_LEAVE, &[7, GROUP.0, GROUP.1]),
         ],
     ]
 }
@@ -187,7 +199,7 @@ fn run(records: &[Record], folder: &Path) -> Report {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(property::config(400))]
 
     #[test]
     fn whatever_is_called(records in records()) {
@@ -204,6 +216,41 @@ proptest! {
     }
 }
 
+/// More rights than a preopened connection passes on; the guest exits with what that is answered.
+#[test]
+fn a_preopened_connection_passes_no_more_rights_on_than_it_has() {
+    let guest = |rights: &str| {
+        format!(
+            r#"(module
+              (import "networking" "stream_create" (func $create (param i32 i64 i64 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (memory (export "memory") 1)
+              (func (export "_start")
+                (call $exit (call $create (i32.const 3) (i64.const {rights}) (i64.const 0) (i32.const 0) (i32.const 96)))))"#
+        )
+    };
+    let text = r#"
+        [guest.server]
+        module = "target/guests/echo_server.wasm"
+        args = ["0.0.0.0:7"]
+        background = true
+        [guest.one]
+        module = "one.wat"
+        [[guest.one.connect]]
+        name = "server"
+        address = "server:7"
+        "#;
+    const NOTCAPABLE: u32 = 76;
+    for (rights, answer) in [("67", NOTCAPABLE), ("66", 0)] {
+        let plan = guestnet::scenario::parse(text, Path::new("one.toml"));
+        let plan = plan.unwrap_or_else(|error| panic!("{}", error.plain()));
+        let mut assets = Assets::read(&plan);
+        assets.insert(PathBuf::from("one.wat"), guest(rights).into_bytes());
+        let report = Lab::new(plan, assets).with_cache(scenario::cache()).run(1);
+        assert_eq!(report.guest("one").exit, Exit::Code(answer), "{rights}");
+    }
+}
+
 /// The descriptor that a traced call gave, as in `open(5, ..., [7]) = 0`.
 fn opened(call: &str) -> Option<u64> {
     let name = call.split(' ').nth(1)?.split('(').next()?;
@@ -215,7 +262,7 @@ fn opened(call: &str) -> Option<u64> {
 /// The preludes do come to something: each of their calls succeeds, and is a descriptor further.
 #[test]
 fn what_calls_begin_with_is_there() {
-    for (prelude, last) in preludes().iter().zip([None, Some(9), Some(12), Some(12)]) {
+    for (prelude, last) in preludes().iter().zip([None, Some(9), Some(12), Some(12), Some(7)]) {
         let folder = tempfile::tempdir().unwrap();
         let report = run(prelude, folder.path());
         let edge = report.guest("edge");

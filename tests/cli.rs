@@ -58,6 +58,23 @@ fn a_trap_tells_the_guest_and_its_calls() {
 }
 
 #[test]
+fn a_trace_tells_how_a_guest_ends_and_where_one_is_stuck() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("calls");
+    let traced = |arguments: &[&str]| {
+        let file = format!("--trace={}", trace.display());
+        sim(&[&[file.as_str()], arguments].concat());
+        fs::read_to_string(&trace).unwrap()
+    };
+    let calls = traced(&["target/guests/exit.wasm", "7"]);
+    assert!(calls.lines().last().unwrap().ends_with(" proc_exit(7) = ?"), "{calls}");
+    let calls = traced(&["--duration", "1s", "target/guests/echo_server.wasm", "0.0.0.0:7"]);
+    assert!(calls.lines().last().unwrap().contains(" poll_oneoff("), "{calls}");
+    assert!(calls.lines().last().unwrap().ends_with(" <unfinished ...>"), "{calls}");
+    assert_eq!(calls.matches("unfinished").count(), 1, "{calls}");
+}
+
+#[test]
 fn a_guest_that_cannot_run_says_why() {
     for (guest, why) in [
         ("nostart.wat", "exports no function _start"),

@@ -5,17 +5,24 @@
 mod frames;
 #[path = "common/heap.rs"]
 mod heap;
+#[path = "common/property.rs"]
+mod property;
 
 use std::fs;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use frames::{arp_request, datagram, echo_request, spoil, syn, whole};
+use guestnet::error::Error;
 use guestnet::guest::{Engine, EngineSettings};
 use guestnet::network::{Frame, InterfaceConfig};
-use guestnet::node::Stack;
 use guestnet::node::stack::TcpOptions;
+use guestnet::node::task::Handle;
+use guestnet::node::{Node, SocketKind, Stack};
+use guestnet::protocol::unix::wire::{Found, Op, Place, Request, decode_reply};
+use guestnet::protocol::unix::{DATAGRAM_GATE_PORT, DIRECTORY_PORT, Directory, GATE_PORT, MTU, UnixPath};
 use guestnet::rng::{Rng, Seed};
 use guestnet::scenario::assets::Assets;
 use guestnet::time::Instant;
@@ -84,7 +91,7 @@ fn hostile() -> impl Strategy<Value = Vec<(usize, Option<u64>, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(property::config(200))]
 
     #[test]
     fn a_stack_outlives_spoilt_frames(hostile in hostile()) {
@@ -185,6 +192,136 @@ fn whoever_speaks_once_is_not_remembered_for_ever() {
     assert!(grown < 1 << 20, "100,000 frames cost {grown} bytes");
     println!("grown by {grown} bytes");
     assert!(stack.statistics().datagrams_dropped > 30_000, "{:?}", stack.statistics());
+}
+
+/// The directory of Unix-domain sockets on a node that everybody may send to, and a host that has questions.
+struct Unix {
+    node: Node,
+    directory: Handle<Directory>,
+    asker: Stack,
+    now: Instant,
+}
+
+impl Unix {
+    fn new() -> Self {
+        let interface = |mac, address| InterfaceConfig {
+            name: "unix0".into(),
+            mac: EthernetAddress(mac),
+            addresses: vec![cidr(address, 64)],
+            mtu: MTU,
+        };
+        let own = interface(frames::GUEST_MAC, "fd00::2");
+        let mut node = Node::new(&[own], &[], Seed(3).fork("stack"), Seed(3).fork("guest"));
+        let directory = node.spawn(Directory::default());
+        let other = interface([2, 0, 0, 0, 0, 9], "fd00::9");
+        let asker = Stack::new(&[other], &[], Seed(4).fork("stack"), Instant::START);
+        Self { node, directory, asker, now: Instant::START }
+    }
+
+    fn feed(&mut self, frame: Bytes) {
+        self.node.ingest(self.now, 0, Frame::from_outside(frame));
+        self.exchange();
+    }
+
+    /// Until both are quiet, which has to come.
+    fn exchange(&mut self) {
+        let mut left = Vec::new();
+        for _ in 0..1000 {
+            let mut busy = self.node.poll(self.now);
+            self.node.take_egress(&mut left);
+            busy |= !left.is_empty();
+            left.drain(..).for_each(|(_, frame)| self.asker.ingest(self.now, 0, frame));
+            busy |= self.asker.poll(self.now);
+            self.asker.take_egress(&mut left);
+            busy |= !left.is_empty();
+            left.drain(..).for_each(|(_, frame)| self.node.ingest(self.now, 0, frame));
+            if !busy {
+                return;
+            }
+        }
+        panic!("they keep each other busy at {}", self.now);
+    }
+
+    /// What is answered to whoever connects and says this; nothing if the connection was reset.
+    fn ask(&mut self, port: u16, question: &[u8]) -> Vec<u8> {
+        let remote = SocketAddr::new("fd00::2".parse().unwrap(), port);
+        let local = self.asker.tcp_ephemeral(self.now, Ipv6Addr::UNSPECIFIED.into(), remote).unwrap();
+        let tcp = self.asker.tcp_connect(self.now, local, remote, &TcpOptions::default()).unwrap();
+        self.exchange();
+        self.asker.tcp_write(tcp, question).unwrap();
+        self.exchange();
+        let mut answer = vec![0; 64];
+        let count = self.asker.tcp_read(tcp, &mut answer, false).unwrap_or(0);
+        answer.truncate(count);
+        self.asker.tcp_release(self.now, tcp, true);
+        self.exchange();
+        answer
+    }
+
+    fn find(&mut self) -> guestnet::error::Result<Found> {
+        let place = Place { folder: 0, path: UnixPath::parse("/run/nobody").unwrap() };
+        let request = Request { op: Op::Find { from: None }, kind: SocketKind::Stream, place, boot: 1 };
+        let answer = self.ask(DIRECTORY_PORT, &request.encode());
+        decode_reply(answer.first_chunk().expect("an answer")).expect("an answer that is one")
+    }
+
+    fn malformed(&self) -> u64 {
+        self.node.task(self.directory).unwrap().malformed(&self.node)
+    }
+}
+
+const UNIX_PORTS: [u16; 3] = [DIRECTORY_PORT, GATE_PORT, DATAGRAM_GATE_PORT];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_directory_of_unix_sockets_outlives_spoilt_frames(hostile in hostile(), port in 0..3_usize) {
+        let (mut unix, kinds) = (Unix::new(), whole(UNIX_PORTS[port]));
+        for (kind, seed, gap) in hostile {
+            unix.now += Duration::from_micros(gap);
+            let mut frame = kinds[kind].clone();
+            if let Some(seed) = seed {
+                spoil(&mut frame, &mut Seed(seed).fork("spoil"));
+            }
+            unix.feed(frame.into());
+        }
+        unix.now += Duration::from_secs(2);
+        prop_assert_eq!(unix.find(), Err(Error::NoEntry));
+    }
+}
+
+/// Whoever is on the network of Unix-domain sockets and says nonsense is sent away and counted, and leaves nothing behind.
+#[test]
+fn questions_that_are_none_are_counted_and_forgotten() {
+    let mut unix = Unix::new();
+    let mut rng = Seed(12).fork("noise");
+    let mut noise = |unix: &mut Unix, rounds: u64| {
+        for round in 0..rounds {
+            // Past a half-open connection's minute, so that as many go as come.
+            unix.now += Duration::from_millis(50);
+            let mut bytes = vec![0; 300];
+            rng.fill(&mut bytes);
+            // Half of them begin well.
+            if round % 2 == 0 {
+                bytes[..4].copy_from_slice(b"unix");
+            }
+            assert!(unix.ask(UNIX_PORTS[round as usize % 3], &bytes).is_empty());
+            let mut frame = whole(UNIX_PORTS[round as usize % 3])[round as usize % 38].clone();
+            spoil(&mut frame, &mut rng);
+            unix.feed(frame.into());
+        }
+        heap::live_bytes()
+    };
+    let before = noise(&mut unix, 3_000);
+    let grown = noise(&mut unix, 3_000) - before;
+    // A few connections with buffers for datagrams, that are not over yet.
+    assert!(grown < 2 << 20, "3,000 questions cost {grown} bytes");
+    println!("grown by {grown} bytes");
+    assert_eq!(unix.malformed(), 6_000);
+    let dropped = unix.node.stack().statistics();
+    assert!(dropped.malformed > 0 && dropped.bad_checksum > 0, "{dropped:?}");
+    assert_eq!(unix.find(), Err(Error::NoEntry));
 }
 
 fn world(folder: &Path) -> World {

@@ -124,7 +124,137 @@ fn a_capture_is_not_for_a_terminal() {
     let output = output.expect("script(1) is there, of Debian's package bsdutils");
     assert_eq!(output.status.code(), Some(2));
     assert!(stdout(&output).contains("standard output is a terminal"), "{}", stdout(&output));
-    assert!(!output.stdout.contains(&0x0a0d_u16.to_be_bytes()[0]) || !stdout(&output).contains("client:"));
+    // The first bytes of any pcapng.
+    let magic = [0x0a, 0x0d, 0x0d, 0x0a];
+    assert!(!output.stdout.windows(magic.len()).any(|bytes| bytes == magic), "{}", stdout(&output));
+}
+
+#[test]
+fn a_slip_leaves_an_older_capture_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("lab.pcapng");
+    fs::write(&capture, "a capture of yesterday").unwrap();
+    let said = slip(&["run", "--sim", "--capture", capture.to_str().unwrap(), "--capture-at", "clinet", LAB]);
+    assert!(said.contains("--capture-at clinet: the lab has nothing of that name"), "{said}");
+    assert_eq!(fs::read_to_string(&capture).unwrap(), "a capture of yesterday");
+}
+
+/// A pipe would keep whoever reads it waiting for ever, and a device has no end.
+#[test]
+fn pipes_and_devices_are_no_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let pipe = folder.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests/hello.wat");
+    let guest = format!("[guest.one]\nmodule = {hello:?}\n");
+    for (key, text) in [
+        ("module", "[guest.one]\nmodule = \"FILE\"\n".to_owned()),
+        ("pcap", format!("{guest}[[at]]\ntime = \"1s\"\ninject = {{ port = \"one\", pcap = \"FILE\" }}\n")),
+    ] {
+        for file in ["pipe", "/dev/zero"] {
+            fs::write(path("lab.toml"), text.replace("FILE", file)).unwrap();
+            let said = slip(&["check", &path("lab.toml")]);
+            assert!(said.contains(&format!("{key}: `{file}`: is not a file")), "{said}");
+        }
+    }
+    let golden = format!("seed = 1\n{guest}[[expect]]\ngolden = \"pipe\"\n");
+    fs::write(path("lab.toml"), golden).unwrap();
+    let tested = guestnet(&["test", &path("lab.toml")]);
+    assert!(stdout(&tested).contains("is not a file"), "{}{}", stdout(&tested), stderr(&tested));
+    // A scenario; and one that lies about in a folder of them.
+    fs::rename(&pipe, path("lab.toml")).unwrap();
+    let said = guestnet(&["check", &path("lab.toml")]);
+    assert!(stderr(&said).contains("is not a file"), "{}", stderr(&said));
+    fs::write(path("other.toml"), guest).unwrap();
+    let tested = guestnet(&["test", folder.path().to_str().unwrap()]);
+    assert_eq!(tested.status.code(), Some(0), "{}{}", stdout(&tested), stderr(&tested));
+    // A guest's standard input may be a pipe.
+    let input = format!(
+        "cat {GUEST_INPUT} > {0}/in & exec {1} run --sim {0}/third.toml",
+        folder.path().display(),
+        env!("CARGO_BIN_EXE_guestnet")
+    );
+    nix::unistd::mkfifo(&folder.path().join("in"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let cat = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests/stdin_cat.wasm");
+    fs::write(path("third.toml"), format!("[guest.one]\nmodule = {cat:?}\nstdin = {{ file = \"in\" }}\n"))
+        .unwrap();
+    let output = Command::new("sh").args(["-c", &input]).output().unwrap();
+    assert!(stdout(&output).contains("[package]"), "{}{}", stdout(&output), stderr(&output));
+}
+
+const GUEST_INPUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
+/// In virtual time the standard input is read whole first. Whoever does not want to wait for it presses Ctrl-C once.
+#[test]
+fn a_wait_for_input_can_be_interrupted() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_guestnet"))
+        .args(["run", "--sim", "target/guests/stdin_cat.wasm"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It is at `read` once it sleeps there.
+    let syscall = format!("/proc/{}/wchan", child.id());
+    while !fs::read_to_string(&syscall).is_ok_and(|place| place.contains("pipe_read")) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGINT as i32));
+}
+
+#[test]
+fn a_guest_is_checked_like_a_lab() {
+    let output = guestnet(&["check", "target/guests/hello.wat"]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+    assert!(stdout(&output).starts_with("hello: 1 guest, 1 switch, "), "{}", stdout(&output));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wrong.wat");
+    fs::write(&path, "(module\n  (func (export \"_start\") (nonsense)))\n").unwrap();
+    for command in [&["check"][..], &["run", "--sim"]] {
+        let output = guestnet(&[command, &[path.to_str().unwrap()]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let place = format!("{}:2:", path.display());
+        assert!(stderr(&output).contains(&place), "{}", stderr(&output));
+    }
+    let said = slip(&["check", "nowhere.wasm"]);
+    assert!(said.contains("nowhere.wasm is not there"), "{said}");
+}
+
+#[test]
+fn every_shell_has_its_completions() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let output = guestnet(&["completions", shell]);
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{shell}");
+        // Subcommands, and options of one.
+        for word in ["shrink", "packets", "capture-at"] {
+            assert!(stdout(&output).contains(word), "{shell} is not told of {word}");
+        }
+    }
+}
+
+#[test]
+fn a_terminal_sees_a_line_of_progress_and_no_other_place_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lab.toml");
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests/spin.wat");
+    fs::write(&path, format!("[guest.one]\nmodule = {module:?}\n[guest.two]\nmodule = {module:?}\n"))
+        .unwrap();
+    let run = [env!("CARGO_BIN_EXE_guestnet"), "run", "--duration", "1s", path.to_str().unwrap()];
+    let on_terminal = |command: &str| {
+        let output =
+            Command::new("script").args(["-qec", command, "/dev/null"]).stdin(Stdio::null()).output();
+        output.expect("script(1) is there, of Debian's package bsdutils")
+    };
+    let output = on_terminal(&run.join(" "));
+    assert_eq!(output.status.code(), Some(124));
+    assert!(stdout(&output).contains(" s, 2 guests at work, 0 frames, 0 dropped"), "{}", stdout(&output));
+    assert!(stdout(&output).contains("the lab's duration is over"), "{}", stdout(&output));
+    let output = on_terminal(&format!("{} --quiet", run.join(" ")));
+    assert!(!stdout(&output).contains("guests at work"), "{}", stdout(&output));
+    let output = guestnet(&run[1..]);
+    assert!(!stderr(&output).contains("guests at work"), "{}", stderr(&output));
 }
 
 #[test]

@@ -139,6 +139,68 @@ fn a_thousand_streams_are_fair_to_one_another() {
     assert!(report.is_success(), "{}", report.guests[0].stdout());
 }
 
+/// Of each record of a qlog: its time, its name, and the type of its packet.
+fn events(qlog: &[u8]) -> Vec<(f64, String, String)> {
+    let text = std::str::from_utf8(qlog).unwrap();
+    // JSON text sequences (RFC 7464): a record separator before each.
+    let mut records = text.split('\u{1e}');
+    assert_eq!(records.next(), Some(""));
+    assert!(records.next().is_some_and(|head| head.contains("\"qlog_format\":\"JSON-SEQ\"")), "{text}");
+    let after = |record: &str, key: &str| {
+        let (_, rest) = record.split_once(&format!("\"{key}\":"))?;
+        Some(rest.split([',', '}']).next()?.trim_matches('"').to_owned())
+    };
+    records
+        .map(|record| {
+            assert!(record.starts_with('{') && record.ends_with("}\n"), "{record}");
+            let time = after(record, "time").expect("a time").parse().unwrap();
+            (time, after(record, "name").expect("a name"), after(record, "packet_type").unwrap_or_default())
+        })
+        .collect()
+}
+
+#[test]
+fn a_qlog_has_what_happened_when_the_lab_s_clock_says_and_is_the_same_again() {
+    let text = echo("", ", qlog = '.'", ", qlog = 'target'")
+        .replace("\"plainly\"", "\"@40000\"")
+        .replace("[guest.client]", "[guest.client]\nlink = { delay = '50ms', loss = '20%' }");
+    let (first, second) = (run(&text), run(&text));
+    assert!(first.is_success(), "{first}");
+    assert_eq!(first.qlogs, second.qlogs);
+    let names: Vec<_> = first.qlogs.keys().map(|path| path.to_str().unwrap()).collect();
+    assert_eq!(names, ["./server.quic.sqlog", "target/client.quic.sqlog"]);
+    let client = events(&first.qlogs[std::path::Path::new("target/client.quic.sqlog")]);
+    let count = |what: &str| client.iter().filter(|(_, name, _)| name.contains(what)).count();
+    assert!(
+        count("packet_sent") > 5 && count("packet_received") > 5 && count("metrics_updated") > 2,
+        "{client:?}"
+    );
+    assert!(count("packet_lost") > 0, "{client:?}");
+    assert!(client.is_sorted_by(|a, b| a.0 <= b.0), "{client:?}");
+    // The first packet leaves as soon as the guest has come to it, and the answer takes a round trip at the least: in milliseconds.
+    let (time, name, kind) = &client[0];
+    assert!(*time < 50.0 && name.ends_with("packet_sent") && kind == "initial", "{client:?}");
+    let answer = client.iter().find(|(_, name, _)| name.ends_with("packet_received")).unwrap();
+    assert!((100.0..10_000.0).contains(&answer.0), "{answer:?}");
+}
+
+#[test]
+fn a_run_writes_qlogs_where_the_scenario_says() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("logs")).unwrap();
+    let guests = concat!(env!("CARGO_MANIFEST_DIR"), "/target/guests");
+    let text = echo("", ", qlog = 'logs'", "").replace("target/guests", guests);
+    let scenario = folder.path().join("lab.toml");
+    fs::write(&scenario, text).unwrap();
+    let mut guestnet = std::process::Command::new(env!("CARGO_BIN_EXE_guestnet"));
+    let output = guestnet.args(["run", "--sim"]).arg(&scenario).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let names: Vec<_> =
+        fs::read_dir(folder.path().join("logs")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["server.quic.sqlog"]);
+    assert!(events(&fs::read(folder.path().join("logs/server.quic.sqlog")).unwrap()).len() > 5);
+}
+
 #[test]
 fn the_example_of_the_page_runs() {
     let page = fs::read_to_string("docs/protocols.md").unwrap();

@@ -9,9 +9,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use common::remarks::remarks;
 use common::{scenario, tshark};
 use guestnet::lab::{Lab, Report};
 use guestnet::scenario::{self as scenarios};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, PKCS_ED25519, date_time_ymd,
+};
 
 /// HTTP over TLS, with more keys for both sides' protocol objects and for the lab.
 fn http(lab: &str, server: &str, client: &str) -> String {
@@ -37,32 +44,6 @@ const CERTIFICATE: &str = "certificate = [{ ca = 'test' }]";
 fn run(text: &str) -> Report {
     let lab = Lab::from_toml(text, "tls.toml").unwrap_or_else(|error| panic!("{}", error.plain()));
     lab.with_cache(scenario::cache()).with_trace().run(1)
-}
-
-/// What protocol objects had to say in the trace, each line once.
-fn remarks(report: &Report) -> BTreeSet<String> {
-    let remarks = report.calls.iter().filter_map(|call| {
-        let (_, remark) = call.line.split_once(" -- ")?;
-        Some(format!("{}: {remark}", report.guests[call.guest].name))
-    });
-    remarks.map(without_ports).collect()
-}
-
-/// `10.0.0.3:49152` without the port, which a seed has chosen.
-fn without_ports(text: String) -> String {
-    let words = text.split(' ').map(|word| match word.rsplit_once(':') {
-        Some((host, port)) if host.contains('.') && port.len() == 5 => format!("{host}:PORT"),
-        Some(_) | None => word.to_owned(),
-    });
-    // A port before a colon, as in "with 10.0.0.3:49152: why".
-    let words = words.map(|word| {
-        let Some(rest) = word.strip_suffix(':') else { return word };
-        match rest.rsplit_once(':') {
-            Some((host, port)) if port.len() == 5 => format!("{host}:PORT:"),
-            Some(_) | None => word,
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -310,4 +291,116 @@ fn the_example_of_the_page_runs() {
     assert!(report.is_success(), "{report}");
     let agreed = "client: tls with 10.0.0.2:443: TLS 1.3, TLS13_AES_256_GCM_SHA384, ALPN http/1.1";
     assert!(remarks(&report).contains(agreed), "{:?}", remarks(&report));
+}
+
+/// Servers whose certificates are each broken in a way of their own, and the root that a client trusts, as PEM files.
+fn broken_identities(folder: &Path) -> Vec<&'static str> {
+    let key = || KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let authority = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, key()).unwrap()
+    };
+    let (root, namesake) = (authority("root"), authority("root"));
+    fs::write(folder.join("root.pem"), root.pem()).unwrap();
+    let params = || {
+        let mut params = CertificateParams::new(vec!["server".to_owned()]).unwrap();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params
+    };
+    let mut names = Vec::new();
+    let mut write = |name: &'static str, chain: &[&[u8]], key: &KeyPair| {
+        let pem = chain.iter().map(|der| {
+            let body = STANDARD.encode(der);
+            format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
+        });
+        fs::write(folder.join(format!("{name}.pem")), pem.collect::<String>()).unwrap();
+        fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        names.push(name);
+    };
+    let own = key();
+    let good = params().signed_by(&own, &root).unwrap();
+    write("good", &[good.der()], &own);
+    let mut tampered = good.der().to_vec();
+    *tampered.last_mut().unwrap() ^= 1;
+    write("tampered", &[&tampered], &own);
+    write("forged", &[params().signed_by(&own, &namesake).unwrap().der()], &own);
+    let mut early = params();
+    early.not_before = date_time_ymd(2300, 1, 1);
+    early.not_after = date_time_ymd(2301, 1, 1);
+    write("early", &[early.signed_by(&own, &root).unwrap().der()], &own);
+    let mut client = params();
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    write("client", &[client.signed_by(&own, &root).unwrap().der()], &own);
+    let mut authority = params();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    write("authority", &[authority.signed_by(&own, &root).unwrap().der()], &own);
+    // Issued by somebody who may not: by a certificate for servers.
+    let mut parent = params();
+    parent.is_ca = IsCa::ExplicitNoCa;
+    parent.distinguished_name.push(DnType::CommonName, "parent");
+    let parent_key = key();
+    let parent_der = parent.signed_by(&parent_key, &root).unwrap();
+    let issuer = Issuer::new(parent, parent_key);
+    let child = params().signed_by(&own, &issuer).unwrap();
+    write("child", &[child.der(), parent_der.der()], &own);
+    write("orphan", &[child.der()], &own);
+    names
+}
+
+#[test]
+fn a_certificate_is_refused_for_whatever_is_broken_in_it() {
+    let folder = folder("");
+    let path = folder.path();
+    let mut text = String::new();
+    for name in broken_identities(path) {
+        text += &format!(
+            r#"
+            [guest.{name}]
+            module = "target/guests/echo_server.wasm"
+            args = ["tls", "0.0.0.0:443", "stream"]
+            background = true
+            protocol = {{ ipv4 = {{ private = true }}, tls = {{ over = "ipv4", certificate = [{{ chain = "{name}.pem", key = "{name}.key" }}] }} }}
+
+            [guest.to-{name}]
+            module = "target/guests/echo_client.wasm"
+            args = ["tls", "{name}:443", "stream"]
+            protocol = {{ ipv4 = {{ private = true }}, tls = {{ over = "ipv4", server_name = "server", roots = [{{ file = "root.pem" }}] }} }}
+            "#
+        );
+    }
+    let text = text.replace("\"target/", &format!("\"{}/target/", env!("CARGO_MANIFEST_DIR")));
+    fs::write(path.join("lab.toml"), text).unwrap();
+    let lab = Lab::from_file(path.join("lab.toml")).unwrap_or_else(|error| panic!("{}", error.plain()));
+    let report = lab.with_cache(scenario::cache()).with_trace().run(1);
+    let clients = report.guests.iter().filter(|guest| guest.name.starts_with("to-"));
+    let said = clients.map(|guest| format!("{}: {}", guest.name, guest.stderr().trim()));
+    let said: Vec<_> = said.chain(remarks(&report)).collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    to-good: 
+    to-tampered: echo_client.wasm: tampered:443: Protocol error
+    to-forged: echo_client.wasm: forged:443: Protocol error
+    to-early: echo_client.wasm: early:443: Protocol error
+    to-client: echo_client.wasm: client:443: Protocol error
+    to-authority: echo_client.wasm: authority:443: Protocol error
+    to-child: echo_client.wasm: child:443: Protocol error
+    to-orphan: echo_client.wasm: orphan:443: Protocol error
+    authority: tls with 10.0.0.13:PORT: the peer gave up: certificate unknown
+    child: tls with 10.0.0.15:PORT: the peer gave up: certificate unknown
+    client: tls with 10.0.0.11:PORT: the peer gave up: unsupported certificate
+    early: tls with 10.0.0.9:PORT: the peer gave up: certificate expired
+    forged: tls with 10.0.0.7:PORT: the peer gave up: decrypt error
+    good: tls with 10.0.0.3:PORT: TLS 1.3, TLS13_AES_256_GCM_SHA384
+    orphan: tls with 10.0.0.17:PORT: the peer gave up: unknown ca
+    tampered: tls with 10.0.0.5:PORT: the peer gave up: decrypt error
+    to-authority: tls with 10.0.0.12:443: the peer's certificate is refused: ca used as end entity
+    to-child: tls with 10.0.0.14:443: the peer's certificate is refused: end entity used as ca
+    to-client: tls with 10.0.0.10:443: the peer's certificate is refused: certificate does not allow extended key usage for server authentication, allows client authentication
+    to-early: tls with 10.0.0.8:443: the peer's certificate is refused: not valid yet, but in 8835955200 s
+    to-forged: tls with 10.0.0.6:443: the peer's certificate is refused: a bad signature
+    to-good: tls with 10.0.0.2:443: TLS 1.3, TLS13_AES_256_GCM_SHA384
+    to-orphan: tls with 10.0.0.16:443: the peer's certificate is refused: unknown issuer
+    to-tampered: tls with 10.0.0.4:443: the peer's certificate is refused: a bad signature
+    "#);
 }

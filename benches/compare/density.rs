@@ -4,7 +4,10 @@ use std::process::Command;
 
 use guestnet::world::World;
 
-use crate::lab::{Lab, Mode, held, table};
+use crate::lab::{Lab, Layer, Mode, held, layer_held, table};
+
+/// More round trips than anybody waits for.
+const FOREVER: &str = "1000000000";
 
 /// Bytes that a lab of `count` keeps, measured by a child of this program.
 pub fn measure(what: &str, count: u64) -> f64 {
@@ -27,7 +30,9 @@ pub fn child(arguments: &[String]) -> Option<()> {
     let count: u64 = count.parse().expect("a count");
     let bytes = match what.as_str() {
         "idle" => idle(count),
-        "held" => held_connections(count),
+        "held" => connections(count, 20, |count| held(count, FOREVER)),
+        "tls" => connections(count, 60, |count| layer_held(Layer::Tls, &count.to_string(), FOREVER)),
+        "quic" => connections(count, 60, |count| layer_held(Layer::Quic, &count.to_string(), FOREVER)),
         other => panic!("nothing is called {other}"),
     };
     println!("{bytes}");
@@ -48,16 +53,16 @@ fn idle(count: u64) -> u64 {
     resident() - before
 }
 
-/// Two guests with connections between them, after one byte there and back on the first.
-fn held_connections(count: u64) -> u64 {
+/// Two guests with connections between them, after one byte there and back on the first. A connection takes less than so many
+/// rounds.
+fn connections(count: u64, rounds: u64, scenario: impl Fn(u64) -> String) -> u64 {
     let lab = Lab::new(2);
-    let mut world = lab.world(Mode::Sim, &held(1, "1000000000"));
+    let mut world = lab.world(Mode::Sim, &scenario(1));
     settle_for(&mut world, 1_000);
     drop(world);
     let before = resident();
-    let mut world = lab.world(Mode::Sim, &held(count, "1000000000"));
-    // A connection takes less than twenty rounds.
-    settle_for(&mut world, count * 20 + 1_000);
+    let mut world = lab.world(Mode::Sim, &scenario(count));
+    settle_for(&mut world, count * rounds + 1_000);
     resident() - before
 }
 

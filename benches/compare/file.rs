@@ -5,6 +5,15 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 
+use crate::lab::{THREAD, cpu_time};
+
+/// The same by the CPU time that it takes.
+pub fn write_busy(path: &Path, bytes: u64) -> f64 {
+    let start = cpu_time(THREAD);
+    write(path, bytes);
+    (cpu_time(THREAD) - start).as_secs_f64()
+}
+
 /// Seconds for a new file of so many bytes, written a mebibyte at a time.
 pub fn write(path: &Path, mut bytes: u64) -> f64 {
     let block = vec![7; 1 << 20];

@@ -8,6 +8,7 @@ use guestnet::capture::{Each, Writer};
 use guestnet::guest::{Engine, EngineSettings, Exit};
 use guestnet::live::capture::{CaptureFile, Threaded};
 use guestnet::live::{self, Interrupt, Outside};
+use guestnet::node::Output;
 use guestnet::scenario::{self, assets::Assets};
 use guestnet::sim;
 use guestnet::world::{Report, Settings, World};
@@ -20,17 +21,36 @@ pub enum Mode {
     Live,
 }
 
+/// What a run took, by the host's clock and of this thread.
+struct Took {
+    seconds: f64,
+    cpu_seconds: f64,
+}
+
 pub struct Lab {
     engine: Engine,
     interrupt: Interrupt,
 }
 
 pub const PROCESS: ClockId = ClockId::CLOCK_PROCESS_CPUTIME_ID;
-const THREAD: ClockId = ClockId::CLOCK_THREAD_CPUTIME_ID;
+pub const THREAD: ClockId = ClockId::CLOCK_THREAD_CPUTIME_ID;
 
 /// CPU time of this process, all its threads, or of this thread: what others do on the machine does not count.
 pub fn cpu_time(clock: ClockId) -> Duration {
     clock_gettime(clock).expect("a clock of CPU time").into()
+}
+
+/// CPU time of this thread since it began, for what never waits.
+pub struct Spent(Duration);
+
+impl Spent {
+    pub fn begin() -> Spent {
+        Spent(cpu_time(THREAD))
+    }
+
+    pub fn seconds(&self) -> f64 {
+        (cpu_time(THREAD) - self.0).as_secs_f64()
+    }
 }
 
 /// Where `scripts/guests` puts a guest.
@@ -47,16 +67,50 @@ fn pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
     table("server", server.0, server.1) + &table("client", client.0, client.1)
 }
 
-/// A pair that speaks TLS 1.3 with full handshakes.
-fn tls_pair(server: (&str, &[&str]), client: (&str, &[&str])) -> String {
-    let with_tls = |name: &str, (module, arguments), keys: &str| {
-        let tls = format!("over = \"ipv4\", versions = \"1.3\", resumption = false{keys}");
-        table(name, module, arguments)
-            + &format!("protocol = {{ ipv4 = {{ private = true }}, tls = {{ {tls} }} }}\n")
-    };
-    "secrets = false\n[ca.bench]\n".to_owned()
-        + &with_tls("server", server, ", certificate = [{ ca = \"bench\" }]")
-        + &with_tls("client", client, "")
+/// What stands between a guest and its stack.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Layer {
+    /// TLS 1.3 with full handshakes.
+    Tls,
+    /// The same handshakes.
+    Quic,
+}
+
+impl Layer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Layer::Tls => "tls",
+            Layer::Quic => "quic",
+        }
+    }
+
+    /// Two guests over it, whose arguments begin with its name.
+    fn pair(self, server: (&str, &[&str]), client: (&str, &[&str])) -> String {
+        self.pair_with(server, client, "", "")
+    }
+
+    /// The same with more keys in the tables of both protocol objects, and of both guests.
+    fn pair_with(
+        self,
+        server: (&str, &[&str]),
+        client: (&str, &[&str]),
+        protocol_keys: &str,
+        guest_keys: &str,
+    ) -> String {
+        let guest = |name: &str, (module, arguments): (&str, &[&str]), keys: &str| {
+            let versions = if self == Layer::Tls { ", versions = \"1.3\"" } else { "" };
+            let object = format!("over = \"ipv4\"{versions}, resumption = false{protocol_keys}{keys}");
+            let arguments: Vec<&str> = [self.name()].iter().chain(arguments).copied().collect();
+            table(name, module, &arguments)
+                + &format!(
+                    "protocol = {{ ipv4 = {{ private = true }}, {} = {{ {object} }} }}\n{guest_keys}",
+                    self.name()
+                )
+        };
+        "secrets = false\n[ca.bench]\n".to_owned()
+            + &guest("server", server, ", certificate = [{ ca = \"bench\" }]")
+            + &guest("client", client, "")
+    }
 }
 
 impl Lab {
@@ -78,7 +132,12 @@ impl Lab {
 
     /// Seconds by the host's clock, the capture's completion included.
     fn run(&self, mode: Mode, scenario: &str, capture: Option<(&Path, Each)>) -> f64 {
-        self.run_noting(mode, scenario, capture, || ())
+        self.run_noting(mode, scenario, capture, |_| ()).seconds
+    }
+
+    /// By the CPU time of this thread, which has all the work to do.
+    fn run_cpu(&self, mode: Mode, scenario: &str) -> f64 {
+        self.run_noting(mode, scenario, None, |_| ()).cpu_seconds
     }
 
     /// Runs to the end, and sees to it that every guest did what it should. `output` hears of whatever is printed.
@@ -87,8 +146,8 @@ impl Lab {
         mode: Mode,
         scenario: &str,
         capture: Option<(&Path, Each)>,
-        mut output: impl FnMut(),
-    ) -> f64 {
+        mut output: impl FnMut(&[u8]),
+    ) -> Took {
         let mut world = self.world(mode, scenario);
         if let Some((path, each)) = capture {
             let file = File::create(path).expect("a file for the capture");
@@ -102,20 +161,20 @@ impl Lab {
             for report in reports {
                 match report {
                     Report::Exited { exit: Exit::Code(0), .. } => {}
-                    Report::Output { .. } => output(),
+                    Report::Output { output: Output { bytes, .. }, .. } => output(&bytes),
                     Report::Exited { guest, exit, .. } => panic!("guest {guest}: {exit}"),
                 }
             }
             true
         };
-        let start = Instant::now();
+        let (start, spent) = (Instant::now(), Spent::begin());
         match mode {
             Mode::Sim => sim::run(&mut world, None, turn),
             Mode::Live => live::run(&mut world, Outside::default(), &self.interrupt, None, turn)
                 .expect("nothing outside that could fail"),
         };
         world.close_sink().expect("a whole capture");
-        start.elapsed().as_secs_f64()
+        Took { seconds: start.elapsed().as_secs_f64(), cpu_seconds: spent.seconds() }
     }
 
     /// Seconds for so many megabytes from one guest to another.
@@ -135,30 +194,51 @@ impl Lab {
         own.max(all.saturating_sub(own)).as_secs_f64()
     }
 
-    /// The same over TLS.
-    pub fn tls_bulk(&self, mode: Mode, megabytes: u64) -> f64 {
-        let client = ["tls", "10.0.0.2:5001", &megabytes.to_string()];
-        self.run(mode, &tls_pair(("bulk_receiver", &["tls", "0.0.0.0:5001"]), ("bulk_sender", &client)), None)
+    /// CPU time for the same over a layer, in seconds.
+    pub fn layer_bulk(&self, layer: Layer, mode: Mode, megabytes: u64) -> f64 {
+        let client = ["10.0.0.2:5001", &megabytes.to_string()];
+        self.run_cpu(mode, &layer.pair(("bulk_receiver", &["0.0.0.0:5001"]), ("bulk_sender", &client)))
     }
 
-    /// Seconds to connect, shake hands, send a byte each way and close.
-    pub fn tls_connect(&self, mode: Mode, count: u64) -> f64 {
-        self.slope(mode, count, |count| {
-            let client = ["tls", "10.0.0.2:5003", count];
-            tls_pair(("conn_server", &["tls", "0.0.0.0:5003", count]), ("conn_client", &client))
+    /// CPU time to connect, shake hands, send a byte each way and close, in seconds.
+    pub fn layer_connect(&self, layer: Layer, mode: Mode, count: u64) -> f64 {
+        let run = |scenario: &str| self.run_cpu(mode, scenario);
+        slope(count, run, |count| {
+            let client = ["10.0.0.2:5003", count];
+            layer.pair(("conn_server", &["0.0.0.0:5003", count]), ("conn_client", &client))
         })
+    }
+
+    /// CPU time for so many bytes over so many streams of one QUIC connection, and what the least of them had got when the
+    /// rest had as many bytes in all, by what the most had.
+    pub fn streams(&self, streams: u64, bytes: u64, link: &str) -> (f64, f64) {
+        let (streams, bytes) = (streams.to_string(), bytes.to_string());
+        let scenario = Layer::Quic.pair_with(
+            ("stream_fair", &["0.0.0.0:443", "gauge", &streams, &bytes]),
+            ("stream_fair", &["10.0.0.2:443", "pour", &streams]),
+            &format!(", streams = {streams}, window = \"64MiB\""),
+            &format!("descriptors = 2000\n{link}"),
+        );
+        let mut said = String::new();
+        let took =
+            self.run_noting(Mode::Sim, &scenario, None, |bytes| said += &String::from_utf8_lossy(bytes));
+        let figures: Vec<f64> = said.split(' ').filter_map(|word| word.parse().ok()).collect();
+        let [_, least, most] = figures[..] else { panic!("the gauge said: {said}") };
+        (took.cpu_seconds, least / most)
     }
 
     /// Seconds for one byte there and back.
     pub fn ping_pong(&self, mode: Mode, rounds: u64) -> f64 {
-        self.slope(mode, rounds, |rounds| {
+        let run = |scenario: &str| self.run(mode, scenario, None);
+        slope(rounds, run, |rounds| {
             pair(("pingpong_server", &[]), ("pingpong_client", &["10.0.0.2:5002", rounds]))
         })
     }
 
     /// Seconds to connect, send a byte each way and close.
     pub fn connect(&self, mode: Mode, count: u64) -> f64 {
-        self.slope(mode, count, |count| {
+        let run = |scenario: &str| self.run(mode, scenario, None);
+        slope(count, run, |count| {
             pair(("conn_server", &["0.0.0.0:5003", count]), ("conn_client", &["10.0.0.2:5003", count]))
         })
     }
@@ -168,18 +248,24 @@ impl Lab {
     pub fn held(&self, mode: Mode, connections: u64, rounds: u64) -> f64 {
         let mut printed = Vec::new();
         let scenario = held(connections, &rounds.to_string());
-        self.run_noting(mode, &scenario, None, || printed.push(cpu_time(THREAD)));
+        self.run_noting(mode, &scenario, None, |_| printed.push(cpu_time(THREAD)));
         let [begin, end] = printed[..] else { panic!("{} outputs", printed.len()) };
         (end - begin).as_secs_f64() / rounds as f64
     }
 
-    /// What one operation costs, without what comes before and after all of them: the difference between a run
-    /// of many and a run of few.
-    fn slope(&self, mode: Mode, count: u64, scenario: impl Fn(&str) -> String) -> f64 {
-        let few = count / 10;
-        let seconds = |count: u64| self.run(mode, &scenario(&count.to_string()), None);
-        (seconds(count) - seconds(few)) / (count - few) as f64
+    /// CPU time for each of so many connections that are opened, one after the other, between two guests that keep them all.
+    pub fn layer_open(&self, layer: Layer, connections: u64) -> f64 {
+        let run = |scenario: &str| self.run_cpu(Mode::Sim, scenario);
+        slope(connections, run, |connections| layer_held(layer, connections, "1"))
     }
+}
+
+/// What one operation costs, without what comes before and after all of them: the difference between a run of many and a
+/// run of few.
+fn slope(count: u64, run: impl Fn(&str) -> f64, scenario: impl Fn(&str) -> String) -> f64 {
+    let few = count / 10;
+    let seconds = |count: u64| run(&scenario(&count.to_string()));
+    (seconds(count) - seconds(few)) / (count - few) as f64
 }
 
 /// Removes the last run's capture. A file that is written over is emptied first, and written to the disk at once as it is
@@ -198,4 +284,12 @@ pub fn held(connections: u64, rounds: &str) -> String {
         + room
         + &table("client", "holder", &["10.0.0.2:7", &connections, rounds])
         + room
+}
+
+/// The same over a layer.
+pub fn layer_held(layer: Layer, connections: &str, rounds: &str) -> String {
+    let server = ["0.0.0.0:7", connections];
+    let client = ["10.0.0.2:7", connections, rounds];
+    let room = "descriptors = 20000\nbuffers = \"1GiB\"\n";
+    layer.pair_with(("hold_server", &server), ("holder", &client), "", room)
 }

@@ -8,6 +8,8 @@
 //! bare.rs      two smoltcp interfaces joined in memory
 //! kernel.rs    Linux's loopback, two threads
 //! tls.rs       rustls alone, two sides joined in memory
+//! quic.rs      quinn-proto alone, the same
+//! names.rs     names of a lab's own
 //! density.rs   many idle guests, many connections: resident memory
 //! simulation.rs  virtual time: packet events, an idle day, starting, sweeps
 //! ```
@@ -19,13 +21,17 @@ mod density;
 mod file;
 mod kernel;
 mod lab;
+mod names;
+mod quic;
 mod simulation;
 mod table;
 mod tls;
 
+use std::cell::RefCell;
+
 use bare::Checksums;
 use guestnet::capture::Each;
-use lab::{Lab, Mode};
+use lab::{Lab, Layer, Mode};
 use table::{Goal, Table, Unit};
 
 /// How much of everything there is.
@@ -63,6 +69,12 @@ const BENCHMARKS: &[Benchmark] = &[
     ("connect", connect),
     ("tls-bulk", tls_bulk),
     ("tls-handshake", tls_handshake),
+    ("tls-connections", tls_connections),
+    ("quic-bulk", quic_bulk),
+    ("quic-handshake", quic_handshake),
+    ("quic-streams", quic_streams),
+    ("quic-connections", quic_connections),
+    ("names", names),
     ("held-connections", held_connections),
     ("capture", capture),
     ("idle-guests", idle_guests),
@@ -153,12 +165,12 @@ fn connect(size: &Size, table: &mut Table) {
     }
 }
 
-/// Records of 16 KiB, AES-256-GCM, both sides on one core.
+/// Records of 16 KiB, AES-256-GCM, both sides on one core; by CPU time, as all of TLS and QUIC.
 fn tls_bulk(size: &Size, table: &mut Table) {
     let bytes = size.bulk_megabytes * 1_000_000;
     let (lab, pipe) = (Lab::new(2), tls::Pipe::new());
     for mode in [Mode::Sim, Mode::Live] {
-        let ours = || bytes as f64 / lab.tls_bulk(mode, size.bulk_megabytes);
+        let ours = || bytes as f64 / lab.layer_bulk(Layer::Tls, mode, size.bulk_megabytes);
         let theirs = || bytes as f64 / pipe.bulk(bytes);
         let sides = table::alternate(size.runs, Unit::BytesPerSecond, ours, theirs);
         let name = format!("bulk TLS, {}", mode_name(mode));
@@ -171,11 +183,97 @@ fn tls_handshake(size: &Size, table: &mut Table) {
     let count = size.connections / 3;
     let (lab, pipe) = (Lab::new(2), tls::Pipe::new());
     for mode in [Mode::Live, Mode::Sim] {
-        let ours = || lab.tls_connect(mode, count);
+        let ours = || lab.layer_connect(Layer::Tls, mode, count);
         let sides = table::alternate(size.runs, Unit::Seconds, ours, || pipe.handshake(count));
         let name = format!("TLS handshake, {}", mode_name(mode));
         table.row(name, "rustls over memory", Unit::Seconds, sides, Goal::AtMost(1.15));
     }
+}
+
+/// One after the other, and all kept; what a handshake costs alone is the peer.
+fn tls_connections(size: &Size, table: &mut Table) {
+    let pipe = tls::Pipe::new();
+    held_layer(size, table, Layer::Tls, 1_000, ("rustls over memory", || pipe.handshake(1_000)));
+}
+
+fn quic_connections(size: &Size, table: &mut Table) {
+    let bare = quic::Bare::new(100, WINDOW_BYTES);
+    held_layer(size, table, Layer::Quic, 500, ("quinn-proto over memory", || bare.handshake(500)));
+}
+
+fn held_layer(
+    size: &Size,
+    table: &mut Table,
+    layer: Layer,
+    count: u64,
+    (peer, handshake): (&str, impl Fn() -> f64),
+) {
+    let (lab, name) = (Lab::new(2), layer.name().to_uppercase());
+    let sides = table::alternate(size.runs, Unit::Seconds, || lab.layer_open(layer, count), handshake);
+    let title = format!("each of {count} {name} connections into one guest");
+    table.row(title, &format!("handshake of {peer}"), Unit::Seconds, sides, Goal::None);
+    let resident = density::measure(layer.name(), count) / count as f64;
+    table.figure(
+        format!("resident for each of {count} {name} connections, both ends"),
+        Unit::Bytes,
+        resident,
+    );
+}
+
+/// What a connection's windows are by default, here and there.
+const WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+
+/// One stream; 1452 bytes of datagrams, AES-256-GCM, cubic, both sides on one core.
+fn quic_bulk(size: &Size, table: &mut Table) {
+    let megabytes = size.bulk_megabytes / 2;
+    let bytes = megabytes * 1_000_000;
+    let (lab, bare) = (Lab::new(2), quic::Bare::new(100, WINDOW_BYTES));
+    for mode in [Mode::Sim, Mode::Live] {
+        let ours = || bytes as f64 / lab.layer_bulk(Layer::Quic, mode, megabytes);
+        let theirs = || bytes as f64 / bare.bulk(1, bytes);
+        let sides = table::alternate(size.runs, Unit::BytesPerSecond, ours, theirs);
+        let name = format!("bulk QUIC, {}", mode_name(mode));
+        table.row(name, "quinn-proto over memory", Unit::BytesPerSecond, sides, Goal::AtLeast(0.8));
+    }
+}
+
+/// Ed25519 and X25519, nothing resumed; ours opens a control for each, and closes it.
+fn quic_handshake(size: &Size, table: &mut Table) {
+    let count = size.connections / 6;
+    let (lab, bare) = (Lab::new(2), quic::Bare::new(100, WINDOW_BYTES));
+    for mode in [Mode::Live, Mode::Sim] {
+        let ours = || lab.layer_connect(Layer::Quic, mode, count);
+        let sides = table::alternate(size.runs, Unit::Seconds, ours, || bare.handshake(count));
+        let name = format!("QUIC handshake, {}", mode_name(mode));
+        table.row(name, "quinn-proto over memory", Unit::Seconds, sides, Goal::AtMost(1.15));
+    }
+}
+
+/// A kilobyte to each in turn. How fair they are to one another shows where all of them wait for the same link.
+fn quic_streams(size: &Size, table: &mut Table) {
+    let (streams, bytes) = (1_000, 100_000_000);
+    let (lab, bare) = (Lab::new(2), quic::Bare::new(streams as u32, 64 * 1024 * 1024));
+    let ours = || bytes as f64 / lab.streams(streams, bytes, "").0;
+    let theirs = || bytes as f64 / bare.bulk(streams as usize, bytes);
+    let sides = table::alternate(size.runs, Unit::BytesPerSecond, ours, theirs);
+    let name = format!("{streams} streams of one QUIC connection, sim");
+    table.row(name.clone(), "quinn-proto over memory", Unit::BytesPerSecond, sides, Goal::None);
+    let link = "link = { delay = \"5ms\", rate = \"1Gbit\", queue = 60000 }\n";
+    let (_, fairness) = lab.streams(streams, 24_000_000, link);
+    table.figure_at_least(name + ": the least by the most", Unit::Ratio, fairness, 0.9);
+}
+
+/// A name out of ten thousand, never the same one twice in a row.
+fn names(size: &Size, table: &mut Table) {
+    let count = 10 * size.round_trips;
+    let lab = RefCell::new(names::Lab::new(10_000));
+    let ours = || lab.borrow_mut().ours(count);
+    let name = "lookup of a name of the lab's own".to_owned();
+    let sides = table::alternate(size.runs, Unit::Seconds, ours, || lab.borrow().hash_map(count));
+    table.row(name.clone(), "HashMap", Unit::Seconds, sides, Goal::None);
+    let sides = table::alternate(size.runs, Unit::Seconds, ours, || names::getaddrinfo(count / 100));
+    table.row(name.clone(), "getaddrinfo, /etc/hosts", Unit::Seconds, sides, Goal::None);
+    table.limit(name, sides.0, 1e-6);
 }
 
 /// The server has accepted all and waits for a byte on the first: what a request costs beside the others.
@@ -221,7 +319,11 @@ fn capture(size: &Size, table: &mut Table) {
             let without = || bytes as f64 / lab.bulk_busiest(mode, size.bulk_megabytes, None);
             let sides = table::alternate(size.runs, Unit::BytesPerSecond, with, without);
             let name = name + ", busiest thread's CPU time";
-            table.row(name, "not captured", Unit::BytesPerSecond, sides, Goal::AtLeast(0.85));
+            table.row(name.clone(), "not captured", Unit::BytesPerSecond, sides, Goal::AtLeast(0.85));
+            // What the kernel takes for the same bytes, whoever hands them over: no thread that writes them does better.
+            let write = || bytes as f64 / file::write_busy(&folder.path().join("other"), len);
+            let sides = (sides.0, table::best(size.runs, Unit::BytesPerSecond, write));
+            table.row(name, "write(2) of its file", Unit::BytesPerSecond, sides, Goal::None);
         }
     }
 }

@@ -11,12 +11,14 @@ pub enum Unit {
     Bytes,
     /// More is better.
     PerSecond,
+    /// More is better.
+    Ratio,
 }
 
 impl Unit {
     fn better(self, one: f64, other: f64) -> f64 {
         match self {
-            Unit::BytesPerSecond | Unit::PerSecond => one.max(other),
+            Unit::BytesPerSecond | Unit::PerSecond | Unit::Ratio => one.max(other),
             Unit::Seconds | Unit::Bytes => one.min(other),
         }
     }
@@ -28,6 +30,7 @@ impl Unit {
             Unit::PerSecond if value >= 10_000.0 => format!("{:.0} k/s", value / 1e3),
             Unit::PerSecond => format!("{value:.1} /s"),
             Unit::BytesPerSecond => format!("{:.2} Gbit/s", value * 8.0 / 1e9),
+            Unit::Ratio => format!("{value:.2}"),
             Unit::Bytes => format!("{:.1} KiB", value / 1024.0),
         }
     }

@@ -2,13 +2,15 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use guestnet::protocol::tls::authority::{Authority, Validity};
 use guestnet::protocol::tls::config::{Clients, Config, Settings, Versions};
 use guestnet::protocol::tls::provider::{Crypto, Entropy};
 use guestnet::rng::Seed;
 use rustls::{ClientConnection, Connection, RootCertStore, ServerConnection};
+
+use crate::lab::Spent;
 
 /// What guests read and write at a time.
 const CHUNK: usize = 64 * 1024;
@@ -17,33 +19,36 @@ pub struct Pipe {
     config: Config,
 }
 
+/// Full handshakes of TLS 1.3, with ring as it is.
+pub fn config() -> Config {
+    let epoch = Duration::from_secs(1_577_836_800);
+    let valid = Validity { from: epoch - Duration::from_secs(60), until: epoch + Duration::from_secs(3_600) };
+    let secret = |name: &str| Entropy::Seed(Seed(1)).secret(name).expect("a seed always has more");
+    let authority = Authority::new("bench", valid, secret("ca")).expect("a root");
+    let names = ["server".parse().expect("a name")];
+    let identity = authority.issue(&names, valid, secret("server")).expect("a certificate");
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.root().clone()).expect("a root");
+    let roots = Arc::new(roots);
+    let settings = Settings {
+        identities: vec![identity],
+        roots: Arc::clone(&roots),
+        client_roots: roots,
+        clients: Clients::Anonymous,
+        server_name: None,
+        alpn: vec![],
+        versions: Versions::Tls13,
+        resumption: false,
+        timeout: Duration::from_secs(10),
+        log_secrets: false,
+        early_data: false,
+    };
+    Config::new(settings, Crypto::system(epoch)).expect("a configuration")
+}
+
 impl Pipe {
-    /// Full handshakes, with ring as it is.
     pub fn new() -> Pipe {
-        let epoch = Duration::from_secs(1_577_836_800);
-        let valid =
-            Validity { from: epoch - Duration::from_secs(60), until: epoch + Duration::from_secs(3_600) };
-        let secret = |name: &str| Entropy::Seed(Seed(1)).secret(name).expect("a seed always has more");
-        let authority = Authority::new("bench", valid, secret("ca")).expect("a root");
-        let names = ["server".parse().expect("a name")];
-        let identity = authority.issue(&names, valid, secret("server")).expect("a certificate");
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.root().clone()).expect("a root");
-        let roots = Arc::new(roots);
-        let settings = Settings {
-            identities: vec![identity],
-            roots: Arc::clone(&roots),
-            client_roots: roots,
-            clients: Clients::Anonymous,
-            server_name: None,
-            alpn: vec![],
-            versions: Versions::Tls13,
-            resumption: false,
-            timeout: Duration::from_secs(10),
-            log_secrets: false,
-            early_data: false,
-        };
-        Pipe { config: Config::new(settings, Crypto::system(epoch)).expect("a configuration") }
+        Pipe { config: config() }
     }
 
     fn connect(&self) -> [Connection; 2] {
@@ -64,10 +69,10 @@ impl Pipe {
         [client, server]
     }
 
-    /// Seconds for a handshake and a byte each way.
+    /// CPU time for a handshake and a byte each way.
     pub fn handshake(&self, count: u64) -> f64 {
         let mut wire = Vec::new();
-        let start = Instant::now();
+        let spent = Spent::begin();
         for _ in 0..count {
             let [mut client, mut server] = self.connect();
             let mut byte = [0];
@@ -78,15 +83,15 @@ impl Pipe {
             carry(&mut server, &mut client, &mut wire);
             client.reader().read_exact(&mut byte).expect("a byte");
         }
-        start.elapsed().as_secs_f64() / count as f64
+        spent.seconds() / count as f64
     }
 
-    /// Seconds for so many bytes from one side to the other.
+    /// CPU time for so many bytes from one side to the other.
     pub fn bulk(&self, bytes: u64) -> f64 {
         let [mut client, mut server] = self.connect();
         let (sent, mut got, mut wire) = (vec![7; CHUNK], vec![0; CHUNK], Vec::with_capacity(2 * CHUNK));
         client.set_buffer_limit(None);
-        let start = Instant::now();
+        let spent = Spent::begin();
         let mut left = bytes;
         while left > 0 {
             let count = left.min(CHUNK as u64);
@@ -105,7 +110,7 @@ impl Pipe {
             wire.clear();
             left -= count;
         }
-        start.elapsed().as_secs_f64()
+        spent.seconds()
     }
 }
 

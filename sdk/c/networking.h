@@ -338,8 +338,9 @@ typedef uint16_t networking_socket_option_t;
  */
 #define NETWORKING_SOCKET_OPTION_NO_DELAY ((networking_socket_option_t)0)
 /*
- * Seconds of silence after which the peer is asked whether it is still there (RFC 9293, section 3.8.4);
- * 0: never. Streams over TCP only.
+ * Seconds of silence after which the peer is asked whether it is still there (RFC 9293, section 3.8.4), and
+ * asked again; after nine questions without an answer the connection is `timedout`. 0: never. Streams over
+ * TCP only.
  */
 #define NETWORKING_SOCKET_OPTION_KEEP_ALIVE ((networking_socket_option_t)1)
 /* The IPv4 time to live or IPv6 hop limit of packets sent, 1 to 255. */
@@ -596,6 +597,34 @@ static inline networking_errno_t networking_peer_address(
     networking_size_t *result)
 {
     return (networking_errno_t)networking_import_peer_address(
+        (int32_t)fd, (int32_t)(intptr_t)buf, (int32_t)buf_len, (int32_t)(intptr_t)result);
+}
+
+__attribute__((import_module("networking"), import_name("application_protocol")))
+int32_t networking_import_application_protocol(int32_t, int32_t, int32_t, int32_t);
+/*
+ * Stores the application protocol that both sides agreed on (ALPN, RFC 7301), as it is registered: `h2`, `http/1.1`, `h3`. Any bytes
+ * may stand in one, 255 at most; no terminating zero is stored. A length of 0: they agreed on none.
+ *
+ * Errors: `badf`, `notsock`, `inval` for a protocol object; `notconn` for a control; `noprotoopt` where the protocol has no such
+ * agreement; `again`, whatever the flags, before the end of the handshake (early data of QUIC); `fault`; `overflow` when the
+ * buffer is short.
+ *
+ * fd: A connection or a stream, of TLS or QUIC.
+ *
+ * buf: Where to store it.
+ *
+ * buf_len: The room there.
+ *
+ * result: Its length.
+ */
+static inline networking_errno_t networking_application_protocol(
+    networking_fd_t fd,
+    void *buf,
+    networking_size_t buf_len,
+    networking_size_t *result)
+{
+    return (networking_errno_t)networking_import_application_protocol(
         (int32_t)fd, (int32_t)(intptr_t)buf, (int32_t)buf_len, (int32_t)(intptr_t)result);
 }
 

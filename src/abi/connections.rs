@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
+use super::effort::Effort;
 use super::table::{Descriptor, Network, NetworkKind};
 use super::{Context, SharedNode, block, lock, suspend};
 use crate::error::{Error, Result};
@@ -34,19 +35,30 @@ impl Context {
     pub async fn establish(&mut self) -> wasmtime::Result<()> {
         let node = Arc::clone(&self.node);
         for (control, what) in std::mem::take(&mut self.listening) {
-            block(&node, 0, control, Interest::WRITE, false, |node| node.opened(control))
+            block(&node, &mut self.effort, control, Interest::WRITE, false, |node| node.opened(control))
                 .await
                 .map_err(|error| wasmtime::format_err!("listener {what}: {error}"))?;
         }
         for Awaited { fd, protocol, plan } in std::mem::take(&mut self.awaited) {
-            let (connection, stream) = persist(&node, protocol, &plan).await.map_err(|error| {
-                wasmtime::format_err!("connection {} to {}: {error}", plan.name, plan.address)
-            })?;
+            let (connection, stream) =
+                persist(&node, &mut self.effort, protocol, &plan).await.map_err(|error| {
+                    wasmtime::format_err!("connection {} to {}: {error}", plan.name, plan.address)
+                })?;
             if let Ok(Descriptor::Network(place)) = self.table.get_mut(fd) {
                 (place.id, place.carrier) = (stream, Some(connection));
             }
         }
         Ok(())
+    }
+
+    /// True for a preopened connection that is one with its stream.
+    pub(super) fn is_whole(&self, fd: Fd) -> bool {
+        match self.table.get(fd) {
+            Ok(Descriptor::Network(place)) => {
+                place.kind == NetworkKind::Stream && place.carrier.is_some() && place.name.is_some()
+            }
+            Ok(Descriptor::File(_) | Descriptor::Stdio { .. }) | Err(_) => false,
+        }
     }
 
     /// The connection that `fd` stands for. A preopened one that was a stream until now lets go of that: it has the
@@ -75,12 +87,13 @@ impl Context {
 /// Tries for as long as the plan has it.
 async fn persist(
     node: &SharedNode,
+    effort: &mut Effort,
     protocol: ObjectId,
     plan: &ConnectionPlan,
 ) -> Result<(ObjectId, ObjectId)> {
     let give_up = lock(node).now + plan.retry;
     loop {
-        let again = match connect(node, protocol, plan).await {
+        let again = match connect(node, effort, protocol, plan).await {
             Err(error) if may_pass(error) => {
                 let again = lock(node).now + PAUSE;
                 if again > give_up {
@@ -90,13 +103,14 @@ async fn persist(
             }
             other => return other,
         };
-        sleep_until(node, again).await;
+        sleep_until(node, effort, again).await;
     }
 }
 
 /// The connection and its stream.
 async fn connect(
     node: &SharedNode,
+    effort: &mut Effort,
     protocol: ObjectId,
     plan: &ConnectionPlan,
 ) -> Result<(ObjectId, ObjectId)> {
@@ -112,12 +126,12 @@ async fn connect(
             }
         },
     };
-    let connected = block(node, 0, control, Interest::WRITE, false, connect).await;
+    let connected = block(node, effort, control, Interest::WRITE, false, connect).await;
     lock(node).close(control);
     connected
 }
 
-async fn sleep_until(node: &SharedNode, at: Instant) {
+async fn sleep_until(node: &SharedNode, effort: &mut Effort, at: Instant) {
     loop {
         {
             let mut node = lock(node);
@@ -126,7 +140,7 @@ async fn sleep_until(node: &SharedNode, at: Instant) {
             }
             node.wake_at(at);
         }
-        suspend().await;
+        suspend(effort).await;
     }
 }
 

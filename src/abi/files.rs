@@ -75,6 +75,14 @@ impl Listings {
     }
 }
 
+/// `nametoolong` for a path that no system of the host's takes, before anybody reads it.
+pub(super) fn check_path(memory: &GuestMemory<'_>, path: GuestPtr<str>) -> Result<()> {
+    /// PATH_MAX of Linux, with its NUL.
+    const PATH_BYTES_MAX: u32 = 4096;
+    memory.as_cow(path.as_bytes())?;
+    if path.len() < PATH_BYTES_MAX { Ok(()) } else { Err(Errno::Nametoolong.into()) }
+}
+
 impl Context {
     /// A file's properties as this guest is to see them.
     pub(super) fn tell(&self, path: &str, stat: types::Filestat) -> types::Filestat {
@@ -104,6 +112,7 @@ impl Context {
         flags: types::Lookupflags,
         path: GuestPtr<str>,
     ) -> Result<types::Filestat> {
+        check_path(memory, path)?;
         let stat = self.wasi.path_filestat_get(memory, directory.inner, flags, path).await?;
         let path = join(&directory.path, &memory.as_cow_str(path)?);
         Ok(self.tell(&path, stat))
@@ -139,6 +148,7 @@ impl Context {
         if self.table.is_full() {
             return Err(Errno::Mfile.into());
         }
+        check_path(memory, path)?;
         self.refuse_devices(memory, directory.inner, lookup, path).await?;
         let inner = self
             .wasi
@@ -162,6 +172,8 @@ impl Context {
         cookie: types::Dircookie,
     ) -> Result<types::Size> {
         if self.file_view == FileView::Host {
+            // It reads the whole directory, however little of it is asked for.
+            self.effort.add_turn();
             return self.wasi.fd_readdir(memory, directory.inner, buffer, len, cookie).await;
         }
         memory.as_cow(buffer.as_array(len))?;
@@ -177,6 +189,8 @@ impl Context {
         };
         let bytes = dirents(&directory.path, &entries, cookie, len as usize);
         memory.copy_from_slice(&bytes, buffer.as_array(bytes.len() as u32))?;
+        // Each entry has its inode computed.
+        self.effort.add(8 * bytes.len());
         Ok(bytes.len() as types::Size)
     }
 
@@ -195,6 +209,8 @@ impl Context {
                     0,
                 )
                 .await? as usize;
+            // Each entry is looked up.
+            self.effort.add(8 * read);
             if read < room {
                 bytes.truncate(read);
                 let mut entries = parse(&bytes);

@@ -26,7 +26,7 @@ fn split<'a>(caller: &'a mut Caller<'_, Context>) -> wasmtime::Result<(GuestMemo
     };
     let (memory, context) = memory.data_and_store_mut(caller);
     preview1::WasiSnapshotPreview1::set_hostcall_fuel(context, fuel);
-    context.fuel_used = context.fuel_at_start.saturating_sub(left);
+    context.effort.begin(left)?;
     Ok((GuestMemory::Unshared(memory), context))
 }
 
@@ -79,11 +79,19 @@ macro_rules! link {
             |mut caller: Caller<'_, Context>, ($($arg,)* $($result,)*): ($($ty,)* $(link!(@i32 $result),)*)| {
                 Box::new(async move {
                     let (mut memory, context) = split(&mut caller)?;
-                    let trace = context.trace.then(|| trace::Call::new(context, stringify!($name)));
+                    let trace = context.trace.then(|| {
+                        let arguments = [$($arg as i64,)* $($result as i64,)*];
+                        trace::Call::begin(context, stringify!($name), &memory, &arguments)
+                    });
                     let checked: Result<(), Errno> = Ok(())$(.and_then(|()| check_result(&memory, $result, $bytes)))*;
                     let answer = match checked {
                         Ok(()) => finish($path::$name(context, &mut memory, $($arg,)* $($result,)*).await),
                         Err(errno) => Ok(i32::from(u16::from(errno))),
+                    };
+                    let answer = if context.effort.is_turn_over() {
+                        context.end_turn().await.map_err(wasmtime::Error::from).and(answer)
+                    } else {
+                        answer
                     };
                     if let Some(trace) = trace {
                         trace.finish(context, &memory, &[$($arg as i64,)* $($result as i64,)*], &answer);
@@ -123,6 +131,7 @@ pub fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
         #[asynchronous] stream_accept(fd: i32) [stream: 4];
         local_address(fd: i32, buffer: i32, len: i32) [size: 4];
         peer_address(fd: i32, buffer: i32, len: i32) [size: 4];
+        application_protocol(fd: i32, buffer: i32, len: i32) [size: 4];
         group_join(fd: i32, group: i32, group_len: i32);
         group_leave(fd: i32, group: i32, group_len: i32);
         option_get(fd: i32, option: i32) [value: 8];
@@ -166,20 +175,27 @@ pub fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
         #[asynchronous] path_unlink_file(fd: i32, path: i32, path_len: i32);
         #[asynchronous] poll_oneoff(subscriptions: i32, events: i32, count: i32) [ready: 4];
         proc_raise(signal: i32);
-        random_get(buffer: i32, len: i32);
         sock_shutdown(fd: i32, how: i32);
     }
     link! { linker, "wasi_snapshot_preview1", ours:
         fd_prestat_get(fd: i32) [prestat: 4];
         fd_prestat_dir_name(fd: i32, buffer: i32, len: i32);
+        #[asynchronous] random_get(buffer: i32, len: i32);
         #[asynchronous] sched_yield();
         #[asynchronous] sock_accept(fd: i32, flags: i32) [opened: 4];
         #[asynchronous] sock_recv(fd: i32, iovecs: i32, iovecs_len: i32, flags: i32) [size: 4, out: 2];
         #[asynchronous] sock_send(fd: i32, iovecs: i32, iovecs_len: i32, flags: i32) [size: 4];
     }
-    linker.func_wrap("wasi_snapshot_preview1", "proc_exit", |code: i32| -> wasmtime::Result<()> {
-        Err(wasmtime::Error::from(super::ProcExit(code as u32)))
-    })?;
+    linker.func_wrap(
+        "wasi_snapshot_preview1",
+        "proc_exit",
+        |caller: Caller<'_, Context>, code: i32| -> wasmtime::Result<()> {
+            if caller.data().trace {
+                trace::exit(caller.data(), code as u32);
+            }
+            Err(wasmtime::Error::from(super::ProcExit(code as u32)))
+        },
+    )?;
     Ok(())
 }
 
@@ -214,6 +230,15 @@ mod ours {
         len: i32,
     ) -> wasmtime::Result<i32> {
         errno_of(context.prestat_name(memory, Fd::from(fd as u32), GuestPtr::new(buffer as u32), len as u32))
+    }
+
+    pub async fn random_get(
+        context: &mut Context,
+        memory: &mut GuestMemory<'_>,
+        buffer: i32,
+        len: i32,
+    ) -> wasmtime::Result<i32> {
+        errno_of(context.random_get(memory, GuestPtr::new(buffer as u32), len as u32).await)
     }
 
     pub async fn sched_yield(context: &mut Context, _: &mut GuestMemory<'_>) -> wasmtime::Result<i32> {

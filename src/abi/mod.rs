@@ -6,9 +6,10 @@
 //! wasip1.rs       the trait that wasmtime-wasi generates; files go on to its own implementation
 //! files.rs        what of the host's file system a guest is shown: facts, directories, no devices
 //! stat.rs         what a descriptor says of itself, and the flags and rights that can be changed
-//! stdio.rs        the standard streams
+//! stdio.rs        the standard streams; strings.rs: arguments and environment
 //! sockets.rs      reading and writing streams, and preview 1's `sock_*`
 //! poll.rs         `poll_oneoff` over clocks, files and network objects
+//! effort.rs       how much of the host's work one turn of a guest may ask for
 //! trace.rs        calls as strace prints them (names.rs: words for flags)
 //! preopens.rs     what a guest finds open; connections.rs makes what takes time before it runs
 //! table.rs rights.rs errno.rs
@@ -25,6 +26,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::p1::types::{Errno, Fd};
 
 mod connections;
+mod effort;
 pub mod errno;
 mod files;
 mod link;
@@ -36,6 +38,7 @@ pub mod rights;
 mod sockets;
 mod stat;
 mod stdio;
+mod strings;
 pub mod table;
 mod trace;
 mod wasip1;
@@ -47,6 +50,8 @@ pub use preopens::Setup;
 use crate::error::{Error, Result};
 use crate::node::{Interest, Node, ObjectId};
 use connections::Awaited;
+use effort::Effort;
+use strings::Strings;
 use table::{Descriptor, Network, NetworkKind, Table};
 
 /// A node, shared by the world and its guest's calls.
@@ -61,14 +66,13 @@ pub struct Context {
     /// Connections that are to be made before the guest runs.
     awaited: Vec<Awaited>,
     wasi: WasiP1Ctx,
+    arguments: Strings,
+    environment: Strings,
     /// Wall-clock time of the world's first instant, since the Unix epoch.
     epoch: Duration,
     /// The guest's memory, once a call has looked for it.
     memory: Option<wasmtime::Memory>,
-    /// What the guest had when it was started.
-    fuel_at_start: u64,
-    /// What it had used when the call under way began.
-    fuel_used: u64,
+    effort: Effort,
     file_view: FileView,
     /// Directories that the guest is reading.
     listings: files::Listings,
@@ -91,7 +95,7 @@ impl Context {
     /// reads a clock, or waits, since time that passes then is not what computing takes.
     fn charged(&self) -> MutexGuard<'_, Node> {
         let mut node = lock(&self.node);
-        node.charge(self.fuel_used);
+        node.charge(self.effort.fuel_used());
         node
     }
 
@@ -123,10 +127,10 @@ pub fn lock(node: &SharedNode) -> MutexGuard<'_, Node> {
     node.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Runs `operation` until it does not block; the only place where a guest waits for an object.
+/// Runs `operation` until it does not block: how a guest waits for one object. For many, there is `poll`.
 async fn block<T>(
     node: &SharedNode,
-    fuel_used: u64,
+    effort: &mut Effort,
     id: ObjectId,
     interest: Interest,
     nonblock: bool,
@@ -137,18 +141,24 @@ async fn block<T>(
             let mut node = lock(node);
             match operation(&mut node) {
                 Err(Error::WouldBlock) if !nonblock => {
-                    node.charge(fuel_used);
+                    node.charge(effort.fuel_used());
                     node.watch(id, interest);
                 }
                 other => return other,
             }
         }
-        suspend().await;
+        suspend(effort).await;
     }
 }
 
+/// Gives the fiber up until its guest's next turn.
+async fn suspend(effort: &mut Effort) {
+    give_way().await;
+    effort.begin_turn();
+}
+
 /// Gives the fiber up once. Whoever runs guests resumes it when its node was woken.
-async fn suspend() {
+async fn give_way() {
     let mut suspended = false;
     std::future::poll_fn(|_| {
         if std::mem::replace(&mut suspended, true) {

@@ -5,6 +5,7 @@
 use wasmtime_wasi::p1::types::{Errno, Fd};
 use wiggle::{GuestMemory, GuestPtr};
 
+use super::effort::Effort;
 use super::errno::{errno, of_argument};
 use super::rights::Rights;
 use super::table::{Network, NetworkKind};
@@ -57,7 +58,20 @@ fn rights(rights: types::Rights) -> Rights {
     Rights::from_networking(rights.bits())
 }
 
-fn text<'m>(memory: &'m GuestMemory<'_>, text: GuestPtr<str>) -> Result<std::borrow::Cow<'m, str>, Failure> {
+/// Longest address that is looked at: more than any kind has, a path or a name with its port.
+const ADDRESS_BYTES_MAX: u32 = 4096;
+
+/// An address, whatever it says. `inval` for one that is too long for all of them, before anybody reads it.
+fn text<'m>(
+    memory: &'m GuestMemory<'_>,
+    effort: &mut Effort,
+    text: GuestPtr<str>,
+) -> Result<std::borrow::Cow<'m, str>, Failure> {
+    memory.as_cow(text.as_bytes())?;
+    if text.len() > ADDRESS_BYTES_MAX {
+        return Err(Errno::Inval.into());
+    }
+    effort.add(text.len() as usize);
     Ok(memory.as_cow_str(text)?)
 }
 
@@ -79,7 +93,7 @@ impl Context {
     }
 
     fn with_group(
-        &self,
+        &mut self,
         memory: &GuestMemory<'_>,
         control: types::Controlfd,
         group: GuestPtr<str>,
@@ -87,26 +101,27 @@ impl Context {
     ) -> Result<(), Failure> {
         let control = self.network(fd(control), NetworkKind::Control)?;
         control.needs(Rights::FD_FDSTAT_SET_FLAGS)?;
-        let group = text(memory, group)?;
+        let group = text(memory, &mut self.effort, group)?;
         Ok(change(&mut self.node(), control.id, &group)?)
     }
 
-    fn store_text(
+    fn store(
         &self,
         memory: &mut GuestMemory<'_>,
-        text: &str,
+        bytes: &[u8],
         buffer: GuestPtr<u8>,
         len: types::Size,
     ) -> Result<types::Size, Failure> {
-        if text.len() > len as usize {
+        if bytes.len() > len as usize {
             return Err(types::Errno::Overflow.into());
         }
-        memory.copy_from_slice(text.as_bytes(), buffer.as_array(text.len() as u32))?;
-        Ok(text.len() as types::Size)
+        memory.copy_from_slice(bytes, buffer.as_array(bytes.len() as u32))?;
+        Ok(bytes.len() as types::Size)
     }
 }
 
 impl networking::Networking for Context {
+    // It bounds what a call has the host copy; nothing here is longer than an address.
     fn set_hostcall_fuel(&mut self, _: usize) {}
 
     async fn open(
@@ -120,7 +135,7 @@ impl networking::Networking for Context {
         flags: types::Fdflags,
     ) -> Result<types::Controlfd, Failure> {
         let protocol = self.network(fd(protocol), NetworkKind::Protocol)?;
-        let bind = text(memory, bind)?.into_owned();
+        let bind = text(memory, &mut self.effort, bind)?.into_owned();
         let kind = match kind {
             types::Filetype::SocketStream => SocketKind::Stream,
             types::Filetype::SocketDgram => SocketKind::Datagram,
@@ -137,7 +152,7 @@ impl networking::Networking for Context {
         let id = self.node().open(protocol.id, &bind, kind)?;
         // As binding a name in a file system does, it waits whatever the flags say.
         let opened = |node: &mut Node| node.opened(id);
-        if let Err(error) = block(&self.node, self.fuel_used, id, Interest::WRITE, false, opened).await {
+        if let Err(error) = block(&self.node, &mut self.effort, id, Interest::WRITE, false, opened).await {
             self.node().close(id);
             return Err(error.into());
         }
@@ -175,7 +190,7 @@ impl networking::Networking for Context {
         self.room()?;
         let accept = |node: &mut Node| node.accept(control.id);
         let id =
-            block(&self.node, self.fuel_used, control.id, Interest::READ, control.nonblock, accept).await?;
+            block(&self.node, &mut self.effort, control.id, Interest::READ, control.nonblock, accept).await?;
         self.insert_from(&control, NetworkKind::Connection, id)
     }
 
@@ -187,7 +202,7 @@ impl networking::Networking for Context {
     ) -> Result<types::Connectionfd, Failure> {
         let control = self.network(fd(control), NetworkKind::Control)?;
         control.needs(Rights::FD_WRITE)?;
-        let address = text(memory, address)?.into_owned();
+        let address = text(memory, &mut self.effort, address)?.into_owned();
         self.room()?;
         let nonblock = control.nonblock;
         let connect = |node: &mut Node| match node.connect(control.id, &address) {
@@ -196,7 +211,7 @@ impl networking::Networking for Context {
             Err(Error::NameServer) if nonblock => Err(Error::WouldBlock),
             other => other,
         };
-        let id = block(&self.node, self.fuel_used, control.id, Interest::WRITE, nonblock, connect).await?;
+        let id = block(&self.node, &mut self.effort, control.id, Interest::WRITE, nonblock, connect).await?;
         self.insert_from(&control, NetworkKind::Connection, id)
     }
 
@@ -210,11 +225,12 @@ impl networking::Networking for Context {
     ) -> Result<types::Streamfd, Failure> {
         let (base, inheriting) = (rights(base), rights(inheriting));
         let nonblock = flags.contains(types::Fdflags::NONBLOCK);
-        if let Ok(preopened) = self.table.any_network(fd(connection))
-            && preopened.inheriting.contains(base)
-            && preopened.inheriting.contains(inheriting)
-            && let Some(stream) =
-                self.part(fd(connection), |place| Network { base, inheriting, nonblock, ..place })
+        if self.is_whole(fd(connection)) {
+            // Before it is taken apart.
+            self.table.any_network(fd(connection))?.passes_on(base, inheriting)?;
+        }
+        if let Some(stream) =
+            self.part(fd(connection), |place| Network { base, inheriting, nonblock, ..place })
         {
             return Ok(types::Fd::from(u32::from(stream?)));
         }
@@ -223,7 +239,7 @@ impl networking::Networking for Context {
         self.room()?;
         let create = |node: &mut Node| node.stream_create(connection.id);
         let id =
-            block(&self.node, self.fuel_used, connection.id, Interest::WRITE, connection.nonblock, create)
+            block(&self.node, &mut self.effort, connection.id, Interest::WRITE, connection.nonblock, create)
                 .await?;
         let kind = NetworkKind::Stream;
         let stream = Network { id, kind, base, inheriting, nonblock, name: None, ..connection };
@@ -242,7 +258,7 @@ impl networking::Networking for Context {
         self.room()?;
         let accept = |node: &mut Node| node.stream_accept(connection.id);
         let id =
-            block(&self.node, self.fuel_used, connection.id, Interest::READ, connection.nonblock, accept)
+            block(&self.node, &mut self.effort, connection.id, Interest::READ, connection.nonblock, accept)
                 .await?;
         self.insert_from(&connection, NetworkKind::Stream, id)
     }
@@ -256,7 +272,7 @@ impl networking::Networking for Context {
     ) -> Result<types::Size, Failure> {
         let id = self.table.any_network(fd(descriptor))?.id;
         let address = self.node().local_address(id)?;
-        self.store_text(memory, &address, buffer, len)
+        self.store(memory, address.as_bytes(), buffer, len)
     }
 
     fn peer_address(
@@ -268,7 +284,19 @@ impl networking::Networking for Context {
     ) -> Result<types::Size, Failure> {
         let id = self.table.any_network(fd(descriptor))?.id;
         let address = self.node().peer_address(id)?;
-        self.store_text(memory, &address, buffer, len)
+        self.store(memory, address.as_bytes(), buffer, len)
+    }
+
+    fn application_protocol(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        descriptor: types::Fd,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<types::Size, Failure> {
+        let id = self.table.any_network(fd(descriptor))?.id;
+        let protocol = self.node().application_protocol(id)?;
+        self.store(memory, &protocol, buffer, len)
     }
 
     fn group_join(

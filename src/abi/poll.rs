@@ -14,6 +14,8 @@ use crate::time::Instant;
 
 /// Subscriptions of one call.
 const SUBSCRIPTIONS_MAX: u32 = 65_536;
+/// Looking at one, in bytes copied: little, as servers of many clients poll them all, again and again.
+const SUBSCRIPTION_EFFORT: usize = 4;
 
 /// One subscription, resolved.
 enum Source {
@@ -54,6 +56,8 @@ impl Context {
         if count > SUBSCRIPTIONS_MAX {
             return Err(Errno::Inval.into());
         }
+        // Each is looked at again after a wait, which is another turn then.
+        self.effort.add(count as usize * SUBSCRIPTION_EFFORT);
         let list = subscriptions
             .as_array(count)
             .iter()
@@ -75,7 +79,7 @@ impl Context {
                 }
                 return Ok(ready.len() as types::Size);
             }
-            suspend().await;
+            suspend(&mut self.effort).await;
         }
     }
 

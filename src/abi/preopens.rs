@@ -7,12 +7,14 @@ use std::time::Duration;
 use wasmtime::StoreLimitsBuilder;
 use wasmtime_wasi::p1::types::{self, Errno, Fd};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wasmtime_wasi::{Deterministic, FsPerms, WasiCtxBuilder};
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::connections::Awaited;
+use super::effort::Effort;
 use super::files::{FileView, Listings};
 use super::rights::Rights;
+use super::strings::Strings;
 use super::table::{Descriptor, File, Network, NetworkKind, Stdio, Table};
 use super::{Context, SharedNode, lock};
 use crate::node::SocketKind;
@@ -44,6 +46,8 @@ pub struct Setup {
     pub file_view: FileView,
     /// Units of fuel that it is given.
     pub fuel: u64,
+    /// Those of one turn.
+    pub quantum_fuel: u64,
     pub trace: bool,
     /// What its protocol objects are made with.
     pub supplies: Arc<Supplies>,
@@ -63,7 +67,8 @@ impl Context {
     pub fn new(node: SharedNode, setup: Setup) -> wasmtime::Result<Context> {
         let mut builder = WasiCtxBuilder::new();
         builder.allow_blocking_current_thread(true);
-        builder.args(&setup.args);
+        // Nobody draws from it: `random_get` is the node's, and this takes less room than what would be there else.
+        builder.secure_random(Deterministic::new(vec![0]));
         for (guest, host, writable) in &setup.directories {
             let permissions = if *writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
             builder.preopened_dir(host, guest, permissions).map_err(|error| {
@@ -128,8 +133,8 @@ impl Context {
             }
         }
         table.begin();
-        builder.envs(&setup.env);
-        builder.env("NETWORKING_FDS", names.join(","));
+        let environment = setup.env.iter().map(|(name, value)| format!("{name}={value}"));
+        let environment = environment.chain([format!("NETWORKING_FDS={}", names.join(","))]);
         let limits = StoreLimitsBuilder::new()
             .memory_size(setup.memory_bytes_max)
             .table_elements(TABLE_ELEMENTS_MAX)
@@ -138,19 +143,20 @@ impl Context {
             .memories(1)
             .build();
         let wasi = builder.build_p1();
-        let Setup { epoch, file_view, fuel: fuel_at_start, trace, .. } = setup;
+        let Setup { epoch, file_view, fuel, quantum_fuel, trace, .. } = setup;
         Ok(Context {
             node: Arc::clone(&node),
             table,
             listening,
             awaited,
             wasi,
+            arguments: Strings::new(&setup.args),
+            environment: Strings::new(environment),
             epoch,
             file_view,
             listings: Listings::default(),
             memory: None,
-            fuel_at_start,
-            fuel_used: 0,
+            effort: Effort::new(fuel, quantum_fuel),
             trace,
             limits,
         })
@@ -205,6 +211,6 @@ fn network(kind: NetworkKind, id: crate::node::ObjectId, datagram: bool, name: &
         nonblock: false,
         datagram,
         carrier: None,
-        name: Some(name.to_owned()),
+        name: Some(name.into()),
     })
 }

@@ -41,8 +41,14 @@ pub(super) fn read_ciovecs(
         .collect()
 }
 
+const IOVEC_BYTES: u32 = 8;
+
+/// Bytes of a list of buffers itself, as many as it says it has.
+pub(super) fn list_bytes(count: u32) -> usize {
+    count as usize * IOVEC_BYTES as usize
+}
+
 fn check_list(count: u32, offset: u32, memory: &GuestMemory<'_>) -> Result<(), types::Error> {
-    const IOVEC_BYTES: u32 = 8;
     let bytes = count.checked_mul(IOVEC_BYTES).ok_or(Errno::Fault)?;
     checked(memory, GuestPtr::<[u8]>::new((offset, bytes)))?;
     if count > 1024 { Err(Errno::Inval.into()) } else { Ok(()) }
@@ -69,24 +75,12 @@ impl Context {
         wait_all: bool,
     ) -> Result<Read, Errno> {
         network.needs(Rights::FD_READ)?;
+        self.effort.add(list_bytes(parts.len() as u32));
+        if network.datagram {
+            return self.read_datagram(memory, network, parts, peek).await;
+        }
         let id = network.id;
         let mut total = Read::default();
-        if network.datagram {
-            let room: usize = parts.iter().map(|part| part.len() as usize).sum();
-            let mut buffer = vec![0; room.min(DATAGRAM_BYTES_MAX)];
-            let read = |node: &mut Node| node.read(id, &mut buffer, peek);
-            total = block(&self.node, self.fuel_used, id, Interest::READ, network.nonblock, read)
-                .await
-                .map_err(errno)?;
-            let mut rest = &buffer[..total.count];
-            for &slice in parts {
-                let into = part(memory, slice).map_err(errno)?;
-                let count = into.len().min(rest.len());
-                into[..count].copy_from_slice(&rest[..count]);
-                rest = &rest[count..];
-            }
-            return Ok(total);
-        }
         // The first part waits for bytes; the others take what is there, unless all is waited for.
         for &slice in parts.iter().filter(|slice| slice.len() > 0) {
             let mut filled = 0;
@@ -94,8 +88,12 @@ impl Context {
                 let wait = total.count == 0 || (wait_all && !peek);
                 let read = |node: &mut Node| node.read(id, &mut part(memory, slice)?[filled..], peek);
                 let nonblock = network.nonblock || !wait;
-                match block(&self.node, self.fuel_used, id, Interest::READ, nonblock, read).await {
+                match block(&self.node, &mut self.effort, id, Interest::READ, nonblock, read).await {
                     Ok(read) => {
+                        if peek {
+                            // The same bytes may be read again and again; others a buffer has once.
+                            self.effort.add(read.count);
+                        }
                         filled += read.count;
                         total.count += read.count;
                         if read.count == 0 || peek {
@@ -116,6 +114,42 @@ impl Context {
         Ok(total)
     }
 
+    async fn read_datagram(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        network: &Network,
+        parts: &Slices,
+        peek: bool,
+    ) -> Result<Read, Errno> {
+        let id = network.id;
+        if let &[whole] = parts.as_slice() {
+            let read = |node: &mut Node| node.read(id, part(memory, whole)?, peek);
+            let read = block(&self.node, &mut self.effort, id, Interest::READ, network.nonblock, read)
+                .await
+                .map_err(errno)?;
+            if peek {
+                self.effort.add(read.count);
+            }
+            return Ok(read);
+        }
+        let room: usize = parts.iter().map(|part| part.len() as usize).sum();
+        let mut buffer = vec![0; room.min(DATAGRAM_BYTES_MAX)];
+        // Whether there is anything to read or not.
+        self.effort.add(buffer.len());
+        let read = |node: &mut Node| node.read(id, &mut buffer, peek);
+        let total = block(&self.node, &mut self.effort, id, Interest::READ, network.nonblock, read)
+            .await
+            .map_err(errno)?;
+        let mut rest = &buffer[..total.count];
+        for &slice in parts {
+            let into = part(memory, slice).map_err(errno)?;
+            let count = into.len().min(rest.len());
+            into[..count].copy_from_slice(&rest[..count]);
+            rest = &rest[count..];
+        }
+        Ok(total)
+    }
+
     /// Writes `parts` to a stream: as much as fits, after waiting for some room. A datagram goes whole.
     pub(super) async fn write_stream(
         &mut self,
@@ -124,26 +158,16 @@ impl Context {
         parts: &Slices,
     ) -> Result<usize, Errno> {
         network.needs(Rights::FD_WRITE)?;
-        let id = network.id;
+        self.effort.add(list_bytes(parts.len() as u32));
         if network.datagram {
-            let length: usize = parts.iter().map(|part| part.len() as usize).sum();
-            if length > DATAGRAM_BYTES_MAX {
-                return Err(Errno::Msgsize);
-            }
-            let mut datagram = Vec::with_capacity(length);
-            for &slice in parts {
-                datagram.extend_from_slice(part(memory, slice).map_err(errno)?);
-            }
-            let write = |node: &mut Node| node.write(id, &datagram);
-            return block(&self.node, self.fuel_used, id, Interest::WRITE, network.nonblock, write)
-                .await
-                .map_err(errno);
+            return self.write_datagram(memory, network, parts).await;
         }
+        let id = network.id;
         let mut total = 0;
         for &slice in parts.iter().filter(|slice| slice.len() > 0) {
             let write = |node: &mut Node| node.write(id, part(memory, slice)?);
             let nonblock = network.nonblock || total > 0;
-            match block(&self.node, self.fuel_used, id, Interest::WRITE, nonblock, write).await {
+            match block(&self.node, &mut self.effort, id, Interest::WRITE, nonblock, write).await {
                 Ok(count) => {
                     total += count;
                     if count < slice.len() as usize {
@@ -155,6 +179,33 @@ impl Context {
             }
         }
         Ok(total)
+    }
+
+    async fn write_datagram(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        network: &Network,
+        parts: &Slices,
+    ) -> Result<usize, Errno> {
+        let id = network.id;
+        let length: usize = parts.iter().map(|part| part.len() as usize).sum();
+        if length > DATAGRAM_BYTES_MAX {
+            return Err(Errno::Msgsize);
+        }
+        let mut joined = Vec::new();
+        let whole: &[u8] = if let &[whole] = parts.as_slice() {
+            part(memory, whole).map_err(errno)?
+        } else {
+            // Whether there is room for it or not.
+            self.effort.add(length);
+            joined.reserve_exact(length);
+            for &slice in parts {
+                joined.extend_from_slice(part(memory, slice).map_err(errno)?);
+            }
+            &joined
+        };
+        let write = |node: &mut Node| node.write(id, whole);
+        block(&self.node, &mut self.effort, id, Interest::WRITE, network.nonblock, write).await.map_err(errno)
     }
 
     pub(super) async fn sock_recv(
@@ -200,7 +251,7 @@ impl Context {
             Ok((connection, stream))
         };
         let (connection, stream) =
-            block(&self.node, self.fuel_used, id, Interest::READ, nonblock, accept).await.map_err(errno)?;
+            block(&self.node, &mut self.effort, id, Interest::READ, nonblock, accept).await.map_err(errno)?;
         Ok(self.insert(Network {
             id: stream,
             kind: NetworkKind::Stream,

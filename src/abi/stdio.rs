@@ -3,7 +3,7 @@
 use wasmtime_wasi::p1::types::{self, Errno};
 use wiggle::GuestMemory;
 
-use super::sockets::{read_ciovecs, read_iovecs};
+use super::sockets::{list_bytes, read_ciovecs, read_iovecs};
 use super::{Context, suspend};
 use crate::node::OutputStream;
 
@@ -18,6 +18,7 @@ impl Context {
         list: types::IovecArray,
     ) -> Result<types::Size> {
         let parts = read_iovecs(memory, list)?;
+        self.effort.add(list_bytes(list.len()));
         let Some(&slice) = parts.iter().find(|slice| slice.len() > 0) else { return Ok(0) };
         loop {
             {
@@ -29,7 +30,7 @@ impl Context {
                     Err(_) => node.stdio.watch_input(),
                 }
             }
-            suspend().await;
+            suspend(&mut self.effort).await;
         }
     }
 
@@ -42,6 +43,7 @@ impl Context {
         list: types::CiovecArray,
     ) -> Result<types::Size> {
         let parts = read_ciovecs(memory, list)?;
+        self.effort.add(list_bytes(list.len()));
         let mut total = 0;
         for &slice in &parts {
             loop {
@@ -61,7 +63,7 @@ impl Context {
                         Err(_) => node.stdio.watch_output(),
                     }
                 }
-                suspend().await;
+                suspend(&mut self.effort).await;
             }
         }
         Ok(total as types::Size)

@@ -30,7 +30,7 @@ pub struct Network {
     /// A connection that has no descriptor of its own and goes with the stream (`sock_accept`).
     pub carrier: Option<ObjectId>,
     /// Preopened under this name.
-    pub name: Option<String>,
+    pub name: Option<Box<str>>,
 }
 
 impl Network {
@@ -102,6 +102,7 @@ impl Table {
     /// What is in the table now is what the guest is started with.
     pub fn begin(&mut self) {
         self.given_files = self.files().count();
+        self.slots.shrink_to_fit();
     }
 
     fn files(&self) -> impl Iterator<Item = Fd> {

@@ -1,18 +1,31 @@
 //! Guest calls as strace prints them, for `--trace`: virtual time, name, arguments, answer, time spent.
 
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use wasmtime_wasi::p1::types::{self as preview1, Errno};
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::rights::Rights;
-use super::{Context, names};
+use super::{Context, SharedNode, lock, names};
 use crate::time::Instant;
 
-/// A call under way.
+/// A call under way. One that is dropped before it is finished, as its guest was ended in it, says so.
 pub struct Call {
     name: &'static str,
     started: Instant,
+    /// The arguments that are known before the call answers, until it does.
+    begun: Option<String>,
+    node: SharedNode,
+}
+
+/// When a call's arguments are printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// Before it answers: up to the first that it stores, as strace does.
+    Begun,
+    Failed,
+    Succeeded,
 }
 
 /// How an argument is printed. Numbers in them say how many arguments further on the size is that the call stored.
@@ -43,6 +56,27 @@ enum Argument {
     Into(usize),
 }
 
+impl Argument {
+    /// The call stores something there.
+    fn is_result(self) -> bool {
+        match self {
+            Argument::Stored
+            | Argument::StoredLong
+            | Argument::StoredBytes(_)
+            | Argument::Filled
+            | Argument::Into(_) => true,
+            Argument::Number
+            | Argument::Hexadecimal
+            | Argument::Text
+            | Argument::Rights
+            | Argument::RightsPreview1
+            | Argument::Flags(_)
+            | Argument::Word(_)
+            | Argument::From => false,
+        }
+    }
+}
+
 /// What is known of a call's arguments, in order; the rest are numbers.
 fn arguments(name: &str) -> &'static [Argument] {
     use Argument::{
@@ -57,7 +91,9 @@ fn arguments(name: &str) -> &'static [Argument] {
         "accept" | "stream_accept" => &[Number, Stored],
         "connect" => &[Number, Text, Stored],
         "stream_create" => &[Number, Rights, Rights, Flags(FDFLAGS), Stored],
-        "local_address" | "peer_address" => &[Number, StoredBytes(2), Number, Stored],
+        "local_address" | "peer_address" | "application_protocol" => {
+            &[Number, StoredBytes(2), Number, Stored]
+        }
         "group_join" | "group_leave" => &[Number, Text],
         "option_get" => &[Number, Word(OPTIONS), StoredLong],
         "option_set" => &[Number, Word(OPTIONS)],
@@ -108,20 +144,32 @@ const TEXT_MAX: usize = 64;
 const DATA_MAX: usize = 32;
 
 impl Call {
+    /// A call that cannot be interrupted.
     pub fn new(context: &Context, name: &'static str) -> Call {
-        Call { name, started: context.node().now }
+        Call { name, started: context.node().now, begun: None, node: Arc::clone(&context.node) }
+    }
+
+    /// One that may wait.
+    pub fn begin(context: &Context, name: &'static str, memory: &GuestMemory<'_>, arguments: &[i64]) -> Call {
+        let mut begun = String::new();
+        write_arguments(&mut begun, name, memory, arguments, Moment::Begun);
+        let mut call = Call::new(context, name);
+        call.begun = Some(begun);
+        call
     }
 
     /// Hands the line to the node's output.
     pub fn finish(
-        self,
+        mut self,
         context: &Context,
         memory: &GuestMemory<'_>,
         arguments: &[i64],
         answer: &wasmtime::Result<i32>,
     ) {
+        self.begun = None;
         let mut line = format!("{} {}(", self.started, self.name);
-        write_arguments(&mut line, self.name, memory, arguments, matches!(answer, Ok(0)));
+        let moment = if matches!(answer, Ok(0)) { Moment::Succeeded } else { Moment::Failed };
+        write_arguments(&mut line, self.name, memory, arguments, moment);
         let _ = match answer {
             Ok(0) => write!(line, ") = 0"),
             Ok(number) => {
@@ -140,11 +188,31 @@ impl Call {
     }
 }
 
-fn write_arguments(line: &mut String, name: &str, memory: &GuestMemory<'_>, values: &[i64], stored: bool) {
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            let line = format!("{} {}({begun} <unfinished ...>", self.started, self.name);
+            lock(&self.node).stdio.trace(line);
+        }
+    }
+}
+
+/// The call that a guest ends itself by: it has no answer.
+pub fn exit(context: &Context, code: u32) {
+    let mut node = context.node();
+    let line = format!("{} proc_exit({code}) = ?", node.now);
+    node.stdio.trace(line);
+}
+
+fn write_arguments(line: &mut String, name: &str, memory: &GuestMemory<'_>, values: &[i64], moment: Moment) {
+    let stored = moment == Moment::Succeeded;
     let mut kinds = arguments(name).iter();
     let mut at = 0;
     while let Some(&value) = values.get(at) {
         let kind = kinds.next().copied().unwrap_or(Argument::Number);
+        if moment == Moment::Begun && kind.is_result() {
+            return;
+        }
         if at > 0 {
             line.push_str(", ");
         }

@@ -6,9 +6,10 @@ use wasmtime_wasi::p1::types::{self, Errno, Fd};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::sockets::{read_ciovecs, read_iovecs};
+use super::files::check_path;
+use super::sockets::{list_bytes, read_ciovecs, read_iovecs};
 use super::table::{Descriptor, NetworkKind, Stdio};
-use super::{Context, ProcExit, lock, suspend};
+use super::{Context, ProcExit, give_way, lock};
 use crate::node::OutputStream;
 
 /// Bytes that one `random_get` may ask for.
@@ -35,6 +36,17 @@ macro_rules! files {
     };
 }
 
+/// Functions on a path from a directory.
+macro_rules! paths {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $result:ty;)*) => {
+        $(async fn $name(&mut self, memory: &mut GuestMemory<'_>, fd: Fd, path: GuestPtr<str> $(, $arg: $ty)*) -> Result<$result> {
+            let directory = self.directory(fd)?;
+            check_path(memory, path)?;
+            self.wasi.$name(memory, directory, path $(, $arg)*).await
+        })*
+    };
+}
+
 /// Functions that the trait has and nobody calls.
 macro_rules! unwired {
     ($(fn $name:ident($($ty:ty),*) -> $result:ty;)*) => {
@@ -52,17 +64,56 @@ impl WasiSnapshotPreview1 for Context {
     files! {
         #[asynchronous] fn fd_advise(at: types::Filesize, len: types::Filesize, advice: types::Advice) -> (), otherwise Spipe;
         fn fd_allocate(at: types::Filesize, len: types::Filesize) -> (), otherwise Inval;
-        #[asynchronous] fn fd_datasync() -> (), otherwise Inval;
-        #[asynchronous] fn fd_sync() -> (), otherwise Inval;
         #[asynchronous] fn fd_filestat_set_size(size: types::Filesize) -> (), otherwise Inval;
-        #[asynchronous] fn fd_pread(iovecs: types::IovecArray, at: types::Filesize) -> types::Size, otherwise Spipe;
-        #[asynchronous] fn fd_pwrite(iovecs: types::CiovecArray, at: types::Filesize) -> types::Size, otherwise Spipe;
         #[asynchronous] fn fd_seek(offset: types::Filedelta, whence: types::Whence) -> types::Filesize, otherwise Spipe;
         fn fd_tell() -> types::Filesize, otherwise Spipe;
-        #[asynchronous] fn path_create_directory(path: GuestPtr<str>) -> (), otherwise Notdir;
-        #[asynchronous] fn path_readlink(path: GuestPtr<str>, buffer: GuestPtr<u8>, len: types::Size) -> types::Size, otherwise Notdir;
-        #[asynchronous] fn path_remove_directory(path: GuestPtr<str>) -> (), otherwise Notdir;
-        #[asynchronous] fn path_unlink_file(path: GuestPtr<str>) -> (), otherwise Notdir;
+    }
+
+    paths! {
+        fn path_create_directory() -> ();
+        fn path_readlink(buffer: GuestPtr<u8>, len: types::Size) -> types::Size;
+        fn path_remove_directory() -> ();
+        fn path_unlink_file() -> ();
+    }
+
+    async fn fd_datasync(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<()> {
+        let file = self.table.file(fd, Errno::Inval)?.inner;
+        self.effort.add_turn();
+        self.wasi.fd_datasync(memory, file).await
+    }
+
+    async fn fd_sync(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<()> {
+        let file = self.table.file(fd, Errno::Inval)?.inner;
+        self.effort.add_turn();
+        self.wasi.fd_sync(memory, file).await
+    }
+
+    async fn fd_pread(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        list: types::IovecArray,
+        at: types::Filesize,
+    ) -> Result<types::Size> {
+        let file = self.table.file(fd, Errno::Spipe)?.inner;
+        self.effort.add(list_bytes(list.len()));
+        let size = self.wasi.fd_pread(memory, file, list, at).await?;
+        self.effort.add(size as usize);
+        Ok(size)
+    }
+
+    async fn fd_pwrite(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        list: types::CiovecArray,
+        at: types::Filesize,
+    ) -> Result<types::Size> {
+        let file = self.table.file(fd, Errno::Spipe)?.inner;
+        self.effort.add(list_bytes(list.len()));
+        let size = self.wasi.fd_pwrite(memory, file, list, at).await?;
+        self.effort.add(size as usize);
+        Ok(size)
     }
 
     fn args_get(
@@ -71,11 +122,11 @@ impl WasiSnapshotPreview1 for Context {
         argv: GuestPtr<GuestPtr<u8>>,
         buffer: GuestPtr<u8>,
     ) -> Result<()> {
-        self.wasi.args_get(memory, argv, buffer)
+        self.arguments.store(memory, argv, buffer)
     }
 
-    fn args_sizes_get(&mut self, memory: &mut GuestMemory<'_>) -> Result<(types::Size, types::Size)> {
-        self.wasi.args_sizes_get(memory)
+    fn args_sizes_get(&mut self, _: &mut GuestMemory<'_>) -> Result<(types::Size, types::Size)> {
+        self.arguments.sizes()
     }
 
     fn environ_get(
@@ -84,11 +135,11 @@ impl WasiSnapshotPreview1 for Context {
         environ: GuestPtr<GuestPtr<u8>>,
         buffer: GuestPtr<u8>,
     ) -> Result<()> {
-        self.wasi.environ_get(memory, environ, buffer)
+        self.environment.store(memory, environ, buffer)
     }
 
-    fn environ_sizes_get(&mut self, memory: &mut GuestMemory<'_>) -> Result<(types::Size, types::Size)> {
-        self.wasi.environ_sizes_get(memory)
+    fn environ_sizes_get(&mut self, _: &mut GuestMemory<'_>) -> Result<(types::Size, types::Size)> {
+        self.environment.sizes()
     }
 
     fn clock_res_get(&mut self, _: &mut GuestMemory<'_>, id: types::Clockid) -> Result<types::Timestamp> {
@@ -188,7 +239,10 @@ impl WasiSnapshotPreview1 for Context {
         match self.table.get(fd)? {
             Descriptor::File(file) => {
                 let file = file.inner;
-                self.wasi.fd_read(memory, file, list).await
+                self.effort.add(list_bytes(list.len()));
+                let size = self.wasi.fd_read(memory, file, list).await?;
+                self.effort.add(size as usize);
+                Ok(size)
             }
             Descriptor::Stdio { stream: Stdio::In, nonblock } => {
                 let nonblock = *nonblock;
@@ -212,7 +266,10 @@ impl WasiSnapshotPreview1 for Context {
         match self.table.get(fd)? {
             Descriptor::File(file) => {
                 let file = file.inner;
-                self.wasi.fd_write(memory, file, list).await
+                self.effort.add(list_bytes(list.len()));
+                let size = self.wasi.fd_write(memory, file, list).await?;
+                self.effort.add(size as usize);
+                Ok(size)
             }
             Descriptor::Stdio { stream, nonblock } => {
                 let (nonblock, stream) = (*nonblock, *stream);
@@ -235,6 +292,7 @@ impl WasiSnapshotPreview1 for Context {
     unwired! {
         fn fd_prestat_get(Fd) -> types::Prestat;
         fn fd_prestat_dir_name(Fd, GuestPtr<u8>, types::Size) -> ();
+        fn random_get(GuestPtr<u8>, types::Size) -> ();
         fn sched_yield() -> ();
         fn sock_accept(Fd, types::Fdflags) -> Fd;
         fn sock_recv(Fd, types::IovecArray, types::Riflags) -> (types::Size, types::Roflags);
@@ -267,6 +325,7 @@ impl WasiSnapshotPreview1 for Context {
         flags: types::Fstflags,
     ) -> Result<()> {
         let directory = self.directory(directory)?;
+        check_path(memory, path)?;
         // It is opened for that.
         self.refuse_devices(memory, directory, lookup, path).await?;
         let (accessed, modified, flags) = self.times(accessed, modified, flags);
@@ -283,6 +342,8 @@ impl WasiSnapshotPreview1 for Context {
         to_path: GuestPtr<str>,
     ) -> Result<()> {
         let (from, to) = (self.directory(from)?, self.directory(to)?);
+        check_path(memory, from_path)?;
+        check_path(memory, to_path)?;
         self.wasi.path_link(memory, from, flags, from_path, to, to_path).await
     }
 
@@ -295,6 +356,8 @@ impl WasiSnapshotPreview1 for Context {
         to_path: GuestPtr<str>,
     ) -> Result<()> {
         let (from, to) = (self.directory(from)?, self.directory(to)?);
+        check_path(memory, from_path)?;
+        check_path(memory, to_path)?;
         self.wasi.path_rename(memory, from, from_path, to, to_path).await
     }
 
@@ -306,6 +369,8 @@ impl WasiSnapshotPreview1 for Context {
         path: GuestPtr<str>,
     ) -> Result<()> {
         let directory = self.directory(directory)?;
+        check_path(memory, target)?;
+        check_path(memory, path)?;
         self.wasi.path_symlink(memory, target, directory, path).await
     }
 
@@ -334,26 +399,13 @@ impl WasiSnapshotPreview1 for Context {
         self.poll(memory, subscriptions, events, count).await
     }
 
+    // Not called: link.rs wires it without a memory, which a guest that only exits need not have.
     fn proc_exit(&mut self, _: &mut GuestMemory<'_>, status: types::Exitcode) -> wasmtime::Error {
         wasmtime::Error::from(ProcExit(status))
     }
 
     fn proc_raise(&mut self, _: &mut GuestMemory<'_>, _: types::Signal) -> Result<()> {
         Err(Errno::Notsup.into())
-    }
-
-    fn random_get(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        buffer: GuestPtr<u8>,
-        len: types::Size,
-    ) -> Result<()> {
-        let into = memory.as_slice_mut(buffer.as_array(len))?.ok_or(Errno::Notsup)?;
-        if len > RANDOM_BYTES_MAX {
-            return Err(Errno::Inval.into());
-        }
-        lock(&self.node).random(into);
-        Ok(())
     }
 }
 
@@ -380,13 +432,39 @@ impl Context {
         }
     }
 
-    /// Lets the others run.
+    /// Fills a buffer piece by piece: the guest decides how long that takes.
+    pub(super) async fn random_get(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        buffer: GuestPtr<u8>,
+        len: types::Size,
+    ) -> Result<()> {
+        const PIECE_BYTES: usize = 64 * 1024;
+        memory.as_cow(buffer.as_array(len))?;
+        if len > RANDOM_BYTES_MAX {
+            return Err(Errno::Inval.into());
+        }
+        let mut filled = 0;
+        while filled < len as usize {
+            let into = memory.as_slice_mut(buffer.as_array(len))?.ok_or(Errno::Notsup)?;
+            let piece = into[filled..].len().min(PIECE_BYTES);
+            lock(&self.node).random(&mut into[filled..filled + piece]);
+            filled += piece;
+            self.effort.add(piece);
+            if self.effort.is_turn_over() {
+                self.end_turn().await.map_err(|out_of_fuel| types::Error::trap(out_of_fuel.into()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the others run. What the host did for the guest until now counts on: it waits for nothing.
     pub(super) async fn sched_yield(&mut self) {
         {
             let mut node = self.charged();
             let now = node.now;
             node.wake_at(now);
         }
-        suspend().await;
+        give_way().await;
     }
 }

@@ -13,11 +13,14 @@ use guestnet::scenario::plan::Plan;
 
 use super::Failure;
 use super::docs::print;
+use super::lab::GuestArguments;
 
 /// Checks scenarios, compiles their guests, and prints the addresses that everything has
+///
+/// A guest may stand in a scenario's place: it is compiled, and has the network that it would have alone.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Scenario files
+    /// Scenario files, or guests
     #[arg(required = true, value_name = "LAB.toml")]
     paths: Vec<PathBuf>,
     /// Say nothing of what is right
@@ -29,14 +32,24 @@ pub fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
     let engine = super::lab::engine(1)?;
     for path in &arguments.paths {
-        let plan = match guestnet::scenario::load(path) {
+        let alone = super::lab::is_guest(path);
+        let plan = if alone {
+            super::lab::plan(path, &[], &GuestArguments::default(), None)
+        } else {
+            guestnet::scenario::load(path).map_err(Failure::from)
+        };
+        let plan = match plan {
             Ok(plan) => plan,
-            Err(error) => {
-                code = Failure::from(error).tell();
+            Err(failure) => {
+                code = failure.tell();
                 continue;
             }
         };
         let faults = faults(&plan, &engine);
+        if alone && let Some((_, why, _)) = faults.first() {
+            code = Failure::Other(why.clone()).tell();
+            continue;
+        }
         if !faults.is_empty() {
             let text = std::fs::read_to_string(path).map_err(Failure::io(path.display().to_string()))?;
             code = Failure::from(ScenarioError::found_later(path, &text, faults)).tell();

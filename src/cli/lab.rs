@@ -49,7 +49,7 @@ pub fn is_scenario(path: &Path) -> bool {
 }
 
 /// True for what is taken to be a guest.
-fn is_guest(path: &Path) -> bool {
+pub fn is_guest(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat")
 }
 

@@ -1,6 +1,6 @@
 //! The command line: one file for each subcommand. They parse, call the library and choose the exit code.
 //!
-//! - `run`: a lab or one guest; with `console` (what a person sees), `sinks` (where captures go), `lab` (from a path to a
+//! - `run`: a lab or one guest; with `console` (what a person sees), `sinks` and `qlogs` (where captures and qlogs go), `lab` (from a path to a
 //!   plan) and `hints` (what was probably meant).
 //! - `test`: scenarios held against what they expect; with `seeds` and `test_report`.
 //! - `shrink`: a scenario that fails, made smaller.
@@ -17,6 +17,7 @@ mod hints;
 mod lab;
 mod packets;
 mod paper;
+mod qlogs;
 mod run;
 mod seeds;
 mod shrink;
@@ -39,8 +40,10 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit status: 0 if all went well; that of the guest, where one guest runs alone; 1 if a guest of a lab, or guestnet \
-itself, failed; 2 for mistakes on the command line or in a scenario; 124 if the lab's duration ended it; 130 if \
-Ctrl-C did.";
+itself, failed; 2 for mistakes on the command line or in a scenario; 124 if the lab's duration ended it, and 130 if \
+Ctrl-C did, while a guest was at work or after one had failed; 134 if a guest that runs alone trapped or used up its \
+fuel, 137 if the timeline killed it; 141 if whoever read standard output is gone. Of a guest's code above 255 the low \
+byte is left, or 255 if that is 0.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -15,6 +15,7 @@ use guestnet::world::{Settings, World};
 
 use super::console::{Console, Style};
 use super::lab::{self, GuestArguments};
+use super::qlogs::Qlogs;
 use super::seeds::seed;
 use super::sinks::Capture;
 use super::{Failure, hints};
@@ -139,11 +140,12 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             "run without --sim, or take `host` out of the scenario",
         ));
     }
-    let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
     let mut assets = Assets::read(&plan);
     if arguments.sim {
         read_stdin_whole(&mut plan, &mut assets)?;
     }
+    // Not before: reading may wait for somebody, there is nothing to be ended in order yet, and the first signal is to end it.
+    let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
     let settings = settings(&arguments, &plan)?;
     let seed = settings.seed;
     // In virtual time both ends of every connection are of the lab, and one of them knows in time.
@@ -165,6 +167,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         tap.addresses().iter().for_each(|&address| world.add_name(address, &plan.name));
     }
     arguments.capture.begin(&mut world, late_secrets)?;
+    let qlogs = Qlogs::default();
+    qlogs.begin(&mut world);
     let duration = arguments.duration.or(plan.duration);
     let ended = if arguments.sim {
         Ok(sim::run(&mut world, duration, |world, reports| {
@@ -185,7 +189,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
     let summary = summary(&arguments, &plan, &world, &console, seed);
     let code = console.finish(&world, ending, &summary)?;
-    let captured = captured.map_err(arguments.capture.failed());
+    let captured = captured.map_err(arguments.capture.failed()).and(qlogs.finish());
     match ended {
         Ok(_) => captured.map(|()| ExitCode::from(code)),
         Err(error) => {

@@ -142,14 +142,20 @@ impl Capture {
             let groups = ports.into_iter().zip(outs).map(|(ports, out)| Group { ports, out }).collect();
             Box::new(Fan::new(world.session(), groups).map_err(self.failed())?)
         } else if let Some(path) = &self.capture {
+            // What is wrong is told before a file is emptied.
+            let ports = match &self.capture_at[..] {
+                [] => None,
+                _ => Some(self.ports(world.session())?),
+            };
             let out = if self.takes_stdout() { Box::new(io::stdout()) } else { create(path)? };
             let mut outs = Threaded::new(vec![out]).map_err(self.failed())?;
             let Some(out) = outs.pop() else { return Ok(None) };
-            if self.capture_at.is_empty() {
-                Box::new(Writer::new(out, world.session()).map_err(self.failed())?)
-            } else {
-                let groups = vec![Group { ports: self.ports(world.session())?, out }];
-                Box::new(Fan::new(world.session(), groups).map_err(self.failed())?)
+            match ports {
+                None => Box::new(Writer::new(out, world.session()).map_err(self.failed())?),
+                Some(ports) => {
+                    let groups = vec![Group { ports, out }];
+                    Box::new(Fan::new(world.session(), groups).map_err(self.failed())?)
+                }
             }
         } else {
             return Ok(None);

@@ -198,6 +198,10 @@ fn find(paths: &[PathBuf], filter: Option<&str>) -> Result<Vec<PathBuf>, Failure
 
 /// Other programs have files that end with `.toml` too.
 fn looks_like_one(path: &Path) -> io::Result<bool> {
+    // A pipe would keep whoever reads it waiting.
+    if !path.is_file() {
+        return Ok(false);
+    }
     let text = String::from_utf8_lossy(&std::fs::read(path)?).into_owned();
     let begins =
         |line: &str| line.trim_start().starts_with("[guest.") || line.trim_start().starts_with("[tap.");

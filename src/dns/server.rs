@@ -1,7 +1,7 @@
 //! A DNS server: a task that never ends, on a node without a guest, over UDP and TCP (RFC 1035, 4.2; RFC 7766), at the unspecified addresses of both
 //! families.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use super::answer::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, Outcome, Transport, answer};
@@ -11,7 +11,7 @@ use crate::network::drops::DeviceDrop;
 use crate::node::object::Context;
 use crate::node::slab::Id;
 use crate::node::stack::{Flow, Listener, Tcp, Udp};
-use crate::node::task::{Task, TaskId};
+use crate::node::task::{Handle, Task, TaskId};
 use crate::node::{Interest, Waiter};
 use crate::time::Instant;
 
@@ -29,12 +29,23 @@ const UNREAD_BYTES_MAX: usize = 128 * 1024;
 
 pub struct DnsServer {
     zones: Zones,
+    process: Process,
     sockets: Vec<Id<Udp>>,
-    listeners: Vec<Id<Listener>>,
+    /// Each with where it is bound.
+    listeners: Vec<(Id<Listener>, SocketAddr)>,
     clients: Vec<Client>,
     malformed: u64,
     ignored: u64,
     unsent: u64,
+}
+
+/// The server's process, as a kernel knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Process {
+    Running,
+    /// What comes waits at its sockets.
+    Paused,
+    Killed,
 }
 
 /// A connection.
@@ -51,6 +62,7 @@ impl DnsServer {
     pub fn new(zones: Zones) -> DnsServer {
         DnsServer {
             zones,
+            process: Process::Running,
             sockets: Vec::new(),
             listeners: Vec::new(),
             clients: Vec::new(),
@@ -67,9 +79,35 @@ impl DnsServer {
             cx.stack.udp_listen(socket, BACKLOG)?;
             self.sockets.push(socket);
             let local = cx.stack.tcp_bind(local)?;
-            self.listeners.push(cx.stack.listen(local, BACKLOG, Default::default()));
+            self.listeners.push((cx.stack.listen(local, BACKLOG, Default::default()), local));
         }
         Ok(())
+    }
+
+    /// Stops its process: nobody is answered until it goes on.
+    pub fn pause(&mut self) {
+        self.process = Process::Paused;
+    }
+
+    pub fn resume(&mut self, cx: &mut Context, me: Handle<DnsServer>) {
+        self.process = Process::Running;
+        cx.wake_task(me.id());
+    }
+
+    /// Kills its process: the kernel closes what it had open, and whoever asks is told that nobody is there.
+    pub fn kill(&mut self, cx: &mut Context) {
+        self.process = Process::Killed;
+        self.abort(cx);
+        self.sockets.drain(..).for_each(|socket| cx.stack.udp_release(socket));
+        for (listener, local) in self.listeners.drain(..) {
+            cx.stack.unlisten(cx.now, listener);
+            cx.stack.tcp_unbind(local);
+        }
+    }
+
+    /// A machine of the lab, by its number in the world, is at other addresses now.
+    pub fn place(&mut self, node: usize, addresses: &[IpAddr]) {
+        self.zones.place(node, addresses);
     }
 
     /// What it would not take, by reason.
@@ -132,7 +170,7 @@ impl DnsServer {
     }
 
     fn accept(&mut self, cx: &mut Context, me: Waiter) {
-        for listener in self.listeners.clone() {
+        for (listener, _) in self.listeners.clone() {
             while let Ok(tcp) = cx.stack.accept(listener) {
                 if self.clients.len() >= CLIENTS_MAX
                     && let Some(silent) = (0..self.clients.len()).min_by_key(|&at| self.clients[at].heard)
@@ -224,6 +262,10 @@ impl Client {
 
 impl Task for DnsServer {
     fn poll(&mut self, cx: &mut Context, me: TaskId) {
+        match self.process {
+            Process::Running => {}
+            Process::Paused | Process::Killed => return,
+        }
         if self.sockets.is_empty() {
             // Nobody else is here who could have the port.
             let bound = self.bind(cx);
@@ -249,11 +291,15 @@ impl Task for DnsServer {
     }
 
     fn poll_at(&self) -> Option<Instant> {
+        match self.process {
+            Process::Running => {}
+            Process::Paused | Process::Killed => return None,
+        }
         self.clients.iter().map(|client| client.heard + IDLE).min()
     }
 
     fn is_over(&self) -> bool {
-        false
+        self.process == Process::Killed
     }
 
     fn abort(&mut self, cx: &mut Context) {
@@ -270,7 +316,6 @@ mod tests {
     use crate::dns::name::fully_qualified;
     use crate::dns::zone::Zone;
     use crate::node::Node;
-    use crate::node::task::Handle;
     use crate::rng::Seed;
 
     /// Asks the server of its own node, over loopback.

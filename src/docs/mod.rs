@@ -127,6 +127,7 @@ mod tests {
         stream_accept (i32, i32) -> i32
         local_address (i32, i32, i32, i32) -> i32
         peer_address (i32, i32, i32, i32) -> i32
+        application_protocol (i32, i32, i32, i32) -> i32
         group_join (i32, i32, i32) -> i32
         group_leave (i32, i32, i32) -> i32
         option_get (i32, i32, i32) -> i32

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use wasmtime::{Cache, CacheConfig, Config, InstancePre, Linker, Module};
+use wasmtime::{Cache, CacheConfig, CodeBuilder, Config, InstancePre, Linker};
 
 use crate::abi;
 use crate::guest::{Exit, foreign};
@@ -79,7 +79,10 @@ impl Engine {
         if let Some((what, help)) = foreign::recognise(bytes) {
             wasmtime::bail!("{} {what}, not a core module of WASI preview 1; {help}", path.display());
         }
-        let module = Module::new(&self.engine, bytes).map_err(|error| {
+        let compiled = CodeBuilder::new(&self.engine)
+            .wasm_binary_or_text(bytes, Some(path))
+            .and_then(|code| code.compile_module());
+        let module = compiled.map_err(|error| {
             error
                 .context(format!("{} is not a core module of WASI preview 1 (wasm32-wasip1)", path.display()))
         })?;

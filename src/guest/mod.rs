@@ -55,7 +55,7 @@ impl Limits {
     }
 
     /// Fuel of one turn: on a slow processor less, so that a turn takes little virtual time.
-    fn quantum_fuel(&self) -> u64 {
+    pub fn quantum_fuel(&self) -> u64 {
         const TURNS_PER_SECOND: u64 = 10_000;
         (self.cpu_hz / TURNS_PER_SECOND).clamp(QUANTUM_FUEL_MIN, QUANTUM_FUEL)
     }
@@ -95,8 +95,9 @@ impl Guest {
         let program = program.clone();
         let run = async move {
             let result = async {
-                store.data_mut().establish().await?;
-                let instance = program.instantiate(&mut store).await?;
+                // What takes much room, and is over before the guest runs, is not kept for as long as it does.
+                Box::pin(store.data_mut().establish()).await?;
+                let instance = Box::pin(program.instantiate(&mut store)).await?;
                 let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
                 start.call_async(&mut store, ()).await
             };

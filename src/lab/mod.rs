@@ -190,6 +190,7 @@ impl Lab {
         let mut world = World::new(plan, &self.assets, settings, &self.engine, &mut |_| ());
         let records = record::Records::default();
         world.set_sink(Box::new(records.clone()));
+        world.set_qlogs(records.qlogs());
         let mut gathered = report::Gathered::new(plan);
         let ending = sim::until_end(&mut world, plan.duration, |world, reports| {
             gathered.extend(world.now(), reports);

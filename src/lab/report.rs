@@ -1,7 +1,9 @@
 //! What came of a run.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use super::Verdict;
 use super::files::Written;
@@ -87,6 +89,8 @@ pub struct Report {
     pub records: Vec<Record>,
     /// Lines of a TLS key log that decrypt them, each with how many records came before it.
     pub secrets: Vec<(usize, String)>,
+    /// Events of QUIC connections, where the scenario asks for them, by the files that a run would write.
+    pub qlogs: BTreeMap<PathBuf, Vec<u8>>,
     /// The ports that records name by number.
     pub session: Session,
     /// Records until the lab ended: those after it are of guests that were stopped.
@@ -222,6 +226,7 @@ impl Gathered {
             verdicts: Vec::new(),
             records: kept.records,
             secrets: kept.secrets,
+            qlogs: kept.qlogs,
             session,
             records_judged,
             written,

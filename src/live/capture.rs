@@ -13,7 +13,7 @@ use crate::capture::{Blocks, Destination};
 
 /// Buffers that may wait. When the thread cannot keep up, the world waits: a capture is complete. More of them are no
 /// help where the thread is the faster one, and what is written into them finds no place in a processor's cache.
-const WAITING_MAX: usize = 4;
+const WAITING_MAX: usize = 2;
 
 /// A file for secrets: nobody but its owner reads it.
 ///

@@ -9,6 +9,7 @@
 
 pub mod capture;
 mod clock;
+mod datagrams;
 mod file;
 mod interrupt;
 mod sockets;
@@ -31,6 +32,7 @@ pub use stdin::Stdin;
 use tap::{Tap, TapError};
 use thiserror::Error;
 
+use crate::network::drops::DeviceDrop;
 use crate::sim::{Ending, Patience};
 use crate::time::Instant;
 use crate::world::{Report, World};
@@ -84,6 +86,7 @@ pub fn run(
     let ended = turns(world, &mut outside, interrupt, duration, &mut turn);
     world.stop();
     let sent = outside.send(world);
+    world.set_outside_drops(outside.drops());
     let reports = world.take_reports();
     turn(world, reports);
     let ending = ended?;
@@ -128,7 +131,8 @@ fn turns(
             return Ok(Ending::Interrupted);
         }
         let over = end.is_some_and(|end| now >= end);
-        if more {
+        // A guest in the background may have something to do for ever.
+        if more && !(world.is_over() && world.is_quiet()) {
             if interrupt.is_requested() {
                 return Ok(Ending::Interrupted);
             }
@@ -161,7 +165,7 @@ fn turns(
             world.flush_sink();
         }
         let flush = world.is_unflushed().then(|| flushed_at + FLUSH - now);
-        let wait = [next, outside.refresh, flush].into_iter().flatten().min();
+        let wait = [next, outside.refresh, flush, outside.sockets.retry()].into_iter().flatten().min();
         if outside.wait(interrupt, wait).map_err(LiveError::Wait)? {
             return Ok(Ending::Interrupted);
         }
@@ -207,10 +211,26 @@ impl Outside {
     fn send(&mut self, world: &mut World) -> Result<(), TapError> {
         for outbound in world.take_outbound() {
             let tap = &mut self.taps[outbound.tap];
-            tap.send(&outbound.frame.bytes).map_err(gone(tap.name()))?;
+            if !tap.send(&outbound.frame.bytes).map_err(gone(tap.name()))? {
+                world.lost_outside(&outbound);
+            }
         }
         self.sockets.carry_out(world, world.now());
         Ok(())
+    }
+
+    /// What TAPs did not let through.
+    fn drops(&self) -> Vec<(DeviceDrop, u64)> {
+        let of_tap = |tap: &Tap| {
+            let tap::Counters { queue_full, link_down, refused, truncated } = tap.counters();
+            [
+                (DeviceDrop::TapQueueFull, queue_full),
+                (DeviceDrop::TapDown, link_down),
+                (DeviceDrop::TapRefused, refused),
+                (DeviceDrop::TapTruncated, truncated),
+            ]
+        };
+        self.taps.iter().flat_map(of_tap).collect()
     }
 
     /// Sleeps until something comes in or `wait` is over (`None`: for ever). True if the interrupt came.

@@ -14,7 +14,9 @@ use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 
+use super::datagrams::{Bound, Flow};
 use crate::error::Error;
+use crate::node::SocketKind;
 use crate::protocol::unix::host::{ACCEPTED, CREDIT_BYTES, HostCall, HostNews};
 use crate::time::Instant;
 use crate::world::World;
@@ -27,17 +29,23 @@ const ACCEPT_BURST: usize = 16;
 #[derive(Default)]
 pub struct Sockets {
     /// Opened once, so that a folder that is moved or put elsewhere in between is the same one still.
-    folders: Vec<File>,
-    open: BTreeMap<u64, Socket>,
+    folders: Vec<(File, PathBuf)>,
+    pub(super) open: BTreeMap<u64, Socket>,
     accepted: u64,
 }
 
-enum Socket {
-    Listener { listener: UnixListener, path: PathBuf },
+pub(super) enum Socket {
+    Listener {
+        listener: UnixListener,
+        path: PathBuf,
+    },
     Stream(Stream),
+    /// Datagrams of whoever sends some; the flows with each are sockets of their own here.
+    Bound(Bound),
+    Flow(Flow),
 }
 
-struct Stream {
+pub(super) struct Stream {
     socket: UnixStream,
     /// What the world wrote, and the socket has not taken.
     unwritten: VecDeque<u8>,
@@ -54,6 +62,7 @@ impl Sockets {
     pub fn new<'a>(folders: impl Iterator<Item = &'a Path>) -> io::Result<Sockets> {
         let open = |path: &Path| {
             File::open(path)
+                .and_then(|folder| Ok((folder, path.canonicalize()?)))
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
         };
         Ok(Sockets {
@@ -69,13 +78,15 @@ impl Sockets {
 
     /// What is to be waited for, and how.
     pub fn sources(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        self.open.values().map(|socket| match socket {
-            Socket::Listener { listener, .. } => (listener.as_fd(), PollFlags::POLLIN),
+        self.open.values().filter_map(|socket| match socket {
+            Socket::Listener { listener, .. } => Some((listener.as_fd(), PollFlags::POLLIN)),
+            Socket::Bound(bound) => Some(bound.source()),
+            Socket::Flow(flow) => flow.source(),
             Socket::Stream(stream) => {
                 let mut flags = PollFlags::empty();
                 flags.set(PollFlags::POLLIN, !stream.ended && stream.credit > 0);
                 flags.set(PollFlags::POLLOUT, !stream.unwritten.is_empty());
-                (stream.socket.as_fd(), flags)
+                Some((stream.socket.as_fd(), flags))
             }
         })
     }
@@ -84,44 +95,76 @@ impl Sockets {
     pub fn carry_out(&mut self, world: &mut World, now: Instant) {
         for call in world.take_host_calls() {
             match call {
-                HostCall::Connect { id, folder, name } => {
-                    let news = match self.place(folder, &name).and_then(|path| dial(&path)) {
+                HostCall::Connect { id, kind, folder, name, from } => {
+                    let connected = self.place(folder, &name).and_then(|path| match kind {
+                        SocketKind::Stream => Ok(Socket::Stream(Stream::new(dial(&path)?))),
+                        SocketKind::Datagram => Ok(Socket::Flow(self.connect_flow(&path, from)?)),
+                    });
+                    let news = match connected {
                         Ok(socket) => {
-                            self.open.insert(id, Socket::Stream(Stream::new(socket)));
+                            self.open.insert(id, socket);
                             HostNews::Ready { id }
                         }
                         Err(errno) => HostNews::Failed { id, error: error_of(errno) },
                     };
                     world.hear_host(now, news);
                 }
-                HostCall::Listen { id, folder, name } => {
-                    let news = match self.place(folder, &name).and_then(|path| Ok((bind(&path)?, path))) {
-                        Ok((listener, path)) => {
-                            self.open.insert(id, Socket::Listener { listener, path });
+                HostCall::Listen { id, kind, folder, name } => {
+                    let bound = self.place(folder, &name).and_then(|path| match kind {
+                        SocketKind::Stream => bind(path),
+                        SocketKind::Datagram => {
+                            let known = self.folder(folder)?.1.join(&name);
+                            Ok(Socket::Bound(Bound::new(path, &known)?))
+                        }
+                    });
+                    let news = match bound {
+                        Ok(socket) => {
+                            self.open.insert(id, socket);
                             HostNews::Ready { id }
                         }
                         Err(errno) => HostNews::Failed { id, error: error_of(errno) },
                     };
                     world.hear_host(now, news);
                 }
-                HostCall::Write { id, bytes } => {
-                    if let Some(Socket::Stream(stream)) = self.open.get_mut(&id) {
+                HostCall::Write { id, bytes } => match self.open.get_mut(&id) {
+                    Some(Socket::Stream(stream)) => {
                         stream.unwritten.extend(&bytes);
                         self.write(world, now, id);
                     }
-                }
-                HostCall::Read { id, bytes } => {
-                    if let Some(Socket::Stream(stream)) = self.open.get_mut(&id) {
-                        stream.credit += bytes;
+                    Some(Socket::Flow(flow)) => {
+                        flow.push(bytes);
+                        self.send(world, now, id);
                     }
-                }
-                HostCall::Shutdown { id } => {
-                    if let Some(Socket::Stream(stream)) = self.open.get_mut(&id) {
+                    Some(Socket::Listener { .. } | Socket::Bound(_)) | None => {}
+                },
+                HostCall::Read { id, bytes } => match self.open.get_mut(&id) {
+                    Some(Socket::Stream(stream)) => stream.credit += bytes,
+                    Some(Socket::Flow(flow)) => {
+                        flow.grant(bytes);
+                        if let Some(bound) = flow.bound() {
+                            self.take_in(world, now, bound);
+                        }
+                    }
+                    Some(Socket::Listener { .. } | Socket::Bound(_)) | None => {}
+                },
+                HostCall::Shutdown { id } => match self.open.get_mut(&id) {
+                    Some(Socket::Stream(stream)) => {
                         stream.shut = true;
                         stream.end_if_written();
                     }
+                    // Datagrams have no end.
+                    Some(Socket::Flow(_) | Socket::Listener { .. } | Socket::Bound(_)) | None => {}
+                },
+                HostCall::Close { id } => {
+                    let bound = match self.open.get(&id) {
+                        Some(Socket::Flow(flow)) => flow.bound(),
+                        Some(Socket::Listener { .. } | Socket::Stream(_) | Socket::Bound(_)) | None => None,
+                    };
+                    self.close(id);
+                    if let Some(bound) = bound {
+                        self.take_in(world, now, bound);
+                    }
                 }
-                HostCall::Close { id } => self.close(id),
             }
         }
     }
@@ -136,6 +179,11 @@ impl Sockets {
                     self.write(world, now, id);
                     self.read(world, now, id);
                 }
+                Some(Socket::Bound(_)) => self.take_in(world, now, id),
+                Some(Socket::Flow(_)) => {
+                    self.send(world, now, id);
+                    self.hear(world, now, id);
+                }
                 None => {}
             }
         }
@@ -149,11 +197,16 @@ impl Sockets {
             if socket.set_nonblocking(true).is_err() {
                 continue;
             }
-            let id = ACCEPTED | self.accepted;
-            self.accepted += 1;
+            let id = self.next_accepted();
             self.open.insert(id, Socket::Stream(Stream::new(socket)));
             world.hear_host(now, HostNews::Accepted { listener, id });
         }
+    }
+
+    /// The number of a connection that somebody of the host made.
+    pub(super) fn next_accepted(&mut self) -> u64 {
+        self.accepted += 1;
+        ACCEPTED | self.accepted
     }
 
     fn read(&mut self, world: &mut World, now: Instant, id: u64) {
@@ -204,15 +257,20 @@ impl Sockets {
         }
     }
 
-    fn lose(&mut self, world: &mut World, now: Instant, id: u64, error: Error) {
+    pub(super) fn lose(&mut self, world: &mut World, now: Instant, id: u64, error: Error) {
         self.close(id);
         world.hear_host(now, HostNews::Failed { id, error });
     }
 
+    /// A folder that was granted, and where it was then.
+    fn folder(&self, number: u16) -> Result<&(File, PathBuf), Errno> {
+        let folder = usize::from(number).checked_sub(1).and_then(|index| self.folders.get(index));
+        folder.ok_or(Errno::ENOENT)
+    }
+
     /// The path of a folder's socket, short whatever the folder's own is.
     fn place(&self, folder: u16, name: &str) -> Result<PathBuf, Errno> {
-        let folder = usize::from(folder).checked_sub(1).and_then(|index| self.folders.get(index));
-        let folder = folder.ok_or(Errno::ENOENT)?;
+        let (folder, _) = self.folder(folder)?;
         if name.contains('/') || matches!(name, "" | "." | "..") {
             return Err(Errno::ENOENT);
         }
@@ -223,6 +281,8 @@ impl Sockets {
         match self.open.remove(&id) {
             // As paths in the lab, it is free once its control is closed.
             Some(Socket::Listener { path, .. }) => drop(std::fs::remove_file(path)),
+            Some(Socket::Bound(bound)) => drop(std::fs::remove_file(bound.path())),
+            Some(Socket::Flow(flow)) => self.unbind(flow.bound(), id),
             Some(Socket::Stream(_)) | None => {}
         }
     }
@@ -251,24 +311,26 @@ impl Stream {
 
 /// Connects without waiting: a backlog that is full is one that refuses.
 fn dial(path: &Path) -> Result<UnixStream, Errno> {
-    // Nothing but a socket, and no way out of the folder by a symbolic link.
-    let kind = std::fs::symlink_metadata(path).map_err(errno_of)?.file_type();
-    if !kind.is_socket() {
-        return Err(Errno::ECONNREFUSED);
-    }
+    must_be_socket(path)?;
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let dialled: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     connect(dialled.as_raw_fd(), &UnixAddr::new(path)?)?;
     Ok(UnixStream::from(dialled))
 }
 
-fn bind(path: &Path) -> Result<UnixListener, Errno> {
-    let listener = UnixListener::bind(path).map_err(errno_of)?;
-    listener.set_nonblocking(true).map_err(errno_of)?;
-    Ok(listener)
+/// Nothing but a socket, and no way out of the folder by a symbolic link.
+pub(super) fn must_be_socket(path: &Path) -> Result<(), Errno> {
+    let kind = std::fs::symlink_metadata(path).map_err(errno_of)?.file_type();
+    if kind.is_socket() { Ok(()) } else { Err(Errno::ECONNREFUSED) }
 }
 
-fn errno_of(error: io::Error) -> Errno {
+fn bind(path: PathBuf) -> Result<Socket, Errno> {
+    let listener = UnixListener::bind(&path).map_err(errno_of)?;
+    listener.set_nonblocking(true).map_err(errno_of)?;
+    Ok(Socket::Listener { listener, path })
+}
+
+pub(super) fn errno_of(error: io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }
 
@@ -284,6 +346,6 @@ fn error_of(errno: Errno) -> Error {
     }
 }
 
-fn is_passing(error: &io::Error) -> bool {
+pub(super) fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

@@ -71,6 +71,11 @@ fn complete_ip(ip: &mut [u8]) -> Option<()> {
     Some(())
 }
 
+/// The one's complement sum of `bytes` as words of network byte order (RFC 1071).
+pub fn data(bytes: &[u8]) -> u16 {
+    u16::from_be(fold(sum(bytes)))
+}
+
 /// Adds words of the machine's own byte order: the one's complement sum comes out in that order too (RFC 1071, 2B).
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();

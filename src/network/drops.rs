@@ -32,10 +32,20 @@ pub enum DeviceDrop {
     DnsNoQuery,
     /// A DNS answer for which there was no room.
     DnsUnsent,
+    /// A frame for a TAP whose queue in the kernel was full.
+    TapQueueFull,
+    /// A frame for a TAP that is down.
+    TapDown,
+    /// A frame that the kernel would not have from a TAP.
+    TapRefused,
+    /// A frame from a TAP that was cut short.
+    TapTruncated,
+    /// What began a connection to the directory of Unix-domain sockets, and is nothing that it can be asked.
+    UnixMalformed,
 }
 
 impl DeviceDrop {
-    pub const ALL: [DeviceDrop; 15] = [
+    pub const ALL: [DeviceDrop; 20] = [
         DeviceDrop::Malformed,
         DeviceDrop::BadChecksum,
         DeviceDrop::Unroutable,
@@ -51,6 +61,11 @@ impl DeviceDrop {
         DeviceDrop::DnsMalformed,
         DeviceDrop::DnsNoQuery,
         DeviceDrop::DnsUnsent,
+        DeviceDrop::TapQueueFull,
+        DeviceDrop::TapDown,
+        DeviceDrop::TapRefused,
+        DeviceDrop::TapTruncated,
+        DeviceDrop::UnixMalformed,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -70,6 +85,11 @@ impl DeviceDrop {
             DeviceDrop::DnsMalformed => "malformed DNS query",
             DeviceDrop::DnsNoQuery => "DNS message that is no query",
             DeviceDrop::DnsUnsent => "DNS answer that could not be sent",
+            DeviceDrop::TapQueueFull => "past a TAP's queue",
+            DeviceDrop::TapDown => "TAP device down",
+            DeviceDrop::TapRefused => "refused by a TAP",
+            DeviceDrop::TapTruncated => "cut short by a TAP",
+            DeviceDrop::UnixMalformed => "malformed question of Unix-domain sockets",
         }
     }
 }

@@ -85,7 +85,7 @@ pub enum Due<P> {
 /// Who is at which Ethernet address, and what waits to be sent to whom.
 #[derive(Debug)]
 pub struct Neighbours<P> {
-    limits: Limits,
+    limits: &'static Limits,
     entries: BTreeMap<IpAddr, Entry<P>>,
     /// Exactly the incomplete and probing entries, by the time of their next step.
     timers: BTreeSet<(Instant, IpAddr)>,
@@ -97,7 +97,7 @@ pub struct Neighbours<P> {
 }
 
 impl<P: Waiting> Neighbours<P> {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: &'static Limits) -> Self {
         Self {
             limits,
             entries: BTreeMap::new(),
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn asks_three_times_a_second_apart_then_gives_up() {
-        let mut cache = Neighbours::new(LIMITS);
+        let mut cache = Neighbours::new(&LIMITS);
         assert!(matches!(cache.lookup(at(0), address(1), packet(1)), Lookup::Ask));
         for length in 2..=5 {
             assert!(matches!(cache.lookup(at(1), address(1), packet(length)), Lookup::Wait));
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_one_address_is_bounded_in_bytes_too() {
-        let mut cache = Neighbours::new(LIMITS);
+        let mut cache = Neighbours::new(&LIMITS);
         assert!(matches!(cache.lookup(at(0), address(1), packet(4000)), Lookup::Ask));
         assert!(matches!(cache.lookup(at(0), address(1), packet(4001)), Lookup::Wait));
         assert!(matches!(cache.lookup(at(0), address(1), packet(4002)), Lookup::Wait));
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn an_announcement_moves_whom_we_know_and_nobody_else() {
-        let mut cache = Neighbours::new(LIMITS);
+        let mut cache = Neighbours::new(&LIMITS);
         let moved = EthernetAddress([2, 0, 0, 0, 0, 10]);
         assert!(cache.moved(at(0), address(1), moved).is_empty());
         assert!(matches!(cache.lookup(at(0), address(1), packet(1)), Lookup::Ask));
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn an_old_entry_is_used_while_it_is_asked_for_again() {
-        let mut cache = Neighbours::new(LIMITS);
+        let mut cache = Neighbours::new(&LIMITS);
         assert!(matches!(cache.lookup(at(0), address(1), packet(1)), Lookup::Ask));
         assert_eq!(cache.answered(at(10), address(1), MAC).unwrap().len(), 1);
         assert_eq!(cache.poll_at(), None, "no timer for an entry at rest");
@@ -395,7 +395,7 @@ mod tests {
 
     #[test]
     fn neither_askers_nor_the_missing_fill_the_cache() {
-        let mut cache = Neighbours::new(LIMITS);
+        let mut cache = Neighbours::new(&LIMITS);
         for number in 0..100_000 {
             cache.learn(at(0), address(number), MAC);
         }

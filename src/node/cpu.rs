@@ -40,6 +40,11 @@ impl Cpu {
         self.quantum_began = fuel.max(self.fuel);
     }
 
+    /// Of what was charged, so much is no part of the quantum under way.
+    pub fn move_quantum(&mut self, fuel: u64) {
+        self.quantum_began = self.quantum_began.saturating_add(fuel);
+    }
+
     /// The time on the guest's monotonic clock.
     pub fn clock(&self, now: Instant) -> Instant {
         self.ahead.max(now)
@@ -101,6 +106,17 @@ mod tests {
         // It had used a little more than whole quanta when it told.
         cpu.charge(at(200), 205);
         assert_eq!(cpu.clock(at(200)), at(205));
+    }
+
+    #[test]
+    fn what_the_host_does_comes_on_top_of_a_quantum() {
+        let mut cpu = Cpu::new(Some(1_000_000_000));
+        // 70 units of the guest's own, 500 of the host's.
+        cpu.charge(at(0), 570);
+        cpu.move_quantum(500);
+        assert_eq!(cpu.clock(at(0)), at(570));
+        cpu.charge_quantum(at(570), 100);
+        assert_eq!(cpu.clock(at(570)), at(600));
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! What protocol objects have to tell beside their answers: remarks for the trace, secrets for the capture.
+//! What protocol objects have to tell beside their answers: remarks for the trace, secrets for the capture, and events of QUIC
+//! connections for whoever asked for them.
+
+use std::path::Path;
+use std::sync::Arc;
 
 /// Remarks of one turn; the rest of them are counted.
 const REMARKS_MAX: usize = 256;
@@ -10,6 +14,7 @@ pub struct Journal {
     remarks: Vec<String>,
     left_out: usize,
     secrets: Vec<String>,
+    qlogs: Vec<(Arc<Path>, Vec<u8>)>,
 }
 
 impl Journal {
@@ -30,6 +35,11 @@ impl Journal {
         self.secrets.push(line);
     }
 
+    /// Bytes of a qlog, and the file that it is meant for. Whoever has none written tells nothing.
+    pub fn qlog(&mut self, path: &Arc<Path>, bytes: Vec<u8>) {
+        self.qlogs.push((Arc::clone(path), bytes));
+    }
+
     pub fn take_remarks(&mut self) -> Vec<String> {
         let mut remarks = std::mem::take(&mut self.remarks);
         if self.left_out > 0 {
@@ -40,5 +50,9 @@ impl Journal {
 
     pub fn take_secrets(&mut self) -> Vec<String> {
         std::mem::take(&mut self.secrets)
+    }
+
+    pub fn take_qlogs(&mut self) -> Vec<(Arc<Path>, Vec<u8>)> {
+        std::mem::take(&mut self.qlogs)
     }
 }

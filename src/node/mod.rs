@@ -17,6 +17,7 @@ pub mod stack;
 mod stdio;
 pub mod task;
 pub mod wake;
+mod whereabouts;
 
 pub use cpu::Cpu;
 pub use journal::Journal;
@@ -25,8 +26,11 @@ pub use object::{Object, ObjectId, SocketOption};
 pub use stack::Stack;
 pub use stdio::{Output, OutputStream, Stdio};
 pub use wake::{Interest, Readiness, Waiter};
+pub use whereabouts::Whereabouts;
 
 use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use smoltcp::wire::IpCidr;
@@ -38,6 +42,11 @@ use crate::time::Instant;
 use object::{Context, Protocol, Read};
 use slab::Slab;
 use task::{Handle, Task, Tasks};
+
+/// fe80::/10 (RFC 4291, section 2.5.6): of use on its link alone.
+pub fn is_link_local(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
 
 /// What `open` is asked for (`filetype` 6 and 5 of the guest ABI).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +78,7 @@ pub struct Node {
     objects: Slab<Object>,
     tasks: Tasks,
     journal: Journal,
+    whereabouts: Whereabouts,
     /// For `random_get` and whatever else a guest draws.
     rng: Rng,
     /// When the guest is to run again whatever happens.
@@ -91,6 +101,7 @@ impl Node {
             objects: Slab::default(),
             tasks: Tasks::default(),
             journal: Journal::default(),
+            whereabouts: Whereabouts::default(),
             rng: guest_rng,
             deadline: None,
             woken: false,
@@ -111,6 +122,23 @@ impl Node {
     /// Has a place in the lab's namespace of Unix-domain sockets from now on.
     pub fn join(&mut self, namespace: Namespace) {
         self.namespace = Some(Box::new(namespace));
+    }
+
+    /// Finds others of its lab by this from now on.
+    pub fn set_whereabouts(&mut self, whereabouts: &Whereabouts) {
+        self.whereabouts = whereabouts.clone();
+    }
+
+    /// The addresses that it can be found at, if they are others than at the last call.
+    pub fn take_moved(&mut self) -> Option<Vec<IpAddr>> {
+        self.stack.take_readdressed().then(|| self.reachable())
+    }
+
+    /// The addresses that it can be found at: link-local ones only where it has no others.
+    pub fn reachable(&self) -> Vec<IpAddr> {
+        let all = || self.stack.addresses().map(|cidr| IpAddr::from(cidr.address()));
+        let reachable: Vec<IpAddr> = all().filter(|ip| !is_link_local(ip)).collect();
+        if reachable.is_empty() { all().collect() } else { reachable }
     }
 
     /// Does what is due; true if there is more to do at this instant.
@@ -145,8 +173,8 @@ impl Node {
     }
 
     fn context(&mut self) -> Context<'_> {
-        let Node { now, stack, namespace, rng, tasks, journal, .. } = self;
-        Context { now: *now, stack, namespace, rng, tasks, journal }
+        let Node { now, stack, namespace, rng, tasks, journal, whereabouts, .. } = self;
+        Context { now: *now, stack, namespace, rng, tasks, journal, whereabouts }
     }
 
     /// What protocol objects had to say goes where the guest's calls go.
@@ -164,6 +192,11 @@ impl Node {
     /// Lines of a key log since the last call.
     pub fn take_secrets(&mut self) -> Vec<String> {
         self.journal.take_secrets()
+    }
+
+    /// Events of QUIC connections since the last call, each with the file that it is meant for.
+    pub fn take_qlogs(&mut self) -> Vec<(Arc<Path>, Vec<u8>)> {
+        self.journal.take_qlogs()
     }
 
     pub fn take_egress(&mut self, into: &mut Vec<(usize, Frame)>) {
@@ -328,9 +361,10 @@ impl Node {
         id: ObjectId,
         operation: impl FnOnce(&mut Object, &mut Context) -> Result<T>,
     ) -> Result<T> {
-        let Node { now, stack, namespace, rng, tasks, journal, objects, .. } = self;
+        let Node { now, stack, namespace, rng, tasks, journal, whereabouts, objects, .. } = self;
         let object = objects.get_mut(id).ok_or(Error::BadDescriptor)?;
-        let answer = operation(object, &mut Context { now: *now, stack, namespace, rng, tasks, journal });
+        let mut cx = Context { now: *now, stack, namespace, rng, tasks, journal, whereabouts };
+        let answer = operation(object, &mut cx);
         if self.journal.traced {
             self.tell_remarks();
         }
@@ -420,6 +454,16 @@ impl Node {
 
     pub fn peer_address(&mut self, id: ObjectId) -> Result<String> {
         self.with(id, |object, cx| object.endpoint()?.peer_address(cx))
+    }
+
+    /// What both sides agreed to speak (ALPN); empty if nothing.
+    pub fn application_protocol(&mut self, id: ObjectId) -> Result<Vec<u8>> {
+        self.with(id, |object, cx| match object {
+            Object::Control(_) => Err(Error::NotConnected),
+            Object::Protocol(_) | Object::Connection(_) | Object::Stream(_) => {
+                object.endpoint()?.application_protocol(cx)
+            }
+        })
     }
 
     pub fn join_group(&mut self, control: ObjectId, group: &str) -> Result<()> {

@@ -4,6 +4,8 @@
 //! registers an interest with `watch` and runs the operation again when it was woken.
 //! The kinds live in `protocol/`; stacking them is composition.
 
+use bytes::BytesMut;
+
 use super::SocketKind;
 use super::journal::Journal;
 use super::namespace::Namespace;
@@ -11,6 +13,7 @@ use super::slab::Id;
 use super::stack::Stack;
 use super::task::Tasks;
 use super::wake::{Interest, Readiness, Waiter};
+use super::whereabouts::Whereabouts;
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -24,6 +27,8 @@ pub struct Context<'a> {
     pub rng: &'a mut Rng,
     pub tasks: &'a mut Tasks,
     pub journal: &'a mut Journal,
+    /// Of the lab's nodes.
+    pub whereabouts: &'a Whereabouts,
 }
 
 /// The settings of `option_get` and `option_set`.
@@ -65,6 +70,14 @@ pub trait Endpoint: Send {
     fn local_address(&self, cx: &Context) -> Result<String>;
     /// As `connect` takes it.
     fn peer_address(&self, cx: &Context) -> Result<String>;
+    /// What both sides agreed to speak (ALPN, RFC 7301), of 255 bytes at most; empty if they did not.
+    ///
+    /// # Errors
+    /// `NoOption` where there is no such agreement; `WouldBlock` before the end of the handshake.
+    fn application_protocol(&self, cx: &Context) -> Result<Vec<u8>> {
+        let _ = cx;
+        Err(Error::NoOption)
+    }
     fn option(&self, cx: &Context, option: SocketOption) -> Result<u64>;
     fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()>;
     fn kind(&self) -> SocketKind;
@@ -117,6 +130,23 @@ pub trait Stream: Endpoint {
     fn read(&mut self, cx: &mut Context, buffer: &mut [u8], peek: bool) -> Result<Read>;
     /// Stream: takes as much as fits. Datagram: all or nothing.
     fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize>;
+    /// Takes a datagram whole, without a copy where it can be had so; `scratch` is long enough for any.
+    fn take(&mut self, cx: &mut Context, scratch: &mut [u8]) -> Result<BytesMut> {
+        let read = self.read(cx, scratch, false)?;
+        Ok(BytesMut::from(&scratch[..read.count]))
+    }
+    /// Writes datagrams of `segment` bytes each, of which the last may be shorter; the bytes of those that were taken.
+    fn write_burst(&mut self, cx: &mut Context, bytes: &[u8], segment: usize) -> Result<usize> {
+        let mut taken = 0;
+        for datagram in bytes.chunks(segment.max(1)) {
+            match self.write(cx, datagram) {
+                Ok(count) => taken += count,
+                Err(error) if taken == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(taken)
+    }
     fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()>;
 }
 

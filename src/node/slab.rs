@@ -48,61 +48,84 @@ impl<T> fmt::Debug for Id<T> {
 #[derive(Debug)]
 struct Slot<T> {
     generation: u32,
-    value: Option<T>,
+    place: Place<T>,
+}
+
+#[derive(Debug)]
+enum Place<T> {
+    Taken(T),
+    /// The free slot that is next in turn.
+    Free(Option<u32>),
+}
+
+impl<T> Slot<T> {
+    fn value(&self) -> Option<&T> {
+        match &self.place {
+            Place::Taken(value) => Some(value),
+            Place::Free(_) => None,
+        }
+    }
 }
 
 /// Entries by [`Id`]. Freed slots are used again, last freed first.
 #[derive(Debug)]
 pub struct Slab<T> {
     slots: Vec<Slot<T>>,
-    free: Vec<u32>,
+    free: Option<u32>,
+    in_use: u32,
 }
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+        Self { slots: Vec::new(), free: None, in_use: 0 }
     }
 }
 
 impl<T> Slab<T> {
     pub fn insert(&mut self, value: T) -> Id<T> {
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.slots.push(Slot { generation: 0, value: None });
-                // Callers bound their tables far below 2^32.
-                (self.slots.len() - 1) as u32
-            }
-        };
+        let index = self.free.unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, place: Place::Free(None) });
+            // Callers bound their tables far below 2^32.
+            (self.slots.len() - 1) as u32
+        });
         let slot = &mut self.slots[index as usize];
-        slot.value = Some(value);
+        if let Place::Free(next) = std::mem::replace(&mut slot.place, Place::Taken(value)) {
+            self.free = next;
+        }
+        self.in_use += 1;
         Id { index, generation: slot.generation, kind: PhantomData }
     }
 
     pub fn get(&self, id: Id<T>) -> Option<&T> {
         let slot = self.slots.get(id.index as usize)?;
-        slot.value.as_ref().filter(|_| slot.generation == id.generation)
+        slot.value().filter(|_| slot.generation == id.generation)
     }
 
     pub fn get_mut(&mut self, id: Id<T>) -> Option<&mut T> {
         let slot = self.slots.get_mut(id.index as usize)?;
-        slot.value.as_mut().filter(|_| slot.generation == id.generation)
+        match &mut slot.place {
+            Place::Taken(value) if slot.generation == id.generation => Some(value),
+            Place::Taken(_) | Place::Free(_) => None,
+        }
     }
 
     pub fn remove(&mut self, id: Id<T>) -> Option<T> {
         let slot = self.slots.get_mut(id.index as usize)?;
-        if slot.generation != id.generation {
+        if slot.generation != id.generation || slot.value().is_none() {
             return None;
         }
-        let value = slot.value.take()?;
+        let Place::Taken(value) = std::mem::replace(&mut slot.place, Place::Free(self.free)) else {
+            return None;
+        };
         slot.generation = slot.generation.wrapping_add(1);
-        self.free.push(id.index);
+        self.free = Some(id.index);
+        self.in_use -= 1;
         Some(value)
     }
 
     /// Entries in use.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.in_use as usize
     }
 
     pub fn is_empty(&self) -> bool {
@@ -111,7 +134,7 @@ impl<T> Slab<T> {
 
     /// Ids in use, in slot order.
     pub fn ids(&self) -> impl Iterator<Item = Id<T>> + '_ {
-        self.slots.iter().enumerate().filter(|(_, slot)| slot.value.is_some()).map(|(index, slot)| Id {
+        self.slots.iter().enumerate().filter(|(_, slot)| slot.value().is_some()).map(|(index, slot)| Id {
             index: index as u32,
             generation: slot.generation,
             kind: PhantomData,
@@ -132,5 +155,17 @@ mod tests {
         assert_eq!((slab.get(first), slab.get(second)), (None, Some(&'b')));
         assert_eq!(slab.remove(first), None);
         assert_eq!(slab.len(), 1);
+    }
+
+    #[test]
+    fn freed_slots_are_used_again_last_freed_first() {
+        let mut slab = Slab::default();
+        let ids = [slab.insert(0), slab.insert(1), slab.insert(2)];
+        slab.remove(ids[0]);
+        slab.remove(ids[2]);
+        let again = [slab.insert(3), slab.insert(4), slab.insert(5)];
+        assert_eq!(again.map(|id| id.index), [2, 0, 3]);
+        assert_eq!(slab.ids().filter_map(|id| slab.get(id).copied()).collect::<Vec<_>>(), [4, 1, 3, 5]);
+        assert_eq!(slab.len(), 4);
     }
 }

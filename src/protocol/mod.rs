@@ -12,6 +12,7 @@ pub mod quic;
 pub mod target;
 pub mod tls;
 pub mod unix;
+pub mod yamux;
 
 use std::sync::Arc;
 
@@ -26,8 +27,13 @@ use tls::supplies::Supplies;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
     Ip(ip::Settings),
+    /// Echo requests. Its resolver and policy are those of IP, the ports of its rules all.
+    Icmp(ip::Settings),
     Unix(unix::Settings),
-    Over { layer: LayerKind, below: Box<Grant> },
+    Over {
+        layer: LayerKind,
+        below: Box<Grant>,
+    },
 }
 
 /// The kinds of protocol that stand over another one: over its streams, or, QUIC, over its datagrams.
@@ -38,6 +44,7 @@ pub enum LayerKind {
     Socks5(proxy::Settings),
     Quic(quic::plan::QuicPlan),
     Tls(tls::plan::TlsPlan),
+    Yamux(yamux::Settings),
 }
 
 /// What protocol objects are made with, beside what they are granted.
@@ -60,6 +67,7 @@ impl Grant {
     pub fn kind(&self) -> &'static str {
         match self {
             Grant::Ip(settings) => settings.kind(),
+            Grant::Icmp(_) => "icmp",
             Grant::Unix(_) => "unix",
             Grant::Over { layer, .. } => layer.name(),
         }
@@ -68,7 +76,7 @@ impl Grant {
     /// What it stands on at the bottom.
     pub fn base(&self) -> &Grant {
         match self {
-            Grant::Ip(_) | Grant::Unix(_) => self,
+            Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) => self,
             Grant::Over { below, .. } => below.base(),
         }
     }
@@ -76,7 +84,7 @@ impl Grant {
     /// What it stands on, if that is not the node's stack.
     fn below(&self) -> Option<&Grant> {
         match self {
-            Grant::Ip(_) | Grant::Unix(_) => None,
+            Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) => None,
             Grant::Over { below, .. } => Some(below),
         }
     }
@@ -84,33 +92,57 @@ impl Grant {
     /// What stands over the node's stack, from the top down.
     pub fn layers(&self) -> impl Iterator<Item = &LayerKind> {
         std::iter::successors(Some(self), |grant| grant.below()).filter_map(|grant| match grant {
-            Grant::Ip(_) | Grant::Unix(_) => None,
+            Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) => None,
             Grant::Over { layer, .. } => Some(layer),
         })
     }
 
-    /// Whether it takes addresses of a family itself.
+    /// Whether it takes addresses of a family, and ports, itself.
     pub fn takes(&self, family: Family) -> bool {
         match self {
             Grant::Ip(settings) => settings.families.has(family),
-            Grant::Unix(_) | Grant::Over { .. } => false,
+            Grant::Icmp(_) | Grant::Unix(_) | Grant::Over { .. } => false,
         }
     }
 
-    /// What it is at the bottom, if that is IP.
+    /// Whether it is connected to by path: a proxy is asked for hosts, wherever it is itself.
+    pub fn takes_paths(&self) -> bool {
+        match self {
+            Grant::Ip(_) | Grant::Icmp(_) => false,
+            Grant::Unix(_) => true,
+            Grant::Over { layer, below } => match layer {
+                LayerKind::HttpConnect(_) | LayerKind::Socks5(_) => false,
+                LayerKind::ProxyProtocol(_)
+                | LayerKind::Quic(_)
+                | LayerKind::Tls(_)
+                | LayerKind::Yamux(_) => below.takes_paths(),
+            },
+        }
+    }
+
+    /// What it is at the bottom, if that is IP, or ICMP.
     pub fn ip_mut(&mut self) -> Option<&mut ip::Settings> {
         match self {
-            Grant::Ip(settings) => Some(settings),
+            Grant::Ip(settings) | Grant::Icmp(settings) => Some(settings),
             Grant::Unix(_) => None,
             Grant::Over { below, .. } => below.ip_mut(),
         }
     }
 
-    /// Its own policy, if it is of a kind that has one.
-    pub fn policy(&self) -> Option<&Policy> {
+    /// What says whom its guest may connect to: a proxy's own policy, as what is below it only reaches the proxy, or else that
+    /// of what it stands on.
+    fn policy_of_peers(&self) -> Policy {
         match self {
-            Grant::Ip(settings) => Some(&settings.policy),
-            Grant::Unix(_) | Grant::Over { .. } => None,
+            Grant::Ip(settings) | Grant::Icmp(settings) => settings.policy.clone(),
+            Grant::Unix(_) => Policy::default(),
+            Grant::Over { layer: LayerKind::HttpConnect(proxy) | LayerKind::Socks5(proxy), .. } => {
+                proxy.policy.clone()
+            }
+            Grant::Over {
+                layer:
+                    LayerKind::ProxyProtocol(_) | LayerKind::Quic(_) | LayerKind::Tls(_) | LayerKind::Yamux(_),
+                below,
+            } => below.policy_of_peers(),
         }
     }
 
@@ -119,9 +151,10 @@ impl Grant {
     pub fn into_protocol(self, making: Making<'_>) -> Result<Box<dyn Protocol>, String> {
         Ok(match self {
             Grant::Ip(settings) => Box::new(ip::Ip::new(settings)),
+            Grant::Icmp(settings) => Box::new(ip::Ip::icmp(settings)),
             Grant::Unix(settings) => Box::new(unix::Unix::new(settings)),
             Grant::Over { layer, below } => {
-                let policy = below.base().policy().cloned().unwrap_or_default();
+                let policy = below.policy_of_peers();
                 let label = format!("{}/", making.label);
                 let below = below.into_protocol(Making { label: &label, ..making })?;
                 layer.over(below, making, policy)?
@@ -139,10 +172,11 @@ impl LayerKind {
             LayerKind::Socks5(_) => "socks5",
             LayerKind::Quic(_) => "quic",
             LayerKind::Tls(_) => "tls",
+            LayerKind::Yamux(_) => "yamux",
         }
     }
 
-    /// `policy`: of what it stands on at the bottom.
+    /// `policy`: of what it stands on.
     fn over(
         self,
         below: Box<dyn Protocol>,
@@ -154,10 +188,14 @@ impl LayerKind {
             LayerKind::HttpConnect(settings) => Arc::new(http_connect::HttpConnect::new(settings)),
             LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
             LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
-            LayerKind::Tls(plan) => Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?, policy)),
+            LayerKind::Tls(plan) => {
+                Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?.under(policy)))
+            }
+            LayerKind::Yamux(settings) => Arc::new(yamux::Yamux::new(settings)),
             LayerKind::Quic(plan) => {
-                let tls = supplies.config(label, programs, &plan.tls)?;
-                return Ok(Box::new(quic::Quic::new(below, tls, plan.transport)?));
+                let tls = supplies.config(label, programs, &plan.tls)?.under(policy);
+                let qlog = plan.qlog.map(|folder| folder.join(qlog_name(label, programs)));
+                return Ok(Box::new(quic::Quic::new(below, tls, plan.transport, qlog)?));
             }
         };
         Ok(Box::new(Layered::new(layer, below)))
@@ -167,7 +205,19 @@ impl LayerKind {
     pub fn has_datagrams(&self) -> bool {
         match self {
             LayerKind::Socks5(_) | LayerKind::Quic(_) => true,
-            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Tls(_) => false,
+            LayerKind::HttpConnect(_)
+            | LayerKind::ProxyProtocol(_)
+            | LayerKind::Tls(_)
+            | LayerKind::Yamux(_) => false,
         }
+    }
+}
+
+/// Of the protocol object's qlog; each program that has it writes one of its own.
+fn qlog_name(label: &str, programs: u32) -> String {
+    let label = label.trim_end_matches('/').replace(':', ".");
+    match programs {
+        0 => format!("{label}.sqlog"),
+        again => format!("{label}.{again}.sqlog"),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! For a call, the rules that deny are asked first, then those that allow; where none of those is given, everything
 //! goes on the guest's own virtual network, and nothing that leads out of it. A rule by name lets through what the
-//! resolver gave for such a name, when the guest connects by it, and no address that the guest names itself.
+//! resolver gave for such a name, when the guest connects by it, and no address that the guest names itself. Of `bind` and
+//! `accept`, it is about the addresses that the lab or its hosts table has for the name: nobody is asked who comes in.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,13 +15,14 @@ use super::target::{Host, Target};
 use crate::dns::name::HostName;
 use crate::dns::resolver::Names;
 use crate::error::Error;
+use crate::node::Journal;
 
 /// Whom a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
     Anybody,
     Prefix(IpCidr),
-    /// One name, by which the guest connects.
+    /// One name: by which the guest connects, or whose addresses are meant.
     Name(HostName),
     /// All names below this one (`*.example.org`).
     Below(HostName),
@@ -64,8 +66,22 @@ pub enum Refusal<'a> {
     LeadsOut,
 }
 
+/// Whether a name, or with `true` any name below it, leads to the address in question.
+type Leads<'l> = &'l dyn Fn(&HostName, bool) -> bool;
+
 impl Rule {
-    pub fn matches(&self, name: Option<&HostName>, address: IpAddr, port: u16) -> bool {
+    /// Whether it is about an address of one's own, or of a peer that comes in.
+    fn is_of(&self, address: SocketAddr, leads: Leads<'_>) -> bool {
+        let who = match &self.who {
+            Who::Anybody => true,
+            Who::Prefix(prefix) => prefix.contains_addr(&address.ip().into()),
+            Who::Name(name) => leads(name, false),
+            Who::Below(domain) => leads(domain, true),
+        };
+        who && self.ports.contains(&address.port())
+    }
+
+    fn matches(&self, name: Option<&HostName>, address: IpAddr, port: u16) -> bool {
         let who = match &self.who {
             Who::Prefix(prefix) => prefix.contains_addr(&address.into()),
             Who::Anybody | Who::Name(_) | Who::Below(_) => self.who.has(name),
@@ -103,12 +119,20 @@ impl Policy {
 
     /// # Errors
     /// A refusal; so for the others.
-    pub fn may_bind(&self, local: SocketAddr) -> Result<(), Refusal<'_>> {
-        judge("bind", &self.deny.bind, self.bind.as_deref(), None, local)
+    pub fn may_bind(&self, local: SocketAddr, leads: Leads<'_>) -> Result<(), Refusal<'_>> {
+        weigh("bind", &self.deny.bind, self.bind.as_deref(), |rule| rule.is_of(local, leads))
     }
 
-    pub fn may_accept(&self, peer: SocketAddr) -> Result<(), Refusal<'_>> {
-        judge("accept", &self.deny.accept, self.accept.as_deref(), None, peer)
+    /// The same before the lab is there, when nobody knows where names lead: false if it is refused whatever they do.
+    pub fn could_bind(&self, local: SocketAddr) -> bool {
+        let nowhere = |rule: &Rule| rule.is_of(local, &|_, _| false);
+        let anywhere = |rule: &Rule| rule.is_of(local, &|_, _| true);
+        !self.deny.bind.iter().any(nowhere)
+            && self.bind.as_ref().is_none_or(|rules| rules.iter().any(anywhere))
+    }
+
+    pub fn may_accept(&self, peer: SocketAddr, leads: Leads<'_>) -> Result<(), Refusal<'_>> {
+        weigh("accept", &self.deny.accept, self.accept.as_deref(), |rule| rule.is_of(peer, leads))
     }
 
     /// Whether a peer may be connected to: by `name`, if the resolver gave its address for that. `is_inside` tells an
@@ -126,40 +150,44 @@ impl Policy {
 
     /// Whether a name is worth looking up: somebody who may not connect by it at all does not ask the world for it.
     pub fn may_look_up(&self, name: &HostName, port: u16) -> Result<(), Refusal<'_>> {
-        let about = |rule: &&Rule| rule.who.has(Some(name)) && rule.ports.contains(&port);
-        if let Some(rule) = self.deny.connect.iter().find(about) {
-            return Err(Refusal::Denied("connect", rule));
-        }
-        let could =
-            |rule: &Rule| matches!(rule.who, Who::Prefix(_)) && rule.ports.contains(&port) || about(&rule);
-        match &self.connect {
-            Some(rules) if !rules.iter().any(could) => Err(Refusal::NotAllowed("connect")),
-            Some(_) | None => Ok(()),
-        }
+        by_name("connect", &self.deny.connect, self.connect.as_deref(), Some(name), port)
     }
 
     /// Whether `target`, which somebody else connects to for the guest, may be reached: by address or by name, as the
     /// guest has it. Where a name leads is the other's to know.
-    ///
-    /// # Errors
-    /// `Access` if not.
-    pub fn check_target(&self, target: &Target) -> Result<(), Error> {
-        let about = |rule: &Rule| match &target.host {
+    pub fn may_ask_for(&self, target: &Target) -> Result<(), Refusal<'_>> {
+        let about = |rule: &&Rule| match &target.host {
             Host::Address(address) => rule.matches(None, *address, target.port),
             Host::Name(name) => rule.who.has(Some(name)) && rule.ports.contains(&target.port),
         };
-        let denied = self.deny.connect.iter().any(about);
-        let allowed = self.connect.as_ref().is_none_or(|rules| rules.iter().any(about));
-        if denied || !allowed { Err(Error::Access) } else { Ok(()) }
+        weigh("connect", &self.deny.connect, self.connect.as_deref(), about)
     }
 
     /// Whether a peer at `port` may be asked for by `name`, whatever its address: as TLS does (SNI). What could be no host's
-    /// name is met by no rule.
-    pub fn may_name(&self, name: &str, port: u16) -> bool {
-        match HostName::parse(name) {
-            Some(name) => self.may_look_up(&name, port).is_ok(),
-            None => self.connect.is_none(),
-        }
+    /// name is met by no rule by name.
+    pub fn may_name(&self, name: &str, port: u16) -> Result<(), Refusal<'_>> {
+        by_name("connect", &self.deny.connect, self.connect.as_deref(), HostName::parse(name).as_ref(), port)
+    }
+
+    /// The same of a server: whether clients may ask for `name` at its `port`.
+    pub fn may_be(&self, name: &str, port: u16) -> Result<(), Refusal<'_>> {
+        by_name("bind", &self.deny.bind, self.bind.as_deref(), HostName::parse(name).as_ref(), port)
+    }
+}
+
+impl Refusal<'_> {
+    /// Tells the trace which call it was, and on what; the error is the guest's. `object`: the kind of protocol object whose
+    /// policy it is, if that is not of the stack itself.
+    pub fn tell(
+        self,
+        journal: &mut Journal,
+        object: Option<&str>,
+        call: &str,
+        on: impl fmt::Display,
+    ) -> Error {
+        let object = object.map(|object| format!("{object}: ")).unwrap_or_default();
+        journal.remark(|| format!("{object}{call} {on}: refused: {self}"));
+        Error::Access
     }
 }
 
@@ -170,8 +198,37 @@ fn judge<'a>(
     name: Option<&HostName>,
     address: SocketAddr,
 ) -> Result<(), Refusal<'a>> {
-    let about = |rule: &&Rule| rule.matches(name, address.ip(), address.port());
+    weigh(what, deny, allow, |rule| rule.matches(name, address.ip(), address.port()))
+}
+
+/// Whether somebody may go by a name, whose addresses are not known, or do not count: not where a rule denies the name,
+/// nor where there are rules that allow and none of them could.
+fn by_name<'a>(
+    what: &'static str,
+    deny: &'a [Rule],
+    allow: Option<&[Rule]>,
+    name: Option<&HostName>,
+    port: u16,
+) -> Result<(), Refusal<'a>> {
+    let about = |rule: &&Rule| rule.who.has(name) && rule.ports.contains(&port);
     if let Some(rule) = deny.iter().find(about) {
+        return Err(Refusal::Denied(what, rule));
+    }
+    let could =
+        |rule: &Rule| matches!(rule.who, Who::Prefix(_)) && rule.ports.contains(&port) || about(&rule);
+    match allow {
+        Some(rules) if !rules.iter().any(could) => Err(Refusal::NotAllowed(what)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn weigh<'a>(
+    what: &'static str,
+    deny: &'a [Rule],
+    allow: Option<&[Rule]>,
+    about: impl Fn(&&Rule) -> bool,
+) -> Result<(), Refusal<'a>> {
+    if let Some(rule) = deny.iter().find(&about) {
         return Err(Refusal::Denied(what, rule));
     }
     match allow {

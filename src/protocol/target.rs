@@ -18,6 +18,19 @@ pub struct Target {
     pub port: u16,
 }
 
+impl Host {
+    /// Reads `10.0.0.1`, `fd00::1` or `example.org`.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else.
+    pub fn parse(text: &str) -> Result<Host> {
+        match text.parse() {
+            Ok(address) => Ok(Host::Address(address)),
+            Err(_) => Ok(Host::Name(HostName::parse(text).ok_or(Error::Invalid)?)),
+        }
+    }
+}
+
 impl Target {
     /// Reads `10.0.0.1:80`, `[fd00::1]:80` or `example.org:80`.
     ///
@@ -33,6 +46,15 @@ impl Target {
         }
         let port = port.parse().map_err(|_| Error::Invalid)?;
         Ok(Target { host: Host::Name(HostName::parse(name).ok_or(Error::Invalid)?), port })
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Address(address) => address.fmt(f),
+            Host::Name(name) => name.fmt(f),
+        }
     }
 }
 
@@ -77,6 +99,17 @@ mod tests {
             "[fd00::1]",
             &long,
         ] {
+            assert_eq!(text(wrong), Err(Error::Invalid), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hosts_without_ports() {
+        let text = |text: &str| Host::parse(text).map(|host| host.to_string());
+        for same in ["10.0.0.1", "fd00::1", "::", "example.org", "a"] {
+            assert_eq!(text(same), Ok(same.to_owned()));
+        }
+        for wrong in ["", "10.0.0.1:80", "[fd00::1]", "a:1", "10.0.0.256", "a b"] {
             assert_eq!(text(wrong), Err(Error::Invalid), "{wrong}");
         }
     }

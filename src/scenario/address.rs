@@ -202,9 +202,13 @@ pub(super) fn unix_path(text: &str) -> Result<UnixPath, Problem> {
     })
 }
 
-/// A host, by address or name, and a port: `10.0.0.9:1080`, `proxy.example:1080`.
-pub(super) fn target(value: &DeValue<'_>) -> Result<String, Problem> {
+/// Where a proxy is: a host, by address or name, and a port, or a path: `10.0.0.9:1080`, `proxy.example:1080`,
+/// `/run/proxy.sock`.
+pub(super) fn server(value: &DeValue<'_>) -> Result<String, Problem> {
     let text = string(value)?;
+    if text.starts_with('/') {
+        return Ok(unix_path(&text)?.to_string());
+    }
     match Target::parse(&text) {
         Ok(target) => Ok(target.to_string()),
         Err(_) => {

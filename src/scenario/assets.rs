@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 
+use super::contents::{FILE_BYTES_MAX, read_file, read_input};
 use super::expectation::{Expected, ExpectedContent, ExpectedFile, ExpectedGuest};
 use super::plan::{Action, FramesPlan, Plan, StdinPlan};
 
@@ -28,7 +29,7 @@ impl Assets {
         for guest in &plan.guests {
             assets.add(&guest.module);
             match &guest.stdin {
-                StdinPlan::File(path) => assets.add(path),
+                StdinPlan::File(path) => assets.add_with(path, read_input),
                 StdinPlan::Empty | StdinPlan::Text(_) | StdinPlan::Inherit => {}
             }
         }
@@ -58,8 +59,12 @@ impl Assets {
     }
 
     fn add(&mut self, path: &Path) {
+        self.add_with(path, read_file);
+    }
+
+    fn add_with(&mut self, path: &Path, read: fn(&Path, u64) -> io::Result<Vec<u8>>) {
         if !self.files.contains_key(path) {
-            let bytes: io::Result<Vec<u8>> = std::fs::read(path);
+            let bytes = read(path, FILE_BYTES_MAX);
             let bytes = bytes.map_err(|error| format!("{}: {error}", path.display()));
             self.files.insert(path.to_owned(), bytes);
         }

@@ -1,13 +1,14 @@
 //! What a scenario names on the machine exists; what is part of the lab itself is read.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Spanned;
 
+use super::contents::{FILE_BYTES_MAX, read_file};
 use super::mistake::{Mistakes, quote};
 use super::plan::StdinPlan;
 use super::spec::{ActionSpec, ContentSpec, FileSpec, FramesSpec, KindSpec, Spec, Subject};
@@ -19,12 +20,13 @@ mod pem;
 pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
     for guest in &spec.guests {
         if let Some(module) = &guest.module {
-            file("module", folder, module.get_ref(), module.span(), mistakes);
+            file("module", folder, module.get_ref(), module.span(), Metadata::is_file, mistakes);
         }
         if let Some(stdin) = &guest.stdin
             && let StdinPlan::File(path) = stdin.get_ref()
         {
-            file("stdin", folder, path, stdin.span(), mistakes);
+            // A pipe or a device does as well.
+            file("stdin", folder, path, stdin.span(), |metadata| !metadata.is_dir(), mistakes);
         }
         for protocol in &guest.protocols {
             let Some(KindSpec::Unix(unix)) = &protocol.kind else { continue };
@@ -52,15 +54,23 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
     for protocol in spec.guests.iter().flat_map(|guest| &guest.protocols) {
         match &protocol.kind {
             Some(KindSpec::Tls { tls, .. }) => pem::check(tls, folder, mistakes),
-            Some(KindSpec::Quic { quic, .. }) => pem::check(&quic.tls, folder, mistakes),
-            Some(KindSpec::Ip { .. } | KindSpec::Unix(_) | KindSpec::Layer { .. }) | None => {}
+            Some(KindSpec::Quic { quic, .. }) => {
+                pem::check(&quic.tls, folder, mistakes);
+                if let Some(named) = &quic.qlog {
+                    is_folder("qlog", folder, named, mistakes);
+                }
+            }
+            Some(
+                KindSpec::Ip { .. } | KindSpec::Icmp { .. } | KindSpec::Unix(_) | KindSpec::Layer { .. },
+            )
+            | None => {}
         }
     }
     for expect in &spec.expectations {
         if let Subject::Guest { file: Some(FileSpec { content: ContentSpec::SameAs(path), .. }), .. } =
             &expect.subject
         {
-            file("same_as", folder, path.get_ref(), path.span(), mistakes);
+            file("same_as", folder, path.get_ref(), path.span(), Metadata::is_file, mistakes);
         }
     }
     for entry in &spec.timeline {
@@ -73,7 +83,7 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
 /// A capture must be one.
 fn capture(folder: &Path, named: &Spanned<PathBuf>, mistakes: &Mistakes) {
     let path = folder.join(named.get_ref());
-    let read = fs::read(&path).map_err(|error| error.to_string());
+    let read = read_file(&path, FILE_BYTES_MAX).map_err(|error| error.to_string());
     if let Err(wrong) = read.and_then(|bytes| crate::capture::frames(&bytes)) {
         let message = format!("pcap: {}: {wrong}", quote(&named.get_ref().to_string_lossy()));
         mistakes.add(named.span(), message, looked_for(&path));
@@ -113,20 +123,23 @@ pub(super) fn read_traces(spec: &mut Spec, folder: &Path, mistakes: &Mistakes) {
 }
 
 fn read_trace(path: &Path) -> Result<Arc<Trace>, String> {
-    let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
-        return Err("is not a file".to_owned());
-    }
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
+    let bytes = read_file(path, FILE_BYTES_MAX).map_err(|error| error.to_string())?;
     Trace::parse(&bytes).map(Arc::new).map_err(|error| error.to_string())
 }
 
-fn file(key: &str, folder: &Path, named: &Path, at: Range<usize>, mistakes: &Mistakes) {
+fn file(
+    key: &str,
+    folder: &Path,
+    named: &Path,
+    at: Range<usize>,
+    does: impl FnOnce(&Metadata) -> bool,
+    mistakes: &Mistakes,
+) {
     let path = folder.join(named);
     let wrong = match fs::metadata(&path) {
-        // Not `is_file`: a pipe or a device does for the standard input.
-        Ok(metadata) if !metadata.is_dir() => return,
-        Ok(_) => "is a folder".to_owned(),
+        Ok(metadata) if metadata.is_dir() => "is a folder".to_owned(),
+        Ok(metadata) if does(&metadata) => return,
+        Ok(_) => "is not a file".to_owned(),
         Err(error) => error.to_string(),
     };
     mistakes.add(at, format!("{key}: {}: {wrong}", quote(&named.to_string_lossy())), looked_for(&path));

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, NamedSource, SourceSpan};
 
+use super::masked::masked;
+
 /// Mistakes told in full; the rest are only counted.
 const TOLD_MAX: usize = 100;
 
@@ -199,7 +201,7 @@ impl Mistakes {
             .collect();
         ScenarioError::Mistaken {
             path: path.to_path_buf(),
-            text: Arc::new(NamedSource::new(path.to_string_lossy(), text.to_owned()).with_language("TOML")),
+            text: Arc::new(NamedSource::new(path.to_string_lossy(), masked(text)).with_language("TOML")),
             mistakes,
             omitted: self.omitted.get(),
         }

@@ -5,7 +5,7 @@
 //!   read.rs                         a TOML table whose values know their places
 //!   spec/     units.rs, address.rs  the file as written, typed
 //!   resolve/                        names looked up, addresses given out: the plan
-//!   files.rs                        what the plan names exists; traces (load alone)
+//!   files.rs      contents.rs       what the plan names exists; traces (load alone)
 //!   mistake.rs                      all that is wrong, told together
 //! ```
 //!
@@ -13,8 +13,10 @@
 
 mod address;
 pub mod assets;
+mod contents;
 pub mod expectation;
 mod files;
+mod masked;
 mod mistake;
 pub mod plan;
 mod read;
@@ -29,7 +31,6 @@ mod tests;
 pub use mistake::{Located, ScenarioError};
 pub use units::parse_duration;
 
-use std::fs;
 use std::path::Path;
 
 use mistake::Mistakes;
@@ -48,7 +49,7 @@ const TEXT_BYTES_MAX: usize = 64 << 20;
 /// The file cannot be read, or there are mistakes in it: all of them, in the file's order.
 pub fn load(path: &Path) -> Result<Plan, ScenarioError> {
     let unreadable = |error| ScenarioError::Unreadable { path: path.to_path_buf(), error };
-    let bytes = fs::read(path).map_err(unreadable)?;
+    let bytes = contents::read_file(path, TEXT_BYTES_MAX as u64 + 1).map_err(unreadable)?;
     let mistakes = Mistakes::default();
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,

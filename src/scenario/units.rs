@@ -25,7 +25,8 @@ const BITS: &[(&str, u64)] =
     &[("bit", 1), ("kbit", 1_000), ("Mbit", 1_000_000), ("Gbit", 1_000_000_000), ("Tbit", 1_000_000_000_000)];
 const HERTZ: &[(&str, u64)] =
     &[("Hz", 1), ("kHz", 1_000), ("MHz", 1_000_000), ("GHz", 1_000_000_000), ("THz", 1_000_000_000_000)];
-const BYTES: &[(&str, u64)] = &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+const BYTES: &[(&str, u64)] =
+    &[("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
 /// `"10ms"`, `"1.5s"`.
 pub(super) fn duration(value: &DeValue<'_>) -> Result<Duration, Problem> {
@@ -108,7 +109,7 @@ pub(super) fn rate(value: &DeValue<'_>) -> Result<u64, Problem> {
 
 /// `"64KiB"`, `"1.5MiB"` or a plain number of bytes.
 pub(super) fn size(value: &DeValue<'_>) -> Result<u64, Problem> {
-    const HELP: &str = "bytes, or a number and one of B, KiB, MiB, GiB, such as \"64MiB\"";
+    const HELP: &str = "bytes, or a number and one of B, KiB, MiB, GiB, TiB, such as \"64MiB\"";
     let bytes = match value {
         DeValue::Integer(digits) => u128::from_str_radix(digits.as_str(), digits.radix()).ok(),
         other => Some(quantity(other, BYTES, "a size", "bytes", HELP)?),
@@ -143,6 +144,9 @@ pub(super) fn probability(value: &DeValue<'_>) -> Result<f64, Problem> {
 /// An RFC 3339 date and time with offset, as a TOML date or a string: time since the Unix epoch.
 pub(super) fn epoch(value: &DeValue<'_>) -> Result<Duration, Problem> {
     const HELP: &str = "a date and time in RFC 3339, such as \"2020-01-01T00:00:00Z\"";
+    /// 2300-01-01T00:00:00Z. Clocks and captures count nanoseconds in 64 bits, which end in 2554; until then a lab has
+    /// the longest duration, and a guest's clock the largest skew.
+    const END_SECONDS: u64 = 10_413_792_000;
     let parsed = match value {
         DeValue::Datetime(date) => Some(*date),
         DeValue::String(text) => text.parse::<Datetime>().ok(),
@@ -159,6 +163,7 @@ pub(super) fn epoch(value: &DeValue<'_>) -> Result<Duration, Problem> {
     let minutes = days * 1440 + i64::from(time.hour) * 60 + i64::from(time.minute) - offset_minutes;
     let seconds = minutes * 60 + i64::from(time.second.unwrap_or(0));
     match u64::try_from(seconds) {
+        Ok(END_SECONDS..) => Err(Problem::new("is too late", "before 2300-01-01T00:00:00Z")),
         Ok(seconds) => Ok(Duration::new(seconds, time.nanosecond.unwrap_or(0))),
         Err(_) => Err(Problem::new("is before 1970-01-01T00:00:00Z", "guests count time from there")),
     }
@@ -272,6 +277,35 @@ mod tests {
         assert!(size(&text("0.3KiB")).is_err(), "307.2 bytes");
     }
 
+    /// What messages and pages say would be right is taken, in the unit that they say it in.
+    #[test]
+    fn every_quantity_that_is_advised_can_be_written() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let of =
+            |folder: &str| std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let mut found = [0; 4];
+        for path in of("docs").chain(of("src/scenario/spec")).filter(|path| path.is_file()) {
+            let file = std::fs::read_to_string(&path).unwrap();
+            for word in file.split('"').map(|word| word.trim_end_matches('\\')) {
+                let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+                let (kind, read) = match unit {
+                    _ if unit.len() == word.len() => continue,
+                    _ if unit.ends_with("iB") => (0, size(&text(word)).map(drop)),
+                    _ if unit.ends_with("Hz") => (1, frequency(&text(word)).map(drop)),
+                    _ if unit.ends_with("bit") => (2, rate(&text(word)).map(drop)),
+                    _ if NANOSECONDS.iter().any(|(name, _)| *name == unit) => {
+                        (3, duration(&text(word)).map(drop))
+                    }
+                    _ => continue,
+                };
+                assert_eq!(read, Ok(()), "{}: {word}", path.display());
+                found[kind] += 1;
+            }
+        }
+        assert!(found.iter().all(|&count| count >= 3), "{found:?}");
+        assert_eq!(size(&text("1TiB")), Ok(1 << 40));
+    }
+
     #[test]
     fn shares_are_percentages_or_numbers() {
         assert_eq!(probability(&text("1%")), Ok(0.01));
@@ -289,9 +323,19 @@ mod tests {
         assert_eq!(seconds("2000-02-29T12:00:00Z"), Ok(951_825_600));
         assert_eq!(seconds("2020-01-01T00:00:00Z"), Ok(1_577_836_800));
         assert_eq!(seconds("2020-01-01T01:00:00+01:00"), Ok(1_577_836_800));
-        for wrong in
-            ["1969-12-31T23:59:59Z", "2020-01-01", "2020-01-01T00:00:00", "2021-02-30T00:00:00Z", "soon"]
-        {
+        let last = epoch(&text("2299-12-31T23:59:59Z")).unwrap();
+        assert_eq!(last.as_secs(), 10_413_791_999);
+        // The longest lab, with the clock that is furthest ahead.
+        assert!(u64::try_from((last + 2 * DURATION_MAX).as_nanos()).is_ok());
+        for wrong in [
+            "2300-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "1969-12-31T23:59:59Z",
+            "2020-01-01",
+            "2020-01-01T00:00:00",
+            "2021-02-30T00:00:00Z",
+            "soon",
+        ] {
             assert!(seconds(wrong).is_err(), "{wrong}");
         }
     }

@@ -21,6 +21,7 @@ pub(super) fn rebase(script: &mut Script, folder: &Path) {
             add([directories.as_slice(), &[directory]].concat(), "host");
         }
         for protocol in script.keys(&place(&["guest", &guest, "protocol"])) {
+            add(place(&["guest", &guest, "protocol", &protocol]), "qlog");
             let lists = [
                 ("certificate", "chain"),
                 ("certificate", "key"),

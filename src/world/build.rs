@@ -15,7 +15,7 @@ use crate::network::dhcp::Server;
 use crate::network::link::Direction;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
-use crate::node::{Cpu, LeftOpen, Namespace, Node};
+use crate::node::{Cpu, LeftOpen, Namespace, Node, Whereabouts};
 use crate::protocol::tls::provider::Entropy;
 use crate::protocol::tls::supplies::Supplies;
 use crate::protocol::unix::Directory;
@@ -105,7 +105,8 @@ impl World {
             ports: Vec::with_capacity(plan.links.len() * 2),
             immediate: Default::default(),
             crossing: 0,
-            events: Queue::default(),
+            // Of each guest there is its start, and then what it waits for.
+            events: Queue::with_capacity(plan.guests.len()),
             ready: Default::default(),
             turn_at: Instant::START,
             dirty: Vec::new(),
@@ -117,6 +118,7 @@ impl World {
             unflushed: false,
             turns: 0,
             outbound: Vec::new(),
+            outside_drops: Vec::new(),
             reports: Vec::new(),
             totals: Default::default(),
             timeline: Timeline::default(),
@@ -125,9 +127,14 @@ impl World {
             outcomes: Vec::new(),
             supplies: Arc::new(supplies(plan, assets, &settings)),
             secrets: Secrets::default(),
+            qlogs: None,
+            whereabouts: Whereabouts::default(),
             settings,
         };
         plan.services.iter().for_each(|service| world.place_service(service, seed));
+        for slot in &world.nodes {
+            lock(&slot.node).set_whereabouts(&world.whereabouts);
+        }
         world.plug(plan, seed);
         let impaired =
             plan.links.iter().flat_map(|link| &link.directions).any(|direction| !direction.is_ideal());
@@ -243,7 +250,7 @@ impl World {
         let number = self.guests.len();
         let started = assets.get(&plan.module).map_err(Exit::Failed).and_then(|bytes| {
             let program = engine.load(&plan.module, bytes)?;
-            let stdin = stdin(&plan.stdin, assets).map_err(Exit::Failed)?;
+            let stdin = stdin(&plan.stdin, assets, &self.supplies).map_err(Exit::Failed)?;
             let boot = Boot { plan: plan.clone(), program, stdin };
             Ok((self.boot(number, &boot)?, boot))
         });
@@ -256,7 +263,7 @@ impl World {
             state: GuestState::Waiting,
             guest: None,
             deadline: None,
-            alarms: Vec::new(),
+            alarms: Default::default(),
             ready: false,
             paused: false,
             missed: false,
@@ -283,12 +290,8 @@ impl World {
 
     /// A node without a guest, behind the guests' own: its task goes to work in the first round.
     fn place_service(&mut self, plan: &ServicePlan, seed: Seed) {
-        let rng = |what: &str| seed.fork(&format!("{what}:{}", plan.name));
-        let mut node = Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("service"));
-        self.services.push(match &plan.kind {
-            ServiceKind::Dns(zones) => Service::Dns(node.spawn(DnsServer::new(zones.clone()))),
-            ServiceKind::Directory => Service::Directory(node.spawn(Directory::default())),
-        });
+        let mut node = service_node(plan, seed, 0);
+        self.services.push(service(plan, &mut node));
         self.nodes.push(NodeSlot {
             node: Arc::new(Mutex::new(node)),
             dirty: false,
@@ -324,6 +327,7 @@ impl World {
             epoch: self.settings.epoch,
             file_view: self.settings.file_view,
             fuel: limits(plan).fuel(),
+            quantum_fuel: limits(plan).quantum_fuel(),
             trace: self.settings.trace,
             supplies: Arc::clone(&self.supplies),
             label: plan.name.clone(),
@@ -358,6 +362,23 @@ fn node(plan: &GuestPlan, seed: Seed, settings: &Settings) -> NodeSlot {
         boots: 0,
         programs: 0,
         ports: vec![usize::MAX; plan.interfaces.len() + usize::from(plan.unix.is_some())],
+    }
+}
+
+/// A service's node as it is when its machine is switched on; each time it draws other random numbers.
+pub(super) fn service_node(plan: &ServicePlan, seed: Seed, boots: u32) -> Node {
+    let rng = |what: &str| match boots {
+        0 => seed.fork(&format!("{what}:{}", plan.name)),
+        again => seed.fork(&format!("{what}:{}:{again}", plan.name)),
+    };
+    Node::new(&plan.interfaces, &plan.routes, rng("stack"), rng("service"))
+}
+
+/// Begins the program of a service.
+pub(super) fn service(plan: &ServicePlan, node: &mut Node) -> Service {
+    match &plan.kind {
+        ServiceKind::Dns(zones) => Service::Dns(node.spawn(DnsServer::new(zones.clone()))),
+        ServiceKind::Directory => Service::Directory(node.spawn(Directory::default())),
     }
 }
 
@@ -399,10 +420,10 @@ pub(super) fn router(now: Instant, plan: &RouterPlan) -> Router {
 }
 
 /// What a guest's standard input has in it; `None`: the driver feeds it.
-fn stdin(plan: &StdinPlan, assets: &Assets) -> Result<Option<Vec<u8>>, String> {
+fn stdin(plan: &StdinPlan, assets: &Assets, supplies: &Supplies) -> Result<Option<Vec<u8>>, String> {
     match plan {
         StdinPlan::Empty => Ok(Some(Vec::new())),
-        StdinPlan::Text(text) => Ok(Some(text.clone().into_bytes())),
+        StdinPlan::Text(text) => Ok(Some(supplies.with_roots(text).into_bytes())),
         StdinPlan::File(path) => Ok(Some(assets.get(path)?.to_vec())),
         StdinPlan::Inherit => Ok(None),
     }
@@ -434,12 +455,16 @@ fn session(plan: &Plan, settings: &Settings) -> Session {
         let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
         addresses.map(|cidr| (cidr.address().into(), name.clone()))
     });
+    let (mut ports, mut names): (Vec<_>, Vec<_>) = (ports.collect(), names.collect());
+    // A lab of many guests has many of both.
+    ports.shrink_to_fit();
+    names.shrink_to_fit();
     Session {
         name: plan.name.clone(),
         seed: settings.seed,
         digest: plan.digest.clone(),
         epoch: settings.epoch,
-        ports: ports.collect(),
-        names: names.collect(),
+        ports,
+        names,
     }
 }

@@ -2,12 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::{Service, World};
+use super::{Outbound, Port, Service, World};
 use crate::abi::lock;
 use crate::network::drops::DeviceDrop;
+use crate::scenario::plan::DeviceRef;
 
 impl World {
-    /// Why stacks, services, routers and switches dropped frames, and how many; reasons that never occurred are left out.
+    /// What TAPs did not let through since they were opened.
+    pub fn set_outside_drops(&mut self, drops: Vec<(DeviceDrop, u64)>) {
+        self.outside_drops = drops;
+    }
+
+    /// A frame that had reached a TAP did not get out: the capture had it delivered, and is told.
+    pub fn lost_outside(&mut self, outbound: &Outbound) {
+        let tap = |port: &Port| port.device == DeviceRef::Tap(outbound.tap);
+        if let Some(port) = self.ports.iter().position(tap) {
+            self.record_loss(port, &outbound.frame);
+        }
+    }
+
+    /// Why stacks, services, routers, switches and TAPs dropped frames, and how many; reasons that never occurred are left out.
     pub fn device_drops(&self) -> Vec<(DeviceDrop, u64)> {
         let mut drops: BTreeMap<DeviceDrop, u64> = BTreeMap::new();
         let mut add = |reason, count| *drops.entry(reason).or_default() += count;
@@ -31,7 +45,11 @@ impl World {
             let node = lock(&slot.node);
             let of_service = match service {
                 Service::Dns(server) => node.task(*server).map(|server| server.drops()),
-                Service::Directory(_) => None,
+                Service::Directory(directory) => {
+                    let malformed = node.task(*directory).map_or(0, |directory| directory.malformed(&node));
+                    add(DeviceDrop::UnixMalformed, malformed);
+                    None
+                }
             };
             of_service.into_iter().flatten().for_each(|(reason, count)| add(reason, count));
         }
@@ -45,6 +63,7 @@ impl World {
         for switch in self.switches.iter().map(|switch| switch.statistics()) {
             add(DeviceDrop::Malformed, switch.runts + switch.oversize);
         }
+        self.outside_drops.iter().for_each(|&(reason, count)| add(reason, count));
         drops.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 }

@@ -14,12 +14,14 @@ mod build;
 mod drops;
 mod netstat;
 mod network;
+mod qlogs;
 mod recording;
 mod schedule;
 mod secrets;
 mod timeline;
 
 pub use build::Settings;
+pub use qlogs::QlogSink;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
@@ -28,17 +30,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::abi::SharedNode;
 use crate::capture::{Session, Sink};
 use crate::dns::server::DnsServer;
 use crate::event::Queue;
 use crate::guest::{Exit, Guest};
+use crate::network::drops::DeviceDrop;
 use crate::network::link::{Direction, Outcome};
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
 use crate::node::task::Handle;
-use crate::node::{LeftOpen, Output};
+use crate::node::{LeftOpen, Output, Whereabouts};
 use crate::protocol::tls::supplies::Supplies;
 use crate::protocol::unix::Directory;
 use crate::protocol::unix::host::{HostCall, HostNews};
@@ -125,7 +130,7 @@ struct GuestSlot {
     /// When it is to run again whatever happens.
     deadline: Option<Instant>,
     /// Its alarms in the event queue, the next one last: each is for an earlier time than the one before.
-    alarms: Vec<Instant>,
+    alarms: SmallVec<[Instant; 1]>,
     ready: bool,
     /// Its process is stopped; what would have woken it is in `missed`.
     paused: bool,
@@ -198,6 +203,7 @@ pub struct World {
     /// Something was recorded since the capture was flushed.
     unflushed: bool,
     outbound: Vec<Outbound>,
+    outside_drops: Vec<(DeviceDrop, u64)>,
     reports: Vec<Report>,
     totals: Totals,
     /// Turns that guests had.
@@ -208,6 +214,8 @@ pub struct World {
     outcomes: Vec<Outcome>,
     supplies: Arc<Supplies>,
     secrets: Secrets,
+    qlogs: Option<QlogSink>,
+    whereabouts: Whereabouts,
 }
 
 /// Rounds that what is sent at the end may go on for.
@@ -240,6 +248,11 @@ impl World {
             || !self.ready.is_empty()
             || !self.dirty.is_empty()
             || self.events.next_at().is_some_and(|at| at <= self.now)
+    }
+
+    /// True if nothing but guests has anything to do at this instant.
+    pub fn is_quiet(&self) -> bool {
+        self.immediate.is_empty() && self.dirty.is_empty()
     }
 
     /// When [`World::poll`] is next due if nothing comes from outside; `None`: never.

@@ -1,10 +1,13 @@
 //! Frames between ports: recorded, judged by their link, delivered.
 
-use super::{Event, Outbound, World};
+use std::net::IpAddr;
+
+use super::{Event, Outbound, Service, World};
 use crate::abi::lock;
 use crate::capture::{Record, Way};
 use crate::network::link::{DropReason, LinkParameters, Outcome, Verdict};
 use crate::network::{Egress, Frame, PacketId};
+use crate::node::is_link_local;
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
 
@@ -177,13 +180,14 @@ impl World {
                 let Some(node) = self.node_of(device).filter(|&node| self.nodes[node].powered) else {
                     return;
                 };
-                let (woken, secrets) = {
+                let (woken, secrets, qlogs) = {
                     let mut node = lock(&self.nodes[node].node);
                     node.ingest(self.now, index, frame);
                     node.take_egress(&mut self.scratch);
-                    (node.take_woken(), node.take_secrets())
+                    (node.take_woken(), node.take_secrets(), node.take_qlogs())
                 };
                 self.record_secrets(secrets);
+                self.record_qlogs(qlogs);
                 if !self.scratch.is_empty() {
                     self.send_from_node(node);
                 }
@@ -245,6 +249,33 @@ impl World {
         }
     }
 
+    /// A node is at other addresses: its name leads there from now on, and the lab's name servers say so.
+    pub(super) fn follow_node(&mut self, node: usize, addresses: &[IpAddr]) {
+        self.whereabouts.moved(node, addresses);
+        let first = self.guests_planned();
+        let others = addresses.iter().copied().filter(|address| !is_link_local(address));
+        let global: Vec<IpAddr> = others.collect();
+        for (index, service) in self.services.iter().enumerate() {
+            match service {
+                Service::Dns(server) => {
+                    let mut of_server = lock(&self.nodes[first + index].node);
+                    of_server.with_task(*server, |server, _| server.place(node, &global));
+                }
+                Service::Directory(_) => {}
+            }
+        }
+    }
+
+    /// Tells a name server that was started anew where nodes are.
+    pub(super) fn place_all(&mut self, service: usize) {
+        let Service::Dns(server) = self.services[service] else { return };
+        let mut of_server = lock(&self.nodes[self.guests_planned() + service].node);
+        for (node, addresses) in self.whereabouts.all() {
+            let global: Vec<IpAddr> = addresses.iter().copied().filter(|it| !is_link_local(it)).collect();
+            of_server.with_task(server, |server, _| server.place(node, &global));
+        }
+    }
+
     /// Polls dirty nodes in order of their number.
     pub(super) fn poll_nodes(&mut self) {
         if self.dirty.is_empty() {
@@ -258,13 +289,18 @@ impl World {
                 continue;
             }
             let now = self.now;
-            let (more, woken, at, drained, secrets) = {
+            let (more, woken, at, drained, moved, secrets, qlogs) = {
                 let mut node = lock(&self.nodes[node].node);
                 let more = node.poll(now);
                 node.take_egress(&mut self.scratch);
-                (more, node.take_woken(), node.poll_at(), node.is_drained(), node.take_secrets())
+                let (at, drained, moved) = (node.poll_at(), node.is_drained(), node.take_moved());
+                (more, node.take_woken(), at, drained, moved, node.take_secrets(), node.take_qlogs())
             };
             self.record_secrets(secrets);
+            self.record_qlogs(qlogs);
+            if let Some(addresses) = moved {
+                self.follow_node(node, &addresses);
+            }
             if !self.scratch.is_empty() {
                 self.send_from_node(node);
             }

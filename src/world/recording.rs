@@ -53,6 +53,13 @@ impl World {
         }
     }
 
+    /// A frame that had reached `port` was not taken by what stands behind its device.
+    pub(super) fn record_loss(&mut self, port: usize, frame: &Frame) {
+        if self.sink.is_some() && self.is_captured(port) {
+            self.record(port, Way::Inbound, frame, Some(DropReason::Outside), true);
+        }
+    }
+
     fn record(&mut self, port: usize, way: Way, frame: &Frame, dropped: Option<DropReason>, late: bool) {
         let Some(sink) = &mut self.sink else { return };
         let crossing = Crossing { at: self.now, port: port as u32, way, frame, dropped, late };

@@ -160,9 +160,10 @@ impl World {
 
     /// The guest is gone; its stack goes on until what was written is acknowledged or its linger is over.
     pub(super) fn end(&mut self, guest: usize, exit: Exit) {
+        // The trace tells of the call that it was in.
+        self.guests[guest].guest = None;
         self.collect_output(guest);
         let slot = &mut self.guests[guest];
-        slot.guest = None;
         slot.state = GuestState::Lingering;
         let linger = slot.linger;
         self.gone(guest, exit);

@@ -85,6 +85,22 @@ fn two_labs_cannot_have_one_tap() {
 }
 
 #[test]
+fn frames_that_the_device_does_not_take_are_told() {
+    let mut lab = Site::new().ready(
+        "[guest.echo]\nmodule = \"GUESTS/echo_server.wasm\"\nargs = [\"0.0.0.0:7\"]\n\
+         [guest.ticker]\nmodule = \"GUESTS/ticker.wasm\"\nargs = [\"10.0.0.1:7\", \"100000\", \"20\"]\n",
+    );
+    lab.namespace().run("ip link set dev gn0 down");
+    let comment = b"dropped: not taken by the TAP device";
+    lab.wait_until("a frame that is not taken", |lab| {
+        let capture = fs::read(lab.capture()).unwrap();
+        capture.windows(comment.len()).any(|bytes| bytes == comment)
+    });
+    let ended = lab.finish();
+    assert!(ended.stderr.contains(" TAP device down"), "{ended:?}");
+}
+
+#[test]
 fn a_tap_that_is_taken_away_ends_the_lab_with_its_capture_whole() {
     let mut lab =
         Site::new().ready("[guest.echo]\nmodule = \"GUESTS/echo_server.wasm\"\nargs = [\"0.0.0.0:7\"]\n");

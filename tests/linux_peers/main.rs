@@ -1,4 +1,4 @@
-//! The program with a TAP, against what Linux has: ping, curl, nc, nmap, openssl, gnutls, and sockets of its kernel. Each lab is in a
+//! The program with a TAP, against what Linux has: ping, curl, nc, nmap, openssl, gnutls, hashicorp's yamux, and sockets of its kernel. Each lab is in a
 //! namespace of its own, and each capture is read by tshark afterwards.
 //!
 //! Needs root: scripts/test sees to that.
@@ -24,3 +24,4 @@ mod quic;
 mod scan;
 mod signals;
 mod tls;
+mod yamux;

@@ -1,8 +1,9 @@
-//! A node's stack by itself, frame by frame: neighbours that do not answer, buffers that run out, fragments, paths that are
+//! A node's stack by itself, frame by frame: echo requests, neighbours that do not answer, buffers that run out, fragments, paths that are
 //! narrower than they look, and ICMP errors that somebody made up.
 
 mod buffers;
 mod cable;
+mod echo;
 mod fragments;
 mod neighbours;
 mod path_mtu;

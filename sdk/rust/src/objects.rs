@@ -210,6 +210,13 @@ impl Connection {
         let len = raw::peer_address(self.0, buf)?;
         text(buf, len)
     }
+
+    /// The application protocol that both sides of TLS or QUIC agreed on (ALPN), in `buf`; empty if they agreed on none. 255 bytes hold
+    /// any.
+    pub fn application_protocol<'a>(&self, buf: &'a mut [u8]) -> Result<&'a [u8]> {
+        let len = raw::application_protocol(self.0, buf)?;
+        buf.get(..len).ok_or(Errno::IO)
+    }
 }
 
 impl Stream {

@@ -31,6 +31,7 @@ mod networking {
         pub fn stream_accept(connection: i32, result: *mut u32) -> i32;
         pub fn local_address(fd: i32, buf: *mut u8, len: usize, result: *mut u32) -> i32;
         pub fn peer_address(fd: i32, buf: *mut u8, len: usize, result: *mut u32) -> i32;
+        pub fn application_protocol(fd: i32, buf: *mut u8, len: usize, result: *mut u32) -> i32;
         pub fn group_join(control: i32, group: *const u8, len: usize) -> i32;
         pub fn group_leave(control: i32, group: *const u8, len: usize) -> i32;
         pub fn option_get(fd: i32, option: i32, result: *mut u64) -> i32;
@@ -139,6 +140,15 @@ pub fn peer_address(fd: u32, buf: &mut [u8]) -> Result<usize> {
     let mut len = 0;
     // SAFETY: see the module.
     Errno::check(unsafe { networking::peer_address(fd as i32, buf.as_mut_ptr(), buf.len(), &mut len) })?;
+    Ok(len as usize)
+}
+
+pub fn application_protocol(fd: u32, buf: &mut [u8]) -> Result<usize> {
+    let mut len = 0;
+    // SAFETY: see the module.
+    Errno::check(unsafe {
+        networking::application_protocol(fd as i32, buf.as_mut_ptr(), buf.len(), &mut len)
+    })?;
     Ok(len as usize)
 }
 

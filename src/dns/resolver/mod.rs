@@ -21,7 +21,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use names::Names;
+pub use names::{LabHost, Names};
 pub use reply::{Question, Reply};
 pub use sort::sort;
 
@@ -182,7 +182,7 @@ impl Resolver {
         waiter: Waiter,
     ) -> Progress {
         let failure = |error, why: String| Progress::Done(Err(Failure { error, why }));
-        if let Some(known) = self.config.names.find(name) {
+        if let Some(known) = self.config.names.find(name, cx.whereabouts) {
             let addresses = known.iter().copied().filter(|&address| families.has(Family::of(address)));
             let addresses: Vec<IpAddr> = addresses.collect();
             return match addresses.is_empty() {

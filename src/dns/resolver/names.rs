@@ -1,17 +1,27 @@
 //! Names that need no question: the lab's own, and those of its hosts table.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use smoltcp::wire::IpCidr;
 
 use crate::dns::name::HostName;
+use crate::node::Whereabouts;
+
+/// A guest or a service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabHost {
+    /// Its number in the world.
+    pub node: usize,
+    /// The addresses that the scenario gave it.
+    pub given: Vec<IpAddr>,
+}
 
 /// What every resolver of a lab knows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Names {
-    /// Guests and services, with the addresses that the scenario gave them.
-    pub lab: BTreeMap<HostName, Vec<IpAddr>>,
+    pub lab: BTreeMap<HostName, LabHost>,
     pub hosts: BTreeMap<HostName, Vec<IpAddr>>,
     /// Subnets that the lab's interfaces are on.
     pub subnets: Vec<IpCidr>,
@@ -26,12 +36,33 @@ const LOCALHOST: [IpAddr; 2] =
     [IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)];
 
 impl Names {
-    /// The lab's own names come before the hosts table.
-    pub fn find(&self, name: &HostName) -> Option<&[IpAddr]> {
+    /// The lab's own names, wherever they are by now, come before the hosts table.
+    pub fn find(&self, name: &HostName, whereabouts: &Whereabouts) -> Option<Cow<'_, [IpAddr]>> {
         if name.is_localhost() {
-            return Some(&LOCALHOST);
+            return Some(Cow::Borrowed(&LOCALHOST[..]));
         }
-        self.lab.get(name).or_else(|| self.hosts.get(name)).map(Vec::as_slice)
+        if let Some(host) = self.lab.get(name) {
+            let moved = whereabouts.of(host.node);
+            return Some(moved.map_or(Cow::Borrowed(host.given.as_slice()), |now| Cow::Owned(now.to_vec())));
+        }
+        self.hosts.get(name).map(|addresses| Cow::Borrowed(addresses.as_slice()))
+    }
+
+    /// Whether a name, or with `below` one below it, leads to `address`: by the lab or the hosts table, as nobody is asked.
+    pub fn leads(&self, name: &HostName, below: bool, address: IpAddr, whereabouts: &Whereabouts) -> bool {
+        if !below {
+            return self.find(name, whereabouts).is_some_and(|known| known.contains(&address));
+        }
+        // Names of the lab have no dots.
+        self.hosts_below(name).any(|(_, known)| known.contains(&address))
+    }
+
+    /// Names of the hosts table that are below `domain`.
+    pub fn hosts_below<'a>(
+        &'a self,
+        domain: &'a HostName,
+    ) -> impl Iterator<Item = (&'a HostName, &'a Vec<IpAddr>)> {
+        self.hosts.iter().filter(move |(name, _)| domain.has(name) && *name != domain)
     }
 
     /// Whether an address is of one of the lab's subnets.

@@ -112,7 +112,8 @@ fn run_with(dead: &[u16], scripts: &[Script], names: &[&'static str], private: &
         .zip(1000..)
         .map(|(&script, port)| (port, node.spawn(Server { port, script, sockets: None, asked: 0 })))
         .collect();
-    let lab = BTreeMap::from([(HostName::parse("guest").unwrap(), vec![[10, 0, 0, 2].into()])]);
+    let guest = LabHost { node: 0, given: vec![[10, 0, 0, 2].into()] };
+    let lab = BTreeMap::from([(HostName::parse("guest").unwrap(), guest)]);
     let config = ResolverConfig {
         names: Arc::new(Names { lab, ..Default::default() }),
         servers: dead

@@ -18,6 +18,8 @@ use crate::time::Instant;
 const OFFER: Duration = Duration::from_secs(60);
 /// How long an address is not given out after a client found that somebody else has it.
 const DECLINED: Duration = Duration::from_secs(3600);
+/// Messages that wait for a process that is stopped: about as many as a socket's buffer has room for.
+const WAITING_MAX: usize = 256;
 /// Longer client identifiers than this are not kept apart by what follows.
 const IDENTIFIER_BYTES_MAX: usize = 64;
 
@@ -69,6 +71,16 @@ pub struct Server {
     /// Where the search for a free address goes on.
     next: u32,
     statistics: Statistics,
+    process: Process,
+}
+
+/// The server's process, as a kernel knows it.
+#[derive(Debug)]
+enum Process {
+    Running,
+    /// What came meanwhile waits at its socket.
+    Paused(Vec<(EthernetAddress, Message)>),
+    Killed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +107,52 @@ impl Server {
             by_client: BTreeMap::new(),
             next,
             statistics: Statistics::default(),
+            process: Process::Running,
+        }
+    }
+
+    /// Kills its process: the machine is there, and nobody at the port. Another [`Server`] is one that was started anew.
+    pub fn kill(&mut self) {
+        self.process = Process::Killed;
+    }
+
+    pub fn is_killed(&self) -> bool {
+        matches!(self.process, Process::Killed)
+    }
+
+    /// Stops its process until it goes on.
+    pub fn pause(&mut self) {
+        if matches!(self.process, Process::Running) {
+            self.process = Process::Paused(Vec::new());
+        }
+    }
+
+    /// The answers to what came while it was stopped.
+    pub fn resume(&mut self, now: Instant) -> Vec<Reply> {
+        match std::mem::replace(&mut self.process, Process::Running) {
+            Process::Running => Vec::new(),
+            Process::Paused(waiting) => {
+                waiting.iter().filter_map(|(mac, message)| self.ingest(now, *mac, message)).collect()
+            }
+            Process::Killed => {
+                self.process = Process::Killed;
+                Vec::new()
+            }
+        }
+    }
+
+    /// A message comes to its socket: the answer, if its process is there to give one.
+    pub fn receive(&mut self, now: Instant, mac: EthernetAddress, message: Message) -> Option<Reply> {
+        match &mut self.process {
+            Process::Running => self.ingest(now, mac, &message),
+            Process::Paused(waiting) if waiting.len() < WAITING_MAX => {
+                waiting.push((mac, message));
+                None
+            }
+            Process::Paused(_) | Process::Killed => {
+                self.statistics.ignored += 1;
+                None
+            }
         }
     }
 

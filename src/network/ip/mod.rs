@@ -15,6 +15,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::BytesMut;
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpProtocol, checksum};
 
+use super::checksum::data;
+
 pub const ETHERNET_HEADER_BYTES: usize = 14;
 pub const IPV4_HEADER_BYTES: usize = 20;
 pub const IPV6_HEADER_BYTES: usize = 40;
@@ -68,14 +70,14 @@ pub fn ipv6(
 pub fn transport_sum(source: IpAddr, destination: IpAddr, protocol: IpProtocol, payload: &[u8]) -> u16 {
     let length = payload.len() as u32;
     let pseudo = checksum::pseudo_header(&source.into(), &destination.into(), protocol, length);
-    checksum::combine(&[pseudo, checksum::data(payload)])
+    checksum::combine(&[pseudo, data(payload)])
 }
 
 /// Writes the header checksum of an IPv4 packet.
 pub fn fill_ipv4_checksum(ip: &mut [u8]) {
     let header = usize::from(ip[0] & 0xF) * 4;
     ip[10..12].fill(0);
-    let sum = !checksum::data(&ip[..header]);
+    let sum = !data(&ip[..header]);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
 }
 

@@ -65,10 +65,12 @@ pub enum DropReason {
     Partition,
     /// The port leads nowhere.
     Unplugged,
+    /// The frame crossed its link, and the TAP behind it did not take it.
+    Outside,
 }
 
 impl DropReason {
-    pub const ALL: [DropReason; 9] = [
+    pub const ALL: [DropReason; 10] = [
         DropReason::Loss,
         DropReason::Listed,
         DropReason::QueueFull,
@@ -78,6 +80,7 @@ impl DropReason {
         DropReason::Down,
         DropReason::Partition,
         DropReason::Unplugged,
+        DropReason::Outside,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -91,6 +94,7 @@ impl DropReason {
             DropReason::Down => "link down",
             DropReason::Partition => "partition",
             DropReason::Unplugged => "port not plugged in",
+            DropReason::Outside => "not taken by the TAP device",
         }
     }
 
@@ -103,7 +107,8 @@ impl DropReason {
             | DropReason::TooLong
             | DropReason::Down
             | DropReason::Partition
-            | DropReason::Unplugged => false,
+            | DropReason::Unplugged
+            | DropReason::Outside => false,
         }
     }
 }

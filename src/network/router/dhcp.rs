@@ -34,6 +34,13 @@ impl Router {
         total
     }
 
+    /// Has the process of the server at a port go on: it answers what came meanwhile.
+    pub fn resume_dhcp(&mut self, now: Instant, port: usize, out: &mut Egress) {
+        let server = self.interfaces.get_mut(port).and_then(|interface| interface.dhcp.as_deref_mut());
+        let replies = server.map(|server| server.resume(now)).unwrap_or_default();
+        replies.iter().for_each(|reply| self.answer_dhcp(port, reply, out));
+    }
+
     /// Takes a frame whose IPv4 packet is whole and checked, if it is for the server at its port. `None`: it is not.
     pub(super) fn ingest_dhcp(
         &mut self,
@@ -43,7 +50,7 @@ impl Router {
         out: &mut Egress,
     ) -> Option<Result<(), Discard>> {
         let interface = self.interfaces.get_mut(port)?;
-        let server = interface.dhcp.as_deref_mut()?;
+        let server = interface.dhcp.as_deref_mut().filter(|server| !server.is_killed())?;
         let packet = Ipv4Packet::new_checked(&frame.bytes[ETHERNET_HEADER_BYTES..]).ok()?;
         let (source, destination) = (packet.src_addr(), packet.dst_addr());
         let here =
@@ -71,7 +78,7 @@ impl Router {
             return Some(Err(Discard::Malformed));
         };
         let from = EthernetAddress::from_bytes(&frame.bytes[6..12]);
-        let reply = server.ingest(now, from, &message);
+        let reply = server.receive(now, from, message);
         self.statistics.delivered += 1;
         if let Some(reply) = reply {
             self.answer_dhcp(port, &reply, out);

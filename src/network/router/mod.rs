@@ -210,7 +210,7 @@ impl Router {
         let before = std::mem::replace(&mut interface.ipv6, fresh.ipv6);
         interface.ipv4 = fresh.ipv4;
         // Whoever was known at an address may be somebody else at the next.
-        interface.neighbours = Neighbours::new(NEIGHBOURS);
+        interface.neighbours = Neighbours::new(&NEIGHBOURS);
         self.prefixes_changed(now, port, &before);
     }
 
@@ -273,7 +273,7 @@ impl Interface {
             mtu: config.mtu,
             ipv4,
             ipv6,
-            neighbours: Neighbours::new(NEIGHBOURS),
+            neighbours: Neighbours::new(&NEIGHBOURS),
             errors: TokenBucket::new(),
             advertiser: None,
             dhcp: None,

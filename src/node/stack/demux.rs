@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use smoltcp::wire::{
     Icmpv4Message, Icmpv4Packet, Icmpv6Message, Icmpv6Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket,
@@ -47,7 +48,9 @@ pub struct Segment {
 pub enum Class {
     Tcp(Tuple, Segment),
     /// A whole datagram; `payload` is its place in the packet.
-    Udp(Tuple, std::ops::Range<usize>),
+    Udp(Tuple, Range<usize>),
+    /// The answer to an echo request, the whole message: its identifier stands for the local port, and the peer has none.
+    EchoReply(Tuple, Range<usize>),
     /// An ICMP error about a packet that this node sent.
     Unreachable(Quote, Unreachable),
     /// Neighbour discovery (RFC 4861), for link.rs.
@@ -63,6 +66,8 @@ pub enum Class {
 pub enum Quoted {
     Tcp,
     Udp,
+    /// A request, its identifier being the local port.
+    Echo,
 }
 
 /// What an ICMP error says of the packet that it is about.
@@ -71,7 +76,7 @@ pub struct Quote {
     pub protocol: Quoted,
     /// The flow, as this node sees it: the packet was ours, so its source is local.
     pub tuple: Tuple,
-    /// The sequence number of a TCP segment.
+    /// The sequence number of a TCP segment; of no meaning for others.
     pub sequence: u32,
     /// Length of the whole IP packet in bytes.
     pub bytes: usize,
@@ -114,7 +119,7 @@ fn ipv4(bytes: &[u8]) -> Option<Class> {
     let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
     let payload = bytes.get(header..usize::from(packet.total_len()))?;
     match packet.next_header() {
-        IpProtocol::Icmp => icmpv4(payload),
+        IpProtocol::Icmp => icmpv4(payload, source, destination, header),
         protocol => transport(protocol, source, destination, payload, header),
     }
 }
@@ -125,7 +130,7 @@ fn ipv6(bytes: &[u8]) -> Option<Class> {
     let header = packet.header_len();
     let payload = bytes.get(header..packet.total_len())?;
     match packet.next_header() {
-        IpProtocol::Icmpv6 => icmpv6(payload),
+        IpProtocol::Icmpv6 => icmpv6(payload, source, destination, header),
         protocol => transport(protocol, source, destination, payload, header),
     }
 }
@@ -176,7 +181,7 @@ fn transport(
     }
 }
 
-fn icmpv4(bytes: &[u8]) -> Option<Class> {
+fn icmpv4(bytes: &[u8], source: IpAddr, destination: IpAddr, offset: usize) -> Option<Class> {
     let packet = Icmpv4Packet::new_checked(bytes).ok()?;
     // RFC 1122 3.2.2.1.
     let reason = match (packet.msg_type(), packet.msg_code()) {
@@ -190,12 +195,13 @@ fn icmpv4(bytes: &[u8]) -> Option<Class> {
         (Icmpv4Message::DstUnreachable, 9 | 10 | 13) => Unreachable::Prohibited,
         (Icmpv4Message::DstUnreachable, _) => Unreachable::Host,
         (Icmpv4Message::TimeExceeded, _) => Unreachable::Expired,
+        (Icmpv4Message::EchoReply, 0) => return echo_reply(bytes, source, destination, offset),
         _ => return Some(Class::Other),
     };
     Some(quoted_ipv4(bytes.get(8..)?).map_or(Class::Other, |quote| Class::Unreachable(quote, reason)))
 }
 
-fn icmpv6(bytes: &[u8]) -> Option<Class> {
+fn icmpv6(bytes: &[u8], source: IpAddr, destination: IpAddr, offset: usize) -> Option<Class> {
     let packet = Icmpv6Packet::new_checked(bytes).ok()?;
     // RFC 4443 3.
     let reason = match (packet.msg_type(), packet.msg_code()) {
@@ -210,9 +216,21 @@ fn icmpv6(bytes: &[u8]) -> Option<Class> {
             Unreachable::TooBig { mtu: mtu as usize }
         }
         (Icmpv6Message::TimeExceeded, _) => Unreachable::Expired,
+        (Icmpv6Message::EchoReply, 0) => return echo_reply(bytes, source, destination, offset),
         _ => return Some(Class::Other),
     };
     Some(quoted_ipv6(bytes.get(8..)?).map_or(Class::Other, |quote| Class::Unreachable(quote, reason)))
+}
+
+fn echo_reply(message: &[u8], source: IpAddr, destination: IpAddr, offset: usize) -> Option<Class> {
+    let tuple = echo_tuple(message, destination, source)?;
+    Some(Class::EchoReply(tuple, offset..offset + message.len()))
+}
+
+/// The flow that an echo request or its answer belongs to.
+fn echo_tuple(message: &[u8], local: IpAddr, remote: IpAddr) -> Option<Tuple> {
+    let identifier = u16::from_be_bytes(message.get(4..6)?.try_into().ok()?);
+    Some(Tuple { local: SocketAddr::new(local, identifier), remote: SocketAddr::new(remote, 0) })
 }
 
 /// What a packet that was cut short says of itself; `None` if that is not enough.
@@ -248,6 +266,7 @@ fn quote(
     let protocol = match protocol {
         IpProtocol::Tcp => Quoted::Tcp,
         IpProtocol::Udp => Quoted::Udp,
+        IpProtocol::Icmp | IpProtocol::Icmpv6 => return quoted_echo(local, remote, transport, bytes),
         _ => return None,
     };
     let &[a, b, c, d, rest @ ..] = transport.first_chunk::<8>()?;
@@ -256,6 +275,17 @@ fn quote(
         remote: SocketAddr::new(remote, u16::from_be_bytes([c, d])),
     };
     Some(Quote { protocol, tuple, sequence: u32::from_be_bytes(rest), bytes })
+}
+
+fn quoted_echo(local: IpAddr, remote: IpAddr, message: &[u8], bytes: usize) -> Option<Quote> {
+    let tuple = echo_tuple(message, local, remote)?;
+    let is_request = message[..2] == [echo_request(local), 0];
+    is_request.then_some(Quote { protocol: Quoted::Echo, tuple, sequence: 0, bytes })
+}
+
+/// The type of an echo request (RFC 792, RFC 4443), by the family of its addresses.
+pub fn echo_request(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { Icmpv4Message::EchoRequest.into() } else { Icmpv6Message::EchoRequest.into() }
 }
 
 /// Flows by both ends. Looked up, never iterated: its order is nobody's business.

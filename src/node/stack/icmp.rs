@@ -1,11 +1,12 @@
 //! Packets of ours that did not get through, as ICMP errors and our own link say, and whom that concerns.
 //!
 //! Anybody can send an ICMP error: one about TCP is believed if it quotes a segment that is in flight (RFC 5927, 4.1), one
-//! about UDP if it quotes a flow that there is.
+//! about UDP or an echo request if it quotes a flow that there is.
 
 use super::Stack;
 use super::demux::{Quote, Quoted, Tuple, Unreachable};
 use super::tcp::{Phase, Tcp};
+use super::udp::Carried;
 use crate::error::Error;
 use crate::time::Instant;
 
@@ -35,7 +36,8 @@ impl Stack {
         }
         match quote.protocol {
             Quoted::Tcp => self.tcp_unreachable(now, quote.tuple, Some(quote.sequence), reason),
-            Quoted::Udp => self.udp_unreachable(quote.tuple, reason),
+            Quoted::Udp => self.udp_unreachable(Carried::Udp, quote.tuple, reason),
+            Quoted::Echo => self.udp_unreachable(Carried::Echo, quote.tuple, reason),
         }
     }
 
@@ -47,7 +49,8 @@ impl Stack {
                 let connection = id.and_then(|&id| self.connections.get(id));
                 connection.is_some_and(|connection| connection.is_in_flight(quote.sequence))
             }
-            Quoted::Udp => self.has_flow(&quote.tuple),
+            Quoted::Udp => self.has_flow(Carried::Udp, &quote.tuple),
+            Quoted::Echo => self.has_flow(Carried::Echo, &quote.tuple),
         };
         is_ours && self.paths.learn(now, quote.tuple.remote.ip(), quote.bytes, mtu)
     }

@@ -6,12 +6,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetProtocol, IpCidr, Ipv6Packet,
 };
 
 use super::demux::{self, Quoted, Unreachable};
+use super::udp::Carried;
 use super::{Stack, Statistics};
 use crate::network::Frame;
 use crate::network::ip::ndp::{
@@ -57,7 +58,7 @@ pub(super) struct Link {
 
 impl Link {
     pub fn new(mac: EthernetAddress) -> Self {
-        Self { mac, neighbours: Neighbours::new(NEIGHBOURS), last: None }
+        Self { mac, neighbours: Neighbours::new(&NEIGHBOURS), last: None }
     }
 
     pub fn poll_at(&self) -> Option<Instant> {
@@ -97,7 +98,9 @@ impl Stack {
             return Some(());
         }
         let protocol = EthernetProtocol::from(u16::from_be_bytes([header[12], header[13]]));
-        let payload = frame.slice(ETHERNET_HEADER_BYTES..);
+        // Not a slice of it: whoever is the only one to have it may have it without a copy.
+        let mut payload = frame;
+        payload.advance(ETHERNET_HEADER_BYTES);
         match protocol {
             EthernetProtocol::Arp => self.receive_arp(now, index, &payload),
             EthernetProtocol::Ipv4 if payload.first()? >> 4 != 4 => None,
@@ -242,7 +245,8 @@ impl Stack {
     fn give_up(&mut self, now: Instant, ip: &[u8]) {
         match demux::sender(ip) {
             Some((Quoted::Tcp, tuple)) => self.tcp_unreachable(now, tuple, None, Unreachable::Host),
-            Some((Quoted::Udp, tuple)) => self.udp_unreachable(tuple, Unreachable::Host),
+            Some((Quoted::Udp, tuple)) => self.udp_unreachable(Carried::Udp, tuple, Unreachable::Host),
+            Some((Quoted::Echo, tuple)) => self.udp_unreachable(Carried::Echo, tuple, Unreachable::Host),
             None => {}
         }
     }
@@ -400,7 +404,7 @@ impl Stack {
         Statistics {
             queue_full: links.map(Link::dropped).sum(),
             reassembly_full: self.reassembly.displaced(),
-            ..self.statistics
+            ..*self.statistics
         }
     }
 }

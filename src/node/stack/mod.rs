@@ -4,7 +4,7 @@
 //! frame --> link.rs --> demux --> connection's own SocketSet --> smoltcp Interface --> output.rs --> link.rs --> egress
 //!             |           |-----> listener: a SYN makes a connection (listen.rs)
 //!             |           |-----> TIME-WAIT table (time_wait.rs)
-//!             |           |-----> UDP flow (udp/) ---------------------------------------^
+//!             |           |-----> UDP flow, echo flow (udp/) ---------------------------------------^
 //!             |           '-----> empty set: smoltcp answers echo, RST, unreachable
 //!             '--> ARP, neighbour discovery: answered and learned from here
 //! ```
@@ -18,6 +18,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use smoltcp::iface::SocketSet;
@@ -124,6 +125,8 @@ pub struct Stack {
     routes: Vec<Route>,
     /// Routes that DHCP and router advertisements told of, each with its interface.
     learned: Vec<(usize, Route)>,
+    /// An interface's addresses have changed, and nobody has asked since.
+    readdressed: bool,
     /// Of interfaces that configure themselves; empty if none does.
     configurations: Vec<Option<Box<configure::Configuration>>>,
     configure_at: Option<Instant>,
@@ -142,8 +145,6 @@ pub struct Stack {
     spare: Vec<socket::Spare>,
     dirty: VecDeque<Work>,
     timers: Queue<(Id<Tcp>, Instant)>,
-    /// Holds no socket: what is fed to it is answered by the interface itself.
-    nobody: SocketSet<'static>,
     loopback_queue: VecDeque<Bytes>,
     egress: Vec<(usize, Frame)>,
     rng: Rng,
@@ -154,22 +155,42 @@ pub struct Stack {
     reassembly: Reassembly,
     paths: PathMtu,
     budget: Budget,
-    statistics: Statistics,
+    statistics: Counted,
+}
+
+/// Statistics that take no room before anything is counted.
+#[derive(Default)]
+struct Counted(Option<Box<Statistics>>);
+
+impl std::ops::Deref for Counted {
+    type Target = Statistics;
+
+    fn deref(&self) -> &Statistics {
+        static NOTHING: LazyLock<Statistics> = LazyLock::new(Statistics::default);
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl std::ops::DerefMut for Counted {
+    fn deref_mut(&mut self) -> &mut Statistics {
+        self.0.get_or_insert_default()
+    }
 }
 
 impl Stack {
     pub fn new(interfaces: &[InterfaceConfig], routes: &[Route], mut rng: Rng, now: Instant) -> Self {
-        let nics = interfaces
-            .iter()
-            .map(|config| Nic::ethernet(config, routes, rng.next_u64(), now))
-            .collect::<Vec<_>>();
+        let nics =
+            interfaces.iter().map(|config| Nic::ethernet(config, rng.next_u64(), now)).collect::<Vec<_>>();
         let hash = Keyed(rng.next_u64());
+        // Most guests never connect.
+        rng.rest();
         Self {
             nics,
             loopback: None,
             interfaces: interfaces.to_vec(),
             routes: routes.to_vec(),
             learned: Vec::new(),
+            readdressed: false,
             configurations: Vec::new(),
             configure_at: None,
             groups: BTreeMap::new(),
@@ -184,7 +205,6 @@ impl Stack {
             spare: Vec::new(),
             dirty: VecDeque::new(),
             timers: Queue::default(),
-            nobody: SocketSet::new(vec![]),
             loopback_queue: VecDeque::new(),
             egress: Vec::new(),
             identification: None,
@@ -193,7 +213,7 @@ impl Stack {
             rng,
             wakes: Wakes::default(),
             budget: Budget::new(BUFFERS),
-            statistics: Statistics::default(),
+            statistics: Counted::default(),
         }
     }
 
@@ -227,6 +247,7 @@ impl Stack {
             self.statistics.bad_checksum += 1;
             return;
         }
+        self.udp.hear_from(frame.checksums == crate::network::Checksums::Unverified);
         self.receive_frame(now, index, frame.bytes);
     }
 
@@ -248,11 +269,14 @@ impl Stack {
         let ethernet = self.nics[index].is_ethernet();
         match demux::classify(&packet) {
             // RFC 1122, 3.2.1.3 (g): loopback addresses do not appear outside a host.
-            Class::Tcp(tuple, _) | Class::Udp(tuple, _) if ethernet && tuple.has_loopback() => {
+            Class::Tcp(tuple, _) | Class::Udp(tuple, _) | Class::EchoReply(tuple, _)
+                if ethernet && tuple.has_loopback() =>
+            {
                 self.statistics.malformed += 1;
             }
             Class::Tcp(tuple, segment) => self.receive_segment(now, index, tuple, segment, packet),
             Class::Udp(tuple, payload) => self.receive_datagram(now, index, tuple, payload, packet),
+            Class::EchoReply(tuple, message) => self.receive_echo(tuple, packet.slice(message)),
             Class::Unreachable(quote, reason) => self.unreachable(now, quote, reason),
             Class::Solicitation | Class::Advertisement if !ethernet => {}
             Class::Solicitation => {
@@ -276,7 +300,7 @@ impl Stack {
 
     /// smoltcp's interface answers what needs no socket, and resets what has none.
     fn receive_for_nobody(&mut self, now: Instant, index: usize, packet: Bytes) {
-        self.nics[index].receive(now, packet, &mut self.nobody);
+        self.nics[index].receive(now, packet, &mut SocketSet::new(vec![]));
         self.flush(now, index);
     }
 
@@ -423,20 +447,21 @@ impl Stack {
     }
 
     /// The local address for a flow to `remote` over interface `index` (RFC 6724).
-    fn source_address(&self, index: usize, remote: IpAddr) -> Result<IpAddr> {
+    fn source_address(&mut self, index: usize, remote: IpAddr) -> Result<IpAddr> {
         // A packet to one of our own addresses leaves from that address, as Linux does.
         if Some(index) == self.loopback {
             return Ok(remote);
         }
-        let interface = &self.nics[index].interface;
+        let interface = self.nics[index].interface();
         match remote {
             IpAddr::V4(v4) => interface.get_source_address_ipv4(&v4).map(IpAddr::V4),
             IpAddr::V6(v6) => {
+                let nearest = interface.get_source_address_ipv6(&v6);
                 let source = match self.wide(index).filter(|_| v6.is_multicast() && !group::is_local(remote))
                 {
                     // A group beyond the link hears from an address that means something there.
                     Some(wide) => wide,
-                    None => interface.get_source_address_ipv6(&v6),
+                    None => nearest,
                 };
                 let usable = !source.is_loopback() && !source.is_unspecified();
                 usable.then(|| IpAddr::V6(self.preferred(index, source)))

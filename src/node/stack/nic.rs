@@ -11,7 +11,7 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 use super::link::Link;
 use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::network::ip::ndp::solicited_node;
-use crate::network::{InterfaceConfig, Route, checksum};
+use crate::network::{InterfaceConfig, checksum};
 use crate::time::Instant;
 
 /// Frames are cut from chunks, so that a frame costs no allocation of its own. A chunk starts small, for
@@ -22,7 +22,12 @@ const CHUNK_BYTES_MAX: usize = 64 * 1024;
 const LOOPBACK_MTU: usize = 65_535;
 
 pub struct Nic {
-    pub interface: Interface,
+    /// Made when it is first asked for: a guest that is idle has no use for it, and it is what takes most of a stack's room.
+    interface: Option<Box<Interface>>,
+    /// What it is made with.
+    seed: u64,
+    began: Instant,
+    addresses: Vec<IpCidr>,
     pub wire: Wire,
     /// Poll a connection for each packet rather than once a turn: whatever is at the other end of an
     /// impaired link needs each acknowledgement (smoltcp's slow start grows one MSS an ACK).
@@ -39,36 +44,23 @@ pub fn to_smoltcp(now: Instant) -> SmoltcpInstant {
 }
 
 impl Nic {
-    pub fn ethernet(config: &InterfaceConfig, routes: &[Route], seed: u64, now: Instant) -> Nic {
+    pub fn ethernet(config: &InterfaceConfig, seed: u64, now: Instant) -> Nic {
         let mut nic = Nic::new(config.mtu, Some(Link::new(config.mac)), seed, now);
-        nic.rebind(&config.addresses, routes);
+        nic.rebind(&config.addresses);
         nic
     }
 
-    /// Has these addresses from now on, and those of `routes` that lead over their subnets.
-    pub fn rebind(&mut self, addresses: &[IpCidr], routes: &[Route]) {
-        let before = self.interface.ip_addrs().to_vec();
-        assign(&mut self.interface, addresses);
-        self.join_solicited(&before, addresses);
+    /// Has these addresses from now on. smoltcp needs no routes: it asks them for neighbours alone, which link.rs finds.
+    pub fn rebind(&mut self, addresses: &[IpCidr]) {
+        let before = std::mem::replace(&mut self.addresses, addresses.to_vec());
+        self.unreported |= !solicited(addresses).is_empty();
+        if let Some(interface) = &mut self.interface {
+            assign(interface, addresses);
+            join_solicited(interface, &before, addresses);
+        }
         if let Some(link) = &mut self.link {
             link.forget();
         }
-        self.interface.routes_mut().update(|table| {
-            table.clear();
-            for route in routes {
-                let on_link = |cidr: &IpCidr| cidr.contains_addr(&route.via.into());
-                if addresses.iter().any(on_link) {
-                    let entry = smoltcp::iface::Route {
-                        cidr: route.prefix,
-                        via_router: route.via.into(),
-                        preferred_until: None,
-                        expires_at: None,
-                    };
-                    // The scenario checked the count against the table's size.
-                    let _ = table.push(entry);
-                }
-            }
-        });
     }
 
     /// 127.0.0.1, ::1 and the node's own addresses, reached without a port.
@@ -78,13 +70,32 @@ impl Nic {
         nic
     }
 
-    fn new(mtu: usize, link: Option<Link>, seed: u64, now: Instant) -> Nic {
+    fn new(mtu: usize, link: Option<Link>, seed: u64, began: Instant) -> Nic {
         // Nobody reads what loopback carries but this stack.
-        let mut wire = Wire::new(mtu, link.is_some());
-        let mut settings = Config::new(HardwareAddress::Ip);
-        settings.random_seed = seed;
-        let interface = Interface::new(settings, &mut wire, to_smoltcp(now));
-        Nic { interface, wire, eager: false, link, unreported: false }
+        let wire = Wire::new(mtu, link.is_some());
+        let addresses = Vec::new();
+        Nic { interface: None, seed, began, addresses, wire, eager: false, link, unreported: false }
+    }
+
+    /// smoltcp's interface.
+    pub fn interface(&mut self) -> &mut Interface {
+        self.parts().0
+    }
+
+    /// smoltcp's interface, and the device that it is polled with.
+    fn parts(&mut self) -> (&mut Interface, &mut Wire) {
+        let Nic { interface, seed, began, addresses, wire, link, .. } = self;
+        let interface = interface.get_or_insert_with(|| {
+            let mut settings = Config::new(HardwareAddress::Ip);
+            settings.random_seed = *seed;
+            let mut interface = Interface::new(settings, wire, to_smoltcp(*began));
+            assign(&mut interface, addresses);
+            if link.is_some() {
+                join_solicited(&mut interface, &[], addresses);
+            }
+            Box::new(interface)
+        });
+        (interface, wire)
     }
 
     /// The loopback interface of a node with these addresses.
@@ -94,32 +105,15 @@ impl Nic {
             IpCidr::new(std::net::Ipv6Addr::LOCALHOST.into(), 128),
         ];
         addresses.extend_from_slice(own);
-        assign(&mut self.interface, &addresses);
+        if let Some(interface) = &mut self.interface {
+            assign(interface, &addresses);
+        }
+        self.addresses = addresses;
     }
 
     /// Whether TCP checksums are filled in.
     pub fn set_checksums(&mut self, computed: bool) {
         self.wire.checksums = computed;
-    }
-
-    /// Every IPv6 address has a group that is asked for it (RFC 4291, 2.8), and switches that snoop want to be told.
-    fn join_solicited(&mut self, before: &[IpCidr], after: &[IpCidr]) {
-        let groups = |addresses: &[IpCidr]| -> Vec<IpAddress> {
-            let group = |cidr: &IpCidr| match cidr {
-                IpCidr::Ipv4(_) => None,
-                IpCidr::Ipv6(cidr) => Some(solicited_node(cidr.address()).into()),
-            };
-            addresses.iter().filter_map(group).collect()
-        };
-        let (before, after) = (groups(before), groups(after));
-        for &group in before.iter().filter(|group| !after.contains(group)) {
-            let _ = self.interface.leave_multicast_group(group);
-        }
-        for &group in &after {
-            self.unreported = true;
-            // Past the table's size the group is heard all the same, only not announced.
-            let _ = self.interface.join_multicast_group(group);
-        }
     }
 
     /// True if what is sent here leaves the node.
@@ -130,7 +124,8 @@ impl Nic {
     /// Gives one received packet to the sockets of `set`. What smoltcp answers lands in `wire.sent`.
     pub fn receive(&mut self, now: Instant, packet: Bytes, set: &mut SocketSet<'static>) {
         self.wire.received = Some(packet);
-        let result = self.interface.poll_ingress_single(to_smoltcp(now), &mut self.wire, set);
+        let (interface, wire) = self.parts();
+        let result = interface.poll_ingress_single(to_smoltcp(now), wire, set);
         debug_assert!(!matches!(result, PollIngressSingleResult::None));
         self.wire.received = None;
     }
@@ -145,16 +140,38 @@ impl Nic {
     /// Sends at most one packet from each socket of `set`; true if there was any.
     pub fn transmit(&mut self, now: Instant, set: &mut SocketSet<'static>) -> bool {
         let before = self.wire.sent.len();
-        self.interface.poll_egress(to_smoltcp(now), &mut self.wire, set);
-        self.wire.sent.len() > before
+        let (interface, wire) = self.parts();
+        interface.poll_egress(to_smoltcp(now), wire, set);
+        wire.sent.len() > before
     }
 
     /// When a socket of `set` wants to be polled; never earlier than `now`.
     pub fn poll_at(&mut self, now: Instant, set: &SocketSet<'static>) -> Option<Instant> {
-        let at = self.interface.poll_at(to_smoltcp(now), set)?;
+        let at = self.interface().poll_at(to_smoltcp(now), set)?;
         // `PollAt::Now` is time 0 there.
         let micros = u64::try_from(at.total_micros()).unwrap_or(0);
         Some(Instant::from_micros(micros).max(now))
+    }
+}
+
+/// Every IPv6 address has a group that is asked for it (RFC 4291, 2.8).
+fn solicited(addresses: &[IpCidr]) -> Vec<IpAddress> {
+    let group = |cidr: &IpCidr| match cidr {
+        IpCidr::Ipv4(_) => None,
+        IpCidr::Ipv6(cidr) => Some(solicited_node(cidr.address()).into()),
+    };
+    addresses.iter().filter_map(group).collect()
+}
+
+/// Switches that snoop want to be told of the groups of addresses.
+fn join_solicited(interface: &mut Interface, before: &[IpCidr], after: &[IpCidr]) {
+    let (before, after) = (solicited(before), solicited(after));
+    for &group in before.iter().filter(|group| !after.contains(group)) {
+        let _ = interface.leave_multicast_group(group);
+    }
+    for &group in &after {
+        // Past the table's size the group is heard all the same, only not announced.
+        let _ = interface.join_multicast_group(group);
     }
 }
 

@@ -17,7 +17,7 @@ use smoltcp::wire::{
 };
 
 use super::Stack;
-use crate::network::{Frame, Route};
+use crate::network::Frame;
 use crate::time::Instant;
 
 impl Stack {
@@ -26,13 +26,16 @@ impl Stack {
         self.regive(now, index, addresses);
     }
 
-    /// What interface `index` has from now on, with the routes that were learned.
+    /// Whether the addresses of an interface have changed since the last call.
+    pub fn take_readdressed(&mut self) -> bool {
+        std::mem::take(&mut self.readdressed)
+    }
+
+    /// What interface `index` has from now on.
     pub(super) fn set_addresses(&mut self, index: usize, addresses: &[IpCidr]) {
         let before = std::mem::replace(&mut self.interfaces[index].addresses, addresses.to_vec());
-        let learned =
-            self.learned.iter().filter(|&&(interface, _)| interface == index).map(|(_, route)| route);
-        let routes: Vec<Route> = self.routes.iter().chain(learned).cloned().collect();
-        self.nics[index].rebind(addresses, &routes);
+        self.readdressed |= before != addresses;
+        self.nics[index].rebind(addresses);
         if let Some(loopback) = self.loopback {
             let own: Vec<IpCidr> = self.addresses().collect();
             self.nics[loopback].rebind_loopback(&own);

@@ -30,8 +30,11 @@ const CONNECT: Duration = Duration::from_secs(127);
 /// A half-open connection, and a closed one that the peer never lets go (tcp_fin_timeout).
 pub(super) const HALF_OPEN: Duration = Duration::from_secs(60);
 const ORPHAN: Duration = Duration::from_secs(60);
-/// Data that the peer never acknowledges.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+/// Data that the peer never acknowledges: Linux's 15 retransmissions (tcp_retries2) take so long (RFC 9293, 3.8.3, wants at
+/// least 100 s).
+const UNACKNOWLEDGED: Duration = Duration::from_millis(924_600);
+/// Keep-alives that nobody answers, one after another, before the peer is given up (Linux's tcp_keepalive_probes).
+const KEEP_ALIVES: u32 = 9;
 /// Connections of one node, whoever holds them; one more is refused.
 const CONNECTIONS_MAX: usize = 65_536;
 
@@ -55,6 +58,8 @@ pub struct Tcp {
     pub(super) dirty: bool,
     pub(super) timer: Option<Instant>,
     pub(super) deadline: Option<Instant>,
+    /// When the peer was last heard, or keep-alives were asked for after that.
+    heard: Instant,
     pub(super) error: Option<Error>,
     /// What was last heard of packets that did not get through, since one did.
     pub(super) soft_error: Option<Error>,
@@ -88,6 +93,15 @@ impl Tcp {
             && !(segment.syn || segment.fin || segment.rst)
             && matches!(socket.state(), State::FinWait1 | State::Closing | State::LastAck)
             && socket.send_queue() == 0
+    }
+
+    /// When an idle peer that answers no keep-alive is given up: the first is sent after one interval, and the last one
+    /// has as long to be answered. While something waits to be acknowledged, that is asked again instead.
+    fn gone_at(&self) -> Option<Instant> {
+        let interval = self.options.keep_alive?;
+        let socket = self.socket();
+        let idle = self.phase == Phase::Open && socket.state() != State::Closed && socket.send_queue() == 0;
+        idle.then(|| self.heard + interval * (KEEP_ALIVES + 1))
     }
 
     fn readiness(&self) -> Readiness {
@@ -144,7 +158,7 @@ impl Stack {
         }
         let mut socket = self.make_socket(nic, options).ok_or(Error::NoBuffers)?;
         let smoltcp = socket.set.get_mut::<tcp::Socket>(socket.handle);
-        let context = self.nics[nic].interface.context();
+        let context = self.nics[nic].interface().context();
         if smoltcp.connect(context, (remote.ip(), remote.port()), (ip, local.port())).is_err() {
             self.keep_socket(socket, options);
             return Err(Error::AddressNotAvailable);
@@ -258,9 +272,13 @@ impl Stack {
     }
 
     /// Buffer sizes stay as they were when the connection was made.
-    pub fn tcp_set_options(&mut self, id: Id<Tcp>, options: TcpOptions) {
+    pub fn tcp_set_options(&mut self, now: Instant, id: Id<Tcp>, options: TcpOptions) {
         if let Some(connection) = self.connections.get_mut(id) {
-            let TcpOptions { receive_buffer, send_buffer, .. } = connection.options;
+            let TcpOptions { receive_buffer, send_buffer, keep_alive, .. } = connection.options;
+            if keep_alive != options.keep_alive {
+                // Whoever was silent before has the whole time to answer.
+                connection.heard = now;
+            }
             connection.options = TcpOptions { receive_buffer, send_buffer, ..options };
             configure(connection.socket_mut(), &options);
             self.mark_dirty(id);
@@ -350,6 +368,7 @@ impl Stack {
         };
         let Stack { nics, connections, .. } = self;
         let Some(connection) = connections.get_mut(id) else { return };
+        connection.heard = now;
         if segment.fin {
             connection.peer_next = segment.sequence.wrapping_add(segment.payload_len as u32).wrapping_add(1);
         }
@@ -387,7 +406,7 @@ impl Stack {
         let Some(connection) = connections.get_mut(id) else { return };
         connection.dirty = false;
         let nic = connection.nic;
-        if connection.deadline.is_some_and(|deadline| deadline <= now) {
+        if [connection.deadline, connection.gone_at()].iter().flatten().any(|&at| at <= now) {
             connection.deadline = None;
             if connection.error.is_none() {
                 connection.error = Some(connection.soft_error.unwrap_or(Error::TimedOut));
@@ -494,11 +513,8 @@ impl Stack {
             return;
         }
         let polled = nics[connection.nic].poll_at(now, &connection.socket.set);
-        let at = match (polled, connection.deadline) {
-            (Some(polled), Some(deadline)) => Some(polled.min(deadline)),
-            (polled, deadline) => polled.or(deadline),
-        };
-        let Some(at) = at else {
+        let due = [polled, connection.deadline, connection.gone_at()];
+        let Some(at) = due.into_iter().flatten().min() else {
             connection.timer = None;
             return;
         };
@@ -530,6 +546,7 @@ impl Stack {
             dirty: false,
             timer: None,
             deadline: None,
+            heard: Instant::START,
             error: None,
             soft_error: None,
             initial: None,

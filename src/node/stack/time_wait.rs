@@ -22,6 +22,13 @@ const ENTRIES_MAX: usize = 16_384;
 
 #[derive(Debug)]
 pub struct TimeWait {
+    hash: Keyed,
+    /// `None` before there was any: most guests close no connection, or not first.
+    kept: Option<Box<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
     /// The peer's sequence number after its FIN, and when the entry ends.
     entries: Table<(u32, Instant)>,
     order: VecDeque<(Instant, Tuple)>,
@@ -41,18 +48,21 @@ pub enum Answer {
 
 impl TimeWait {
     pub fn new(hash: Keyed) -> Self {
-        Self { entries: Table::with_hasher(hash), order: VecDeque::new() }
+        Self { hash, kept: None }
     }
 
     /// `peer_next`: the peer's sequence number after its FIN, if it was seen.
     pub fn insert(&mut self, now: Instant, tuple: Tuple, peer_next: u32) {
         self.expire(now);
-        while self.order.len() >= ENTRIES_MAX {
-            self.drop_first();
+        let kept = self.kept.get_or_insert_with(|| {
+            Box::new(Kept { entries: Table::with_hasher(self.hash.clone()), order: VecDeque::new() })
+        });
+        while kept.order.len() >= ENTRIES_MAX {
+            kept.drop_first();
         }
         let until = now + TIME_WAIT;
-        self.entries.insert(tuple, (peer_next, until));
-        self.order.push_back((until, tuple));
+        kept.entries.insert(tuple, (peer_next, until));
+        kept.order.push_back((until, tuple));
     }
 
     pub fn contains(&mut self, now: Instant, tuple: &Tuple) -> bool {
@@ -62,12 +72,13 @@ impl TimeWait {
 
     /// As [`TimeWait::contains`], of what had not expired when that was last looked at.
     pub fn holds(&self, tuple: &Tuple) -> bool {
-        self.entries.contains_key(tuple)
+        self.kept.as_ref().is_some_and(|kept| kept.entries.contains_key(tuple))
     }
 
     pub fn segment(&mut self, now: Instant, tuple: &Tuple, segment: &Segment) -> Answer {
         self.expire(now);
-        let Some(&(peer_next, _)) = self.entries.get(tuple) else { return Answer::Unknown };
+        let Some(kept) = &mut self.kept else { return Answer::Unknown };
+        let Some(&(peer_next, _)) = kept.entries.get(tuple) else { return Answer::Unknown };
         // RFC 1122, 4.2.2.13: a SYN past the old connection's last sequence number opens it anew.
         // Initial sequence numbers are random here, so half of all new ones are below it: those are old duplicates only
         // if they lie in the last window.
@@ -76,7 +87,7 @@ impl TimeWait {
             // RFC 1337: a reset must not cut TIME-WAIT short.
             Segment { rst: true, .. } => Answer::Ignore,
             Segment { syn: true, ack: false, .. } if newer => {
-                self.entries.remove(tuple);
+                kept.entries.remove(tuple);
                 Answer::GiveWay
             }
             Segment { syn: true, .. } | Segment { fin: true, .. } => Answer::Acknowledge,
@@ -86,22 +97,25 @@ impl TimeWait {
     }
 
     pub fn expire(&mut self, now: Instant) {
-        while self.order.front().is_some_and(|&(until, _)| until <= now) {
-            self.drop_first();
+        let Some(kept) = &mut self.kept else { return };
+        while kept.order.front().is_some_and(|&(until, _)| until <= now) {
+            kept.drop_first();
         }
     }
 
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.entries.len())
+    }
+}
+
+impl Kept {
     fn drop_first(&mut self) {
         if let Some((until, tuple)) = self.order.pop_front()
             && self.entries.get(&tuple).is_some_and(|&(_, at)| at == until)
         {
             self.entries.remove(&tuple);
         }
-    }
-
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        self.entries.len()
     }
 }
 

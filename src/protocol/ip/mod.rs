@@ -1,9 +1,10 @@
-//! `ipv4`, `ipv6` and `ip`, which is both: TCP connections and UDP flows straight on the node's stack.
+//! `ipv4`, `ipv6` and `ip`, which is both: TCP connections and UDP flows straight on the node's stack. `icmp`: echo
+//! requests, for guests that ping.
 //!
 //! ```text
 //! open, connect --> scope.rs: what the text names, and whether it may be reached
 //!   tcp.rs --by name--> dial.rs: a task that looks it up and tries its addresses (RFC 8305)
-//!   udp.rs --by name--> the resolver
+//!   udp/   --by name--> the resolver
 //! ```
 
 use std::net::SocketAddr;
@@ -48,24 +49,41 @@ impl Settings {
     }
 }
 
+/// What sockets speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speaks {
+    /// TCP and UDP, at ports.
+    Transport,
+    /// ICMP echo requests, with identifiers of one's own. Hosts are named without a port.
+    Echo,
+}
+
 pub struct Ip {
     settings: Arc<Settings>,
+    speaks: Speaks,
     /// Made when something is opened first.
     resolver: Option<Handle<Resolver>>,
 }
 
 impl Ip {
     pub fn new(settings: Settings) -> Self {
-        Self { settings: Arc::new(settings), resolver: None }
+        Self { settings: Arc::new(settings), speaks: Speaks::Transport, resolver: None }
+    }
+
+    pub fn icmp(settings: Settings) -> Self {
+        Self { speaks: Speaks::Echo, ..Self::new(settings) }
     }
 }
 
 impl Protocol for Ip {
     fn open(&mut self, cx: &mut Context, bind: &str, kind: SocketKind) -> Result<Box<dyn Control>> {
+        if (self.speaks, kind) == (Speaks::Echo, SocketKind::Stream) {
+            return Err(Error::Prototype);
+        }
         let resolver = *self
             .resolver
             .get_or_insert_with(|| cx.spawn(Resolver::new(Arc::clone(&self.settings.resolver))));
-        let scope = Scope { settings: Arc::clone(&self.settings), resolver };
+        let scope = Scope { settings: Arc::clone(&self.settings), speaks: self.speaks, resolver };
         let locals = scope.locals(cx, bind)?;
         let control: Box<dyn Control> = match kind {
             SocketKind::Stream => Box::new(tcp::TcpControl::open(cx, &locals, scope)?),

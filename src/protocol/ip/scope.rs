@@ -1,10 +1,9 @@
 //! What the text of an address names, and whether a control may reach it.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::{Family, Settings};
+use super::{Family, Settings, Speaks};
 use crate::dns::name::HostName;
 use crate::dns::resolver::{Outcome, Progress, Resolver, sort};
 use crate::error::{Error, Result};
@@ -18,6 +17,7 @@ use crate::protocol::target::{Host, Target};
 #[derive(Clone)]
 pub struct Scope {
     pub settings: Arc<Settings>,
+    pub speaks: Speaks,
     pub resolver: Handle<Resolver>,
 }
 
@@ -25,7 +25,11 @@ impl Scope {
     /// The addresses that `open` binds: one, or the unspecified ones of both families for a protocol of both that is
     /// given `[::]`. A name is one of the lab's or of the hosts table, and stands for the guest's own address there.
     pub fn locals(&self, cx: &mut Context, text: &str) -> Result<Vec<SocketAddr>> {
-        let Target { host, port } = Target::parse(text)?;
+        let Target { host, port } = match self.speaks {
+            Speaks::Transport => Target::parse(text)?,
+            // A host alone leaves the identifier open.
+            Speaks::Echo => Target::parse(text).or_else(|_| portless(text))?,
+        };
         let locals = match host {
             Host::Address(ip) => {
                 self.check_family(ip)?;
@@ -34,24 +38,26 @@ impl Scope {
                 [SocketAddr::new(ip, port)].into_iter().chain(other).collect()
             }
             Host::Name(name) => {
-                let known = self.settings.resolver.names.find(&name).ok_or(Error::NoEntry)?;
+                let names = &self.settings.resolver.names;
+                let known = names.find(&name, cx.whereabouts).ok_or(Error::NoEntry)?;
                 let own =
                     |ip: &&IpAddr| self.settings.families.has(Family::of(**ip)) && cx.stack.is_own(**ip);
                 let ip = known.iter().find(own).ok_or(Error::AddressNotAvailable)?;
                 vec![SocketAddr::new(*ip, port)]
             }
         };
-        for local in &locals {
-            if let Err(refusal) = self.settings.policy.may_bind(*local) {
-                return Err(refuse(cx, "bind", local, refusal));
-            }
+        for &local in &locals {
+            self.check_own(cx, "bind", local)?;
         }
         Ok(locals)
     }
 
     /// What `connect` is to reach, if an address that may be reached, or a name that may be looked up.
     pub fn target(&self, cx: &mut Context, text: &str) -> Result<Target> {
-        let target = Target::parse(text)?;
+        let target = match self.speaks {
+            Speaks::Transport => Target::parse(text)?,
+            Speaks::Echo => portless(text)?,
+        };
         match &target.host {
             Host::Address(ip) => {
                 self.check_family(*ip)?;
@@ -59,7 +65,7 @@ impl Scope {
             }
             Host::Name(name) => {
                 if let Err(refusal) = self.settings.policy.may_look_up(name, target.port) {
-                    return Err(refuse(cx, "connect", text, refusal));
+                    return Err(refusal.tell(cx.journal, None, "connect", text));
                 }
             }
         }
@@ -76,18 +82,33 @@ impl Scope {
         let inside = |ip| is_inside(&self.settings.resolver.names, ip, on_link);
         match self.settings.policy.may_connect(name, peer, inside) {
             Ok(()) => Ok(()),
-            Err(refusal) => match name {
-                Some(name) => Err(refuse(cx, "connect", format_args!("{name} ({peer})"), refusal)),
-                None => Err(refuse(cx, "connect", peer, refusal)),
-            },
+            Err(refusal) => {
+                let shown = self.speaks.peer(peer);
+                Err(match name {
+                    Some(name) => refusal.tell(cx.journal, None, "connect", format_args!("{name} ({shown})")),
+                    None => refusal.tell(cx.journal, None, "connect", shown),
+                })
+            }
+        }
+    }
+
+    /// Whether an address may be bound, or a group listened to. `call`: by which that is asked for.
+    pub fn check_own(&self, cx: &mut Context, call: &str, local: SocketAddr) -> Result<()> {
+        let names = &self.settings.resolver.names;
+        let leads = |name: &HostName, below| names.leads(name, below, local.ip(), cx.whereabouts);
+        match self.settings.policy.may_bind(local, &leads) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.tell(cx.journal, None, call, local)),
         }
     }
 
     /// Whether somebody who connected may be accepted.
     pub fn check_accepted(&self, cx: &mut Context, peer: SocketAddr) -> Result<()> {
-        match self.settings.policy.may_accept(peer) {
+        let names = &self.settings.resolver.names;
+        let leads = |name: &HostName, below| names.leads(name, below, peer.ip(), cx.whereabouts);
+        match self.settings.policy.may_accept(peer, &leads) {
             Ok(()) => Ok(()),
-            Err(refusal) => Err(refuse(cx, "accept", peer, refusal)),
+            Err(refusal) => Err(refusal.tell(cx.journal, None, "accept", peer)),
         }
     }
 
@@ -132,7 +153,17 @@ impl Scope {
     }
 }
 
-fn refuse(cx: &mut Context, what: &str, whom: impl fmt::Display, refusal: impl fmt::Display) -> Error {
-    cx.journal.remark(|| format!("{what} {whom}: refused: {refusal}"));
-    Error::Access
+/// A host where there are no ports.
+fn portless(text: &str) -> Result<Target> {
+    Ok(Target { host: Host::parse(text)?, port: 0 })
+}
+
+impl Speaks {
+    /// As `connect` takes a peer.
+    pub fn peer(self, peer: SocketAddr) -> String {
+        match self {
+            Speaks::Transport => peer.to_string(),
+            Speaks::Echo => peer.ip().to_string(),
+        }
+    }
 }

@@ -117,7 +117,7 @@ impl Control for TcpControl {
                 let peer = cx.stack.tcp_addresses(tcp).map(|(_, peer)| peer);
                 if peer.is_some_and(|peer| self.scope.check_accepted(cx, peer).is_err()) {
                     let options = TcpOptions { linger: Some(Duration::ZERO), ..self.options };
-                    cx.stack.tcp_set_options(tcp, options);
+                    cx.stack.tcp_set_options(cx.now, tcp, options);
                     cx.stack.tcp_release(cx.now, tcp, false);
                     continue;
                 }
@@ -383,7 +383,7 @@ macro_rules! endpoint {
 
             fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
                 let options = cx.stack.tcp_options(self.tcp).ok_or(Error::BadDescriptor)?;
-                cx.stack.tcp_set_options(self.tcp, set(options, option, value)?);
+                cx.stack.tcp_set_options(cx.now, self.tcp, set(options, option, value)?);
                 Ok(())
             }
 

@@ -78,4 +78,10 @@ impl Carrier {
     pub fn peer_address(&self, cx: &Context) -> Result<String> {
         self.connection.peer_address(cx)
     }
+
+    /// Whoever is at the other end, for the trace: at a path that nobody is bound to, it has no address.
+    pub fn peer(&self, cx: &Context) -> String {
+        let address = self.peer_address(cx).ok().filter(|address| !address.is_empty());
+        address.unwrap_or_else(|| "a peer without an address".to_owned())
+    }
 }

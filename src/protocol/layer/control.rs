@@ -32,6 +32,12 @@ impl LayeredControl {
 }
 
 impl Control for LayeredControl {
+    /// As it is below: what runs over a socket that another has bound is not bound either.
+    fn opened(&mut self, cx: &mut Context) -> Result<()> {
+        let me = self.gate;
+        self.with(cx, |gate, cx| gate.opened(cx, me))
+    }
+
     fn listen(&mut self, cx: &mut Context, backlog: usize) -> Result<()> {
         let me = self.gate;
         self.with(cx, |gate, cx| gate.listen(cx, me, backlog))
@@ -79,9 +85,7 @@ impl Endpoint for LayeredControl {
     }
 
     fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
-        self.with(cx, |gate, cx| {
-            gate.below.as_mut().ok_or(Error::BadDescriptor)?.set_option(cx, option, value)
-        })
+        self.with(cx, |gate, cx| gate.below()?.set_option(cx, option, value))
     }
 
     fn kind(&self) -> SocketKind {

@@ -20,6 +20,8 @@ pub(super) struct Gate {
     layer: Arc<dyn Layer>,
     role: Role,
     watch: Watch,
+    /// Somebody waits for it to be where it was opened.
+    opening: bool,
 }
 
 enum Role {
@@ -38,10 +40,10 @@ enum Stage {
 
 impl Gate {
     pub fn new(below: Box<dyn Control>, layer: Arc<dyn Layer>) -> Self {
-        Self { below: Some(below), layer, role: Role::Idle, watch: Watch::default() }
+        Self { below: Some(below), layer, role: Role::Idle, watch: Watch::default(), opening: false }
     }
 
-    fn below(&mut self) -> Result<&mut Box<dyn Control>> {
+    pub fn below(&mut self) -> Result<&mut Box<dyn Control>> {
         self.below.as_mut().ok_or(Error::BadDescriptor)
     }
 
@@ -75,7 +77,7 @@ impl Gate {
         match &mut self.role {
             Role::Listening { .. } => Err(Error::Invalid),
             Role::Idle | Role::Connected => {
-                let via = self.layer.via(to)?;
+                let via = self.layer.via(cx, to)?;
                 // What is refused at once is refused here; what was made at once is taken up by the task.
                 match self.below()?.connect(cx, &via) {
                     Err(Error::InProgress) => {
@@ -111,10 +113,12 @@ impl Gate {
         connection: Box<dyn Connection>,
         address: String,
     ) {
-        let upgrade =
-            Carrier::connected(cx, connection).and_then(|carrier| self.layer.connect(cx, carrier, &address));
+        let upgrade = Carrier::connected(cx, connection).and_then(|carrier| {
+            let peer = carrier.peer(cx);
+            Ok((self.layer.connect(cx, carrier, &address)?, peer))
+        });
         let stage = match upgrade {
-            Ok(upgrade) => Stage::Upgrade(cx.spawn(Handshake::new(cx.now, upgrade, me))),
+            Ok((upgrade, peer)) => Stage::Upgrade(cx.spawn(Handshake::new(cx.now, upgrade, me, peer))),
             Err(error) => self.done(cx, Err(error)),
         };
         self.role = Role::Connecting { address, stage };
@@ -150,17 +154,29 @@ impl Gate {
 
     fn go_on(&mut self, cx: &mut Context, me: Handle<Gate>) {
         let Some(below) = &mut self.below else { return };
+        // An object has one waiter: below that is this, and above whoever waits here.
+        if self.opening {
+            match below.opened(cx) {
+                Err(Error::WouldBlock) => below.watch(cx, Interest::WRITE, Waiter::Task(me.id())),
+                Ok(()) | Err(_) => {
+                    self.opening = false;
+                    self.watch.fire(Readiness { write: true, ..Default::default() }, cx.stack.wakes());
+                }
+            }
+        }
         match &mut self.role {
             Role::Idle | Role::Connected => {}
             Role::Listening { backlog, handshakes, done } => {
                 while handshakes.len() < HANDSHAKES_MAX && done.len() < *backlog {
                     match below.accept(cx) {
                         Ok(connection) => {
-                            let upgrade = Carrier::accepted(cx, connection)
-                                .and_then(|carrier| self.layer.accept(cx, carrier));
+                            let upgrade = Carrier::accepted(cx, connection).and_then(|carrier| {
+                                let peer = carrier.peer(cx);
+                                Ok((self.layer.accept(cx, carrier)?, peer))
+                            });
                             // One that cannot even begin is skipped, as one that was reset while it waited.
-                            if let Ok(upgrade) = upgrade {
-                                handshakes.push(cx.spawn(Handshake::new(cx.now, upgrade, me)));
+                            if let Ok((upgrade, peer)) = upgrade {
+                                handshakes.push(cx.spawn(Handshake::new(cx.now, upgrade, me, peer)));
                             }
                         }
                         Err(Error::WouldBlock) => {
@@ -209,6 +225,16 @@ impl Gate {
 
     pub fn watch(&mut self, interest: Interest, waiter: Waiter) {
         self.watch.join(interest, waiter);
+    }
+
+    /// Whether the control below is where it was opened. Whoever waits for that is told.
+    pub fn opened(&mut self, cx: &mut Context, me: Handle<Gate>) -> Result<()> {
+        let opened = self.below()?.opened(cx);
+        if opened == Err(Error::WouldBlock) {
+            self.opening = true;
+            cx.wake_task(me.id());
+        }
+        opened
     }
 }
 

@@ -16,12 +16,14 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 pub(super) struct Handshake {
     upgrade: Option<Box<dyn Upgrade>>,
     gate: Handle<Gate>,
+    /// With whom, for the trace.
+    peer: String,
     deadline: Instant,
 }
 
 impl Handshake {
-    pub fn new(now: Instant, upgrade: Box<dyn Upgrade>, gate: Handle<Gate>) -> Self {
-        Self { upgrade: Some(upgrade), gate, deadline: now + HANDSHAKE }
+    pub fn new(now: Instant, upgrade: Box<dyn Upgrade>, gate: Handle<Gate>, peer: String) -> Self {
+        Self { upgrade: Some(upgrade), gate, peer, deadline: now + HANDSHAKE }
     }
 }
 
@@ -32,7 +34,8 @@ impl Task for Handshake {
             Err(Error::WouldBlock) if cx.now < self.deadline => return,
             Err(Error::WouldBlock) => {
                 upgrade.close(cx);
-                cx.journal.remark(|| format!("handshake given up after {} s", HANDSHAKE.as_secs()));
+                let peer = &self.peer;
+                cx.journal.remark(|| format!("{peer}: handshake given up after {} s", HANDSHAKE.as_secs()));
                 Err(Error::TimedOut)
             }
             outcome => outcome,

@@ -33,8 +33,8 @@ pub trait Layer: Send + Sync {
     /// Where the layer below is to connect to for a guest that connects to `address`.
     ///
     /// # Errors
-    /// `Access` if the layer's own policy refuses it; `Invalid` if it does not parse.
-    fn via(&self, address: &str) -> Result<String> {
+    /// `Access` if the layer's own policy refuses it, which the journal is told; `Invalid` if it does not parse.
+    fn via(&self, _: &mut Context, address: &str) -> Result<String> {
         Ok(address.to_owned())
     }
 

@@ -8,15 +8,15 @@ use crate::node::{Interest, Waiter};
 use crate::protocol::layer::{Carrier, Tunnel, Upgrade};
 
 /// Bytes of an answer: what a proxy says before the guest's bytes is short.
-pub(super) const ANSWER_BYTES_MAX: usize = 16 * 1024;
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// One side of a handshake, sans-IO.
-pub(super) trait Script: Send {
+pub trait Script: Send {
     /// What the bytes received so far lead to; first called with none.
     fn turn(&mut self, received: &[u8]) -> Turn;
 }
 
-pub(super) enum Turn {
+pub enum Turn {
     /// Nothing yet.
     More,
     /// Takes so many bytes and says these.
@@ -25,6 +25,31 @@ pub(super) enum Turn {
     Done { taken: usize, peer: Option<String> },
     /// It came to nothing, and why.
     Fail(Error, String),
+}
+
+/// Plays a peer that says `bytes`, `step` at a time (1 at least), to a script until that is done with it: true if it came to a
+/// connection. For tests and fuzzing.
+///
+/// # Panics
+/// If the script takes more than there is, or never ends.
+pub fn play(script: &mut dyn Script, bytes: &[u8], step: usize) -> bool {
+    let mut received = Vec::new();
+    let mut chunks = bytes.chunks(step);
+    for _ in 0..=3 * bytes.len() + 8 {
+        match script.turn(&received) {
+            Turn::More => match chunks.next() {
+                Some(chunk) => received.extend_from_slice(chunk),
+                None => return false,
+            },
+            Turn::Say { taken, .. } => drop(received.drain(..taken)),
+            Turn::Done { taken, .. } => {
+                assert!(taken <= received.len(), "{taken} of {} bytes are taken", received.len());
+                return true;
+            }
+            Turn::Fail(..) => return false,
+        }
+    }
+    panic!("a script that takes nothing and never ends");
 }
 
 /// A script over its carrier.
@@ -82,7 +107,7 @@ impl<S: Script> Dialogue<S> {
 
     fn fail(&mut self, cx: &mut Context, error: Error, why: &str) -> Error {
         if let Some(mut below) = self.below.take() {
-            let peer = below.peer_address(cx).unwrap_or_default();
+            let peer = below.peer(cx);
             cx.journal.remark(|| format!("{peer}: {why}"));
             below.reset(cx);
         }
@@ -130,28 +155,6 @@ mod tests {
     use super::super::{Credentials, http_connect, proxy_protocol, socks5};
     use super::*;
     use crate::protocol::target::Target;
-
-    /// Plays a peer that says `bytes`, `step` at a time, to a script until that is done with it; true if it came to
-    /// a connection.
-    fn play(script: &mut dyn Script, bytes: &[u8], step: usize) -> bool {
-        let mut received = Vec::new();
-        let mut chunks = bytes.chunks(step);
-        for _ in 0..=3 * bytes.len() + 8 {
-            match script.turn(&received) {
-                Turn::More => match chunks.next() {
-                    Some(chunk) => received.extend_from_slice(chunk),
-                    None => return false,
-                },
-                Turn::Say { taken, .. } => drop(received.drain(..taken)),
-                Turn::Done { taken, .. } => {
-                    assert!(taken <= received.len());
-                    return true;
-                }
-                Turn::Fail(..) => return false,
-            }
-        }
-        panic!("a script that takes nothing and never ends");
-    }
 
     fn scripts() -> Vec<Box<dyn Script>> {
         let target = Target::parse("example.org:80").unwrap();

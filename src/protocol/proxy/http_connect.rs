@@ -28,8 +28,8 @@ impl Layer for HttpConnect {
         false
     }
 
-    fn via(&self, address: &str) -> Result<String> {
-        self.settings.via(address)
+    fn via(&self, cx: &mut Context, address: &str) -> Result<String> {
+        self.settings.via(cx, "http-connect", address)
     }
 
     fn connect(&self, _: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
@@ -43,7 +43,8 @@ impl Layer for HttpConnect {
     }
 }
 
-pub(super) struct Client {
+/// The client's side, until the tunnel begins.
+pub struct Client {
     target: Target,
     credentials: Option<Credentials>,
     asked: bool,

@@ -3,22 +3,25 @@
 //! ```text
 //! socks5.rs          a guest connects through a SOCKS 5 server (RFC 1928, 1929)
 //!   associate.rs       and sends datagrams through it
+//!   association.rs     by way of a task, which all of its flows share
 //! http_connect.rs    through an HTTP proxy (RFC 9110, 9.3.6)
 //! proxy_protocol.rs  a guest is connected to through a balancer
 //! dialogue.rs        what the three have in common: some bytes each way, then the guest's own
 //! ```
 
 mod associate;
-mod dialogue;
+mod association;
+pub mod dialogue;
 pub mod http_connect;
 pub mod proxy_protocol;
 pub mod socks5;
 
 use std::fmt;
 
-use super::policy::Policy;
+use super::policy::{Policy, Refusal};
 use super::target::Target;
 use crate::error::Result;
+use crate::node::object::Context;
 
 /// A name and password for a proxy. Never printed.
 #[derive(Clone, PartialEq)]
@@ -36,7 +39,7 @@ impl fmt::Debug for Credentials {
 /// What connecting through a proxy is set to, whichever it speaks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// As the layer below takes it.
+    /// As the layer below takes it: `host:port`, or a path of Unix-domain sockets.
     pub server: String,
     pub credentials: Option<Credentials>,
     /// What may be connected to through the server.
@@ -44,12 +47,18 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The server, for a guest that connects to `address`.
+    /// The server, for a guest that connects to `address` through a proxy of this kind.
     ///
     /// # Errors
     /// `Access` if it may not; `Invalid` if it does not parse.
-    fn via(&self, address: &str) -> Result<String> {
-        self.policy.check_target(&Target::parse(address)?)?;
+    fn via(&self, cx: &mut Context, kind: &str, address: &str) -> Result<String> {
+        self.check(cx, kind, &Target::parse(address)?)?;
         Ok(self.server.clone())
+    }
+
+    /// Whether the server may be asked for `target`.
+    fn check(&self, cx: &mut Context, kind: &str, target: &Target) -> Result<()> {
+        let tell = |refusal: Refusal<'_>| refusal.tell(cx.journal, Some(kind), "connect", target);
+        self.policy.may_ask_for(target).map_err(tell)
     }
 }

@@ -58,7 +58,7 @@ impl Layer for ProxyProtocol {
 }
 
 /// Reads a header, then lets the connection go to the guest.
-pub(super) struct Header;
+pub struct Header;
 
 impl Script for Header {
     fn turn(&mut self, received: &[u8]) -> Turn {

@@ -35,8 +35,8 @@ impl Layer for Socks5 {
         false
     }
 
-    fn via(&self, address: &str) -> Result<String> {
-        self.settings.via(address)
+    fn via(&self, cx: &mut Context, address: &str) -> Result<String> {
+        self.settings.via(cx, "socks5", address)
     }
 
     fn connect(&self, _: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
@@ -61,13 +61,14 @@ impl Layer for Socks5 {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Command {
+/// What the server is asked for.
+pub enum Command {
     Connect,
     UdpAssociate,
 }
 
 /// The client's side, up to the server's reply.
-pub(super) struct Client {
+pub struct Client {
     command: Command,
     target: Target,
     credentials: Option<Credentials>,
@@ -204,7 +205,7 @@ impl Script for Client {
 }
 
 /// ATYP, address and port.
-pub(super) fn write_target(into: &mut Vec<u8>, target: &Target) {
+pub fn write_target(into: &mut Vec<u8>, target: &Target) {
     match &target.host {
         Host::Address(IpAddr::V4(address)) => {
             into.push(1);
@@ -224,7 +225,7 @@ pub(super) fn write_target(into: &mut Vec<u8>, target: &Target) {
 }
 
 /// Reads the same, with the bytes that it took; `None` if it is not whole.
-pub(super) fn read_target(bytes: &[u8]) -> Result<Option<(Target, usize)>, &'static str> {
+pub fn read_target(bytes: &[u8]) -> Result<Option<(Target, usize)>, &'static str> {
     let Some((&kind, rest)) = bytes.split_first() else { return Ok(None) };
     let (host, length) = match kind {
         1 => match rest.first_chunk::<4>() {

@@ -14,6 +14,7 @@ use ring::{hkdf, hmac};
 use rustls::crypto::CryptoProvider;
 
 use super::plan::{Congestion, TransportPlan};
+use super::qlog::Qlog;
 use crate::node::SocketKind;
 use crate::protocol::tls::config::Config as TlsConfig;
 use crate::protocol::tls::provider::Clock;
@@ -34,16 +35,17 @@ const DATAGRAMS_SEND_BYTES: usize = 64 * 1024;
 pub struct Config {
     pub tls: TlsConfig,
     pub plan: TransportPlan,
+    pub qlog: Option<Qlog>,
     token_key: Arc<hkdf::Prk>,
 }
 
 impl Config {
     /// # Errors
     /// A sentence, if there are no random numbers to be had.
-    pub fn new(tls: TlsConfig, plan: TransportPlan) -> Result<Config, String> {
+    pub fn new(tls: TlsConfig, plan: TransportPlan, qlog: Option<Qlog>) -> Result<Config, String> {
         let key: [u8; 64] = draw(&tls.crypto.provider)?;
         let token_key = Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&key));
-        Ok(Config { tls, plan, token_key })
+        Ok(Config { tls, plan, qlog, token_key })
     }
 
     /// For one endpoint, with keys of its own.
@@ -108,7 +110,8 @@ impl Config {
             .stream_receive_window(VarInt::from_u32(plan.stream_window_bytes))
             .receive_window(VarInt::from_u32(plan.window_bytes))
             .send_window(u64::from(plan.window_bytes))
-            .congestion_controller_factory(congestion);
+            .congestion_controller_factory(congestion)
+            .qlog_stream(self.qlog.as_ref().map(|qlog| qlog.stream.clone()));
         // A connection of datagrams has no streams, and the other way round.
         match kind {
             SocketKind::Stream => config

@@ -234,6 +234,12 @@ macro_rules! endpoint {
                 Ok(session.ok_or(Error::BadDescriptor)?.remote.to_string())
             }
 
+            fn application_protocol(&self, cx: &Context) -> Result<Vec<u8>> {
+                let session = cx.tasks.get(self.hub).and_then(|hub| hub.session(self.session));
+                let agreed = session.ok_or(Error::BadDescriptor)?.agreed().ok_or(Error::WouldBlock)?;
+                Ok(agreed.protocol.unwrap_or_default())
+            }
+
             fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
                 let session = cx.tasks.get(self.hub).and_then(|hub| hub.session(self.session));
                 let get: fn(&Self, &Session, SocketOption) -> Result<u64> = $option;
@@ -255,6 +261,30 @@ macro_rules! endpoint {
     };
 }
 
+/// The options that mean something to QUIC.
+enum Meant {
+    /// Of a connection of streams.
+    Unidirectional,
+    /// Of a stream.
+    Linger,
+}
+
+/// # Errors
+/// `NoOption` for those of TCP and of IP.
+fn meant(option: SocketOption) -> Result<Meant> {
+    match option {
+        SocketOption::Unidirectional => Ok(Meant::Unidirectional),
+        SocketOption::Linger => Ok(Meant::Linger),
+        SocketOption::NoDelay
+        | SocketOption::KeepAlive
+        | SocketOption::HopLimit
+        | SocketOption::GroupHopLimit
+        | SocketOption::GroupLoop
+        | SocketOption::ReceiveBuffer
+        | SocketOption::SendBuffer => Err(Error::NoOption),
+    }
+}
+
 endpoint!(
     QuicConnection, |connection| connection.kind,
     readiness: |_connection, session| session.readiness(),
@@ -263,35 +293,17 @@ endpoint!(
         session.fire(cx);
     },
     close: |_, session, cx| session.release(cx),
-    option: |_, session, option| match option {
-        SocketOption::Unidirectional => Ok(u64::from(session.unidirectional)),
-        SocketOption::NoDelay
-        | SocketOption::KeepAlive
-        | SocketOption::HopLimit
-        | SocketOption::GroupHopLimit
-        | SocketOption::GroupLoop
-        | SocketOption::ReceiveBuffer
-        | SocketOption::SendBuffer
-        | SocketOption::Linger => Err(Error::NoOption),
+    option: |_, session, option| match meant(option)? {
+        Meant::Unidirectional => Ok(u64::from(session.unidirectional)),
+        Meant::Linger => Err(Error::NoOption),
     },
-    set_option: |connection, session, option, value| match (option, value) {
-        (SocketOption::Unidirectional, 0 | 1) if connection.kind == SocketKind::Stream => {
+    set_option: |connection, session, option, value| match (meant(option)?, connection.kind, value) {
+        (Meant::Unidirectional, SocketKind::Stream, 0 | 1) => {
             session.unidirectional = value == 1;
             Ok(())
         }
-        (SocketOption::Unidirectional, _) if connection.kind == SocketKind::Stream => Err(Error::Invalid),
-        (
-            SocketOption::Unidirectional
-            | SocketOption::NoDelay
-            | SocketOption::KeepAlive
-            | SocketOption::HopLimit
-            | SocketOption::GroupHopLimit
-            | SocketOption::GroupLoop
-            | SocketOption::ReceiveBuffer
-            | SocketOption::SendBuffer
-            | SocketOption::Linger,
-            _,
-        ) => Err(Error::NoOption),
+        (Meant::Unidirectional, SocketKind::Stream, 2..) => Err(Error::Invalid),
+        (Meant::Unidirectional, SocketKind::Datagram, _) | (Meant::Linger, _, _) => Err(Error::NoOption),
     }
 );
 endpoint!(
@@ -299,34 +311,20 @@ endpoint!(
     readiness: |handle, session| session.stream_readiness(handle.number),
     watch: |stream, session, cx, interest, waiter| session.stream_watch(cx, stream.number, interest, waiter),
     close: |stream, session, cx| session.stream_close(cx, stream.number),
-    option: |stream, session, option| match option {
+    option: |stream, session, option| match meant(option)? {
         // Closing waits for nothing, and what was written goes on its way meanwhile.
-        SocketOption::Linger => {
+        Meant::Linger => {
             let stream = session.streams.get(stream.number).ok_or(Error::BadDescriptor)?;
             if stream.resets { Ok(0) } else { Err(Error::NoOption) }
         }
-        SocketOption::Unidirectional
-        | SocketOption::NoDelay
-        | SocketOption::KeepAlive
-        | SocketOption::HopLimit
-        | SocketOption::GroupHopLimit
-        | SocketOption::GroupLoop
-        | SocketOption::ReceiveBuffer
-        | SocketOption::SendBuffer => Err(Error::NoOption),
+        Meant::Unidirectional => Err(Error::NoOption),
     },
-    set_option: |stream, session, option, value| match option {
-        SocketOption::Linger => {
+    set_option: |stream, session, option, value| match meant(option)? {
+        Meant::Linger => {
             session.streams.get_mut(stream.number).ok_or(Error::BadDescriptor)?.resets = value == 0;
             Ok(())
         }
-        SocketOption::Unidirectional
-        | SocketOption::NoDelay
-        | SocketOption::KeepAlive
-        | SocketOption::HopLimit
-        | SocketOption::GroupHopLimit
-        | SocketOption::GroupLoop
-        | SocketOption::ReceiveBuffer
-        | SocketOption::SendBuffer => Err(Error::NoOption),
+        Meant::Unidirectional => Err(Error::NoOption),
     }
 );
 endpoint!(

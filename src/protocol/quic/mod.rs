@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! scenario: plan.rs --config.rs--> quinn-proto's configurations      of TLS: certificates, names, secrets, entropy
+//!                        qlog.rs: their events, if the scenario asks
 //!
 //! guest --control.rs--> Hub (hub.rs), a task for each control        quinn-proto's endpoint
-//!                        |-- Session (session.rs), a connection --> Streams (streams.rs)
+//!                        |-- Session (session/), a connection --> Streams (streams.rs)
 //!                        '-- Paths (paths.rs) --> flows below        one for each address of a peer
 //! ```
 //!
@@ -16,10 +17,12 @@ mod control;
 mod hub;
 mod paths;
 pub mod plan;
+mod qlog;
 mod session;
 mod streams;
 mod words;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::tls::config::Config as TlsConfig;
@@ -30,6 +33,7 @@ use config::{Config, Settings};
 use control::QuicControl;
 use hub::Hub;
 use plan::TransportPlan;
+use qlog::Qlog;
 
 /// A `quic` protocol object.
 pub struct Quic {
@@ -38,10 +42,19 @@ pub struct Quic {
 }
 
 impl Quic {
+    /// `qlog`: the file that events of its connections are meant for.
+    ///
     /// # Errors
     /// A sentence that names what it cannot be made of.
-    pub fn new(below: Box<dyn Protocol>, tls: TlsConfig, plan: TransportPlan) -> Result<Quic, String> {
-        let config = Config::new(tls, plan)?;
+    pub fn new(
+        below: Box<dyn Protocol>,
+        tls: TlsConfig,
+        plan: TransportPlan,
+        qlog: Option<PathBuf>,
+    ) -> Result<Quic, String> {
+        let title = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let qlog = qlog.map(|path| Qlog::new(path.clone(), &title(&path))).transpose()?;
+        let config = Config::new(tls, plan, qlog)?;
         // What is wrong with them is told now, and not to the guest.
         for kind in [SocketKind::Stream, SocketKind::Datagram] {
             config.server(kind)?;

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use super::hub::Hub;
 use super::session::Session;
 use crate::error::{Error, Result};
@@ -176,17 +178,20 @@ impl Paths {
     /// What the flow has to tell of earlier datagrams; these are lost.
     pub fn send(&mut self, cx: &mut Context, remote: SocketAddr, bytes: &[u8], segment: usize) -> Result<()> {
         let Some(path) = self.find(remote).and_then(|id| self.all.get_mut(id)) else { return Ok(()) };
-        for datagram in bytes.chunks(segment.max(1)) {
-            if path.unsent.is_empty() {
-                match path.carrier.write(cx, datagram) {
-                    Err(Error::WouldBlock) => {
-                        path.carrier.watch(cx, Interest::BOTH, Waiter::Task(path.pump.id()));
-                    }
-                    // No memory for it: lost.
-                    Ok(_) | Err(Error::NoBuffers) => continue,
-                    Err(error) => return Err(error),
-                }
+        let mut left = bytes;
+        if path.unsent.is_empty() {
+            match path.carrier.stream.write_burst(cx, bytes, segment) {
+                Ok(taken) => left = &bytes[taken..],
+                Err(Error::WouldBlock) => {}
+                // No memory for it: lost.
+                Err(Error::NoBuffers) => return Ok(()),
+                Err(error) => return Err(error),
             }
+            if !left.is_empty() {
+                path.carrier.watch(cx, Interest::BOTH, Waiter::Task(path.pump.id()));
+            }
+        }
+        for datagram in left.chunks(segment.max(1)) {
             if path.unsent.len() < UNSENT_MAX {
                 path.unsent.push_back(datagram.to_vec());
             }
@@ -213,13 +218,13 @@ impl Paths {
         Ok(std::mem::take(&mut path.waiting))
     }
 
-    /// The next datagram that came; its length.
+    /// The next datagram that came.
     ///
     /// # Errors
     /// `WouldBlock` once the pump is registered; what the flow has to tell of earlier datagrams.
-    pub fn receive(&mut self, cx: &mut Context, id: Id<Path>, buffer: &mut [u8]) -> Result<usize> {
+    pub fn receive(&mut self, cx: &mut Context, id: Id<Path>, scratch: &mut [u8]) -> Result<BytesMut> {
         let path = self.all.get_mut(id).ok_or(Error::BadDescriptor)?;
-        let read = path.carrier.read(cx, buffer);
+        let read = path.carrier.stream.take(cx, scratch);
         if read == Err(Error::WouldBlock) {
             let interest = if path.unsent.is_empty() { Interest::READ } else { Interest::BOTH };
             path.carrier.watch(cx, interest, Waiter::Task(path.pump.id()));

@@ -1,5 +1,6 @@
 //! `quic` protocol objects as a scenario has them: plain data.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::protocol::tls::plan::TlsPlan;
@@ -10,6 +11,8 @@ pub struct QuicPlan {
     /// Certificates, names and trust, of TLS 1.3.
     pub tls: TlsPlan,
     pub transport: TransportPlan,
+    /// The folder that events of its connections go to, in a file named after the guest and the protocol object.
+    pub qlog: Option<PathBuf>,
 }
 
 /// How a connection behaves.

@@ -70,39 +70,47 @@ impl StreamState {
 
     /// Takes ahead what came, as far as there is room.
     pub fn pull(&mut self, connection: &mut Connection) {
-        while self.inbound == Inbound::Open && self.ahead_bytes < AHEAD_BYTES {
-            let room = AHEAD_BYTES - self.ahead_bytes;
-            let Some(bytes) = self.next(connection, room) else { break };
-            self.ahead_bytes += bytes.len();
-            self.ahead.push_back(bytes);
-        }
+        let room = AHEAD_BYTES.saturating_sub(self.ahead_bytes);
+        let mut ahead = std::mem::take(&mut self.ahead);
+        self.ahead_bytes += self.next(connection, room, |bytes| ahead.push_back(bytes));
+        self.ahead = ahead;
     }
 
-    /// Bytes behind those that were taken ahead; `None` if there are none, and `inbound` tells why.
-    fn next(&mut self, connection: &mut Connection, limit: usize) -> Option<Bytes> {
+    /// Bytes behind those that were taken ahead, up to `limit`, piece by piece; how many. Where there are no more, `inbound`
+    /// tells why.
+    fn next(&mut self, connection: &mut Connection, limit: usize, mut each: impl FnMut(Bytes)) -> usize {
+        if self.inbound != Inbound::Open || limit == 0 {
+            return 0;
+        }
         let mut stream = connection.recv_stream(self.id);
         let mut chunks = match stream.read(true) {
             Ok(chunks) => chunks,
             Err(ReadableError::ClosedStream | ReadableError::IllegalOrderedRead) => {
                 self.inbound = Inbound::Ended;
-                return None;
+                return 0;
             }
         };
-        let next = chunks.next(limit);
-        // It asks to be sent, which the session does after each turn.
-        let _ = chunks.finalize();
-        match next {
-            Ok(Some(chunk)) => Some(chunk.bytes),
-            Ok(None) => {
-                self.inbound = Inbound::Ended;
-                None
-            }
-            Err(ReadError::Blocked) => None,
-            Err(ReadError::Reset(_)) => {
-                self.inbound = Inbound::Failed;
-                None
+        let mut count = 0;
+        while count < limit {
+            match chunks.next(limit - count) {
+                Ok(Some(chunk)) => {
+                    count += chunk.bytes.len();
+                    each(chunk.bytes);
+                }
+                Ok(None) => {
+                    self.inbound = Inbound::Ended;
+                    break;
+                }
+                Err(ReadError::Blocked) => break,
+                Err(ReadError::Reset(_)) => {
+                    self.inbound = Inbound::Failed;
+                    break;
+                }
             }
         }
+        // It asks to be sent, which the session does after each turn.
+        let _ = chunks.finalize();
+        count
     }
 
     /// `lost`: what became of the connection, if it is over.
@@ -121,28 +129,18 @@ impl StreamState {
             }
             Inbound::Open | Inbound::Ended | Inbound::Failed => {}
         }
-        self.pull(connection);
         let mut count = 0;
         if peek {
+            self.pull(connection);
             for bytes in &self.ahead {
                 let part = bytes.len().min(buffer.len() - count);
                 buffer[count..count + part].copy_from_slice(&bytes[..part]);
                 count += part;
             }
         } else {
-            while count < buffer.len() {
-                let Some(front) = self.ahead.front_mut() else {
-                    // A long read does not go round by way of what is taken ahead.
-                    let Some(bytes) = (self.inbound == Inbound::Open)
-                        .then(|| self.next(connection, buffer.len() - count))
-                        .flatten()
-                    else {
-                        break;
-                    };
-                    buffer[count..count + bytes.len()].copy_from_slice(&bytes);
-                    count += bytes.len();
-                    continue;
-                };
+            while count < buffer.len()
+                && let Some(front) = self.ahead.front_mut()
+            {
                 let part = front.len().min(buffer.len() - count);
                 buffer[count..count + part].copy_from_slice(&front[..part]);
                 front.advance(part);
@@ -152,6 +150,13 @@ impl StreamState {
                     self.ahead.pop_front();
                 }
             }
+            // A long read does not go round by way of what is taken ahead.
+            let mut rest = &mut buffer[count..];
+            count += self.next(connection, rest.len(), |bytes| {
+                let (part, behind) = std::mem::take(&mut rest).split_at_mut(bytes.len());
+                part.copy_from_slice(&bytes);
+                rest = behind;
+            });
             self.pull(connection);
         }
         match (count, self.inbound) {

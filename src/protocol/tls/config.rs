@@ -20,6 +20,9 @@ use super::material::{Identity, Problem};
 use super::provider::Crypto;
 use crate::error::Error;
 use crate::node::Journal;
+use crate::node::object::Context;
+use crate::protocol::policy::Policy;
+use crate::protocol::target::Target;
 
 /// Sessions that each side of a protocol object remembers, to be resumed: the oldest gives way.
 const SESSIONS_MAX: usize = 256;
@@ -97,6 +100,7 @@ pub struct Config {
     pub crypto: Crypto,
     pub server_name: Option<ServerName<'static>>,
     pub timeout: Duration,
+    policy: Policy,
     secrets: Option<Arc<Secrets>>,
 }
 
@@ -164,7 +168,20 @@ impl Config {
             Some(Arc::new(server))
         };
         let server_name = server_name.map_err(|error| other(&error))?;
-        Ok(Config { client: Arc::new(client), server, crypto, server_name, timeout, secrets })
+        Ok(Config {
+            client: Arc::new(client),
+            server,
+            crypto,
+            server_name,
+            timeout,
+            policy: Policy::default(),
+            secrets,
+        })
+    }
+
+    /// Under the policy of what it stands on: a name that may not be connected to is not asked for either.
+    pub fn under(self, policy: Policy) -> Config {
+        Config { policy, ..self }
     }
 
     /// Whom the peer at `address` (`name:port`, `10.0.0.2:443`, `[fd00::2]:443`) has to be.
@@ -175,11 +192,54 @@ impl Config {
         if let Some(name) = &self.server_name {
             return Ok(name.clone());
         }
-        let (host, _port) = address.rsplit_once(':').ok_or(Error::Invalid)?;
+        // A path names nobody.
+        let (host, _port) =
+            address.rsplit_once(':').filter(|_| !address.starts_with('/')).ok_or(Error::Invalid)?;
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3).
         let host = host.strip_suffix('.').unwrap_or(host);
         ServerName::try_from(host.to_owned()).map_err(|_| Error::Invalid)
+    }
+
+    /// The same, once the policy has been asked whether such a peer may be asked for. `kind`: of the protocol object that asks.
+    ///
+    /// # Errors
+    /// `Access` if a rule refuses the name; `Invalid` if there is none.
+    pub fn peer_name(
+        &self,
+        cx: &mut Context,
+        kind: &str,
+        address: &str,
+    ) -> Result<ServerName<'static>, Error> {
+        let name = self.name_at(address)?;
+        // A path names no host and no port that a policy could be about.
+        if address.starts_with('/') {
+            return Ok(name);
+        }
+        let port = Target::parse(address)?.port;
+        if let ServerName::DnsName(dns) = &name
+            && let Err(refusal) = self.policy.may_name(dns.as_ref(), port)
+        {
+            let on = format_args!("{address} as {}", dns.as_ref());
+            return Err(refusal.tell(cx.journal, Some(kind), "connect", on));
+        }
+        Ok(name)
+    }
+
+    /// Whether a client at `peer` may ask the server at `local` for `name`. `kind`: of the protocol object that is asked.
+    ///
+    /// # Errors
+    /// `Access` if a rule refuses the name.
+    pub fn check_asked(
+        &self,
+        cx: &mut Context,
+        kind: &str,
+        [local, peer]: [&str; 2],
+        name: &str,
+    ) -> Result<(), Error> {
+        let port = Target::parse(local).map_or(0, |local| local.port);
+        let on = format_args!("{peer}, who asks for {name}");
+        self.policy.may_be(name, port).map_err(|refusal| refusal.tell(cx.journal, Some(kind), "accept", on))
     }
 
     /// Tells the journal the secrets that were agreed on since the last call.

@@ -51,6 +51,18 @@ impl Engine {
         self.tls.is_handshaking()
     }
 
+    /// Whether a client may ask for the name that it has asked for by now.
+    ///
+    /// # Errors
+    /// `Access` if not, which the journal is told.
+    pub fn check_asked(&self, cx: &mut Context) -> Result<()> {
+        let Tls::Server(server) = &self.tls else { return Ok(()) };
+        let Some(name) = server.server_name() else { return Ok(()) };
+        let local = self.carrier.local_address(cx).unwrap_or_default();
+        let peer = self.carrier.peer_address(cx).unwrap_or_default();
+        self.config.check_asked(cx, "tls", [&local, &peer], name)
+    }
+
     /// Takes in what the carrier has, up to a record or so that nobody read yet.
     ///
     /// # Errors
@@ -153,8 +165,13 @@ impl Engine {
 
     /// A sentence about this connection for the trace.
     pub fn remark(&self, cx: &mut Context, what: impl FnOnce() -> String) {
-        let peer = self.carrier.peer_address(cx).unwrap_or_default();
+        let peer = self.carrier.peer(cx);
         cx.journal.remark(|| format!("tls with {peer}: {}", what()));
+    }
+
+    /// The application protocol that was agreed on; empty if none was.
+    pub fn application_protocol(&self) -> &[u8] {
+        self.tls.alpn_protocol().unwrap_or_default()
     }
 
     /// What was agreed on: `TLS 1.3, TLS13_AES_256_GCM_SHA384, resumed, ALPN h2`.

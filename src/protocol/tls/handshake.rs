@@ -41,6 +41,8 @@ impl Handshake {
             }
             let waited = engine.unsent > 0;
             engine.pull(cx)?;
+            // Before anything is shown to it.
+            engine.check_asked(cx)?;
             if engine.inbound != Inbound::Open && engine.is_handshaking() {
                 engine.remark(cx, || "the peer left in the middle of the handshake".to_owned());
                 return Err(Error::ConnectionReset);
@@ -68,9 +70,9 @@ impl Upgrade for Handshake {
                 self.engine = Some(engine);
                 Err(Error::WouldBlock)
             }
-            Err(Error::TimedOut) => {
+            Err(error @ (Error::TimedOut | Error::Access)) => {
                 engine.carrier.reset(cx);
-                Err(Error::TimedOut)
+                Err(error)
             }
             Err(error) => {
                 // Why it ends, if the peer can be told.

@@ -27,12 +27,9 @@ mod words;
 
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection};
 
 use super::layer::{Carrier, Layer, Upgrade};
-use super::policy::Policy;
-use super::target::Target;
 use crate::error::{Error, Result};
 use crate::node::object::Context;
 use config::Config;
@@ -41,24 +38,19 @@ use handshake::Handshake;
 /// A `tls` protocol object.
 pub struct Tls {
     config: Arc<Config>,
-    /// Of what it stands on: a name that is not connected to is not asked for either.
-    policy: Policy,
 }
 
 impl Tls {
-    pub fn new(config: Config, policy: Policy) -> Self {
-        Self { config: Arc::new(config), policy }
+    pub fn new(config: Config) -> Self {
+        Self { config: Arc::new(config) }
     }
 }
 
 impl Layer for Tls {
-    fn via(&self, address: &str) -> Result<String> {
+    fn via(&self, cx: &mut Context, address: &str) -> Result<String> {
         // Before anybody is connected to.
-        let port = Target::parse(address)?.port;
-        match self.config.name_at(address)? {
-            ServerName::DnsName(name) if !self.policy.may_name(name.as_ref(), port) => Err(Error::Access),
-            _ => Ok(address.to_owned()),
-        }
+        self.config.peer_name(cx, "tls", address)?;
+        Ok(address.to_owned())
     }
 
     fn has_server(&self) -> bool {

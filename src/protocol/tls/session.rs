@@ -239,6 +239,10 @@ impl Session {
         self.engine.carrier.peer_address(cx)
     }
 
+    pub fn application_protocol(&self) -> Vec<u8> {
+        self.engine.application_protocol().to_vec()
+    }
+
     pub fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
         self.engine.carrier.stream.option(cx, option)
     }

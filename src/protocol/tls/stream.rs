@@ -101,6 +101,10 @@ macro_rules! endpoint {
                 cx.tasks.get(self.session).ok_or(Error::BadDescriptor)?.peer_address(cx)
             }
 
+            fn application_protocol(&self, cx: &Context) -> Result<Vec<u8>> {
+                Ok(cx.tasks.get(self.session).ok_or(Error::BadDescriptor)?.application_protocol())
+            }
+
             fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
                 cx.tasks.get(self.session).ok_or(Error::BadDescriptor)?.option(cx, option)
             }

@@ -46,13 +46,19 @@ fn certificate(why: &CertificateError) -> String {
         }
         E::BadSignature => "a bad signature".to_owned(),
         E::BadEncoding => "badly encoded".to_owned(),
+        // webpki's own, by its name alone: `CaUsedAsEndEntity`.
+        E::Other(why) => spaced(&why.to_string()),
         other => other.to_string(),
     }
 }
 
 /// As RFC 8446, 6 names them: `unknown_ca`.
 fn alert_words(alert: AlertDescription) -> String {
-    let name = format!("{alert:?}");
+    spaced(&format!("{alert:?}"))
+}
+
+/// `UnknownCA` as words.
+fn spaced(name: &str) -> String {
     let mut words = String::new();
     for c in name.chars() {
         // `UnknownCA` and `CertificateExpired`: a capital begins a word, unless it follows another.

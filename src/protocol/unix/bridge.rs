@@ -1,21 +1,23 @@
 //! The task between a socket of the host and its connection in the lab: hands bytes over, both ways, as far as each side
 //! takes them.
 
+use std::collections::VecDeque;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::STREAM;
-use super::host::{CREDIT_BYTES, Door, HostCall, HostNews};
+use super::datagram::Datagrams;
+use super::host::{CREDIT_BYTES, Door, HostCall, HostNews, datagram_cost};
 use super::porter::reset;
 use super::wire::{HELLO_BYTES, Hello};
+use super::{DATAGRAM, STREAM};
 use crate::error::{Error, Result};
 use crate::node::object::Context;
 use crate::node::slab::Id;
-use crate::node::stack::Tcp;
+use crate::node::stack::{Stack, Tcp};
 use crate::node::task::{Handle, Task, TaskId};
-use crate::node::{Interest, Waiter};
+use crate::node::{Interest, SocketKind, Waiter};
 use crate::time::Instant;
 
 /// As long as a guest may take to say which socket it has come for.
@@ -44,14 +46,113 @@ enum State {
 /// Both directions.
 struct Lanes {
     id: u64,
-    /// From the host, and not taken by TCP yet.
-    inward: BytesMut,
+    lane: Lane,
     host_ended: bool,
     /// Bytes that the driver has not written yet.
     outward: usize,
     guest_ended: bool,
     /// The end that was passed on: to the guest, to the host.
     told: [bool; 2],
+}
+
+/// What TCP carries for the guest, and what came from the host and was not taken by TCP yet.
+enum Lane {
+    Bytes(BytesMut),
+    Datagrams(Datagrams, VecDeque<Bytes>),
+}
+
+impl Lane {
+    fn new(tcp: Id<Tcp>, kind: SocketKind) -> Self {
+        match kind {
+            SocketKind::Stream => Lane::Bytes(BytesMut::new()),
+            SocketKind::Datagram => Lane::Datagrams(Datagrams::new(tcp), VecDeque::new()),
+        }
+    }
+
+    fn push(&mut self, bytes: Bytes) {
+        match self {
+            Lane::Bytes(inward) => inward.extend_from_slice(&bytes),
+            Lane::Datagrams(_, inward) => inward.push_back(bytes),
+        }
+    }
+
+    /// What so many bytes of the guest count.
+    fn cost(&self, bytes: usize) -> usize {
+        match self {
+            Lane::Bytes(_) => bytes,
+            Lane::Datagrams(..) => datagram_cost(bytes),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Lane::Bytes(inward) => inward.is_empty(),
+            Lane::Datagrams(_, inward) => inward.is_empty(),
+        }
+    }
+
+    /// Has TCP take what it can; what that counts.
+    fn inward(&mut self, stack: &mut Stack, tcp: Id<Tcp>) -> Result<usize> {
+        let mut taken = 0;
+        while !self.is_empty() {
+            let written = match self {
+                Lane::Bytes(inward) => stack.tcp_write(tcp, inward).inspect(|count| inward.advance(*count)),
+                Lane::Datagrams(datagrams, inward) => {
+                    let next = inward.front().map_or(&[][..], |next| next);
+                    let written = datagrams.write(stack, next).map(datagram_cost);
+                    written.inspect(|_| drop(inward.pop_front()))
+                }
+            };
+            match written {
+                Ok(count) => taken += count,
+                Err(Error::WouldBlock) => break,
+                Err(error) => match self {
+                    // Nobody is there to have datagrams; what was written there before is still to be sent.
+                    Lane::Datagrams(_, inward) if error == Error::ConnectionRefused => inward.clear(),
+                    Lane::Datagrams(..) | Lane::Bytes(_) => return Err(error),
+                },
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The next of the guest: bytes, at most so many, or one datagram; `None` at its end.
+    fn outward(&mut self, stack: &mut Stack, tcp: Id<Tcp>, room: usize) -> Result<Option<Bytes>> {
+        match self {
+            Lane::Bytes(_) => {
+                let mut buffer = [0; 16 * 1024];
+                let room = buffer.len().min(room);
+                let count = stack.tcp_read(tcp, &mut buffer[..room], false)?;
+                Ok((count > 0).then(|| Bytes::copy_from_slice(&buffer[..count])))
+            }
+            Lane::Datagrams(datagrams, _) => {
+                let next = datagrams.length(stack).and_then(|length| {
+                    let mut buffer = vec![0; length];
+                    datagrams.read(stack, &mut buffer, false)?;
+                    Ok(Bytes::from(buffer))
+                });
+                match next {
+                    Ok(datagram) => Ok(Some(datagram)),
+                    // A flow has no end but that its guest is gone.
+                    Err(Error::ConnectionReset) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Waits for more of the guest (`read`), and for room for what came from the host.
+    fn watch(&mut self, cx: &mut Context, tcp: Id<Tcp>, read: bool, me: TaskId) {
+        let interest = Interest { read, write: !self.is_empty() };
+        let ready = match self {
+            Lane::Bytes(_) => false,
+            Lane::Datagrams(datagrams, _) => datagrams.look(cx.stack, Interest { read, write: false }),
+        };
+        match ready {
+            true => cx.wake_task(me),
+            false => cx.stack.tcp_watch(tcp, interest, Waiter::Task(me)),
+        }
+    }
 }
 
 impl Bridge {
@@ -69,7 +170,11 @@ impl Bridge {
         hello: Hello,
     ) -> Result<Self> {
         let local = cx.stack.tcp_ephemeral(cx.now, Ipv6Addr::UNSPECIFIED.into(), remote)?;
-        let tcp = cx.stack.tcp_connect(cx.now, local, remote, &STREAM)?;
+        let options = match hello.kind {
+            SocketKind::Stream => STREAM,
+            SocketKind::Datagram => DATAGRAM,
+        };
+        let tcp = cx.stack.tcp_connect(cx.now, local, remote, &options)?;
         Ok(Self { tcp, door, state: State::Calling { id, hello } })
     }
 
@@ -79,7 +184,7 @@ impl Bridge {
 
     /// `Ok(true)` once it is open.
     fn begin(&mut self, cx: &mut Context, me: TaskId) -> Result<bool> {
-        let id = match &self.state {
+        let (id, kind) = match &self.state {
             State::Open(_) => return Ok(true),
             State::Over => return Ok(false),
             State::Greeted { until } => {
@@ -94,8 +199,7 @@ impl Bridge {
                 let mut bytes = [0; HELLO_BYTES];
                 cx.stack.tcp_read(self.tcp, &mut bytes, false)?;
                 let hello = Hello::decode(&bytes).ok_or(Error::Invalid)?;
-                self.door(cx, |door| door.claim(hello.token, me)).unwrap_or(Err(Error::NoEntry))?;
-                hello.token
+                (hello.token, hello.kind)
             }
             State::Calling { id, hello } => {
                 if !cx.stack.tcp_connected(self.tcp)? {
@@ -104,14 +208,13 @@ impl Bridge {
                 }
                 // An empty buffer has room for it.
                 cx.stack.tcp_write(self.tcp, &hello.encode())?;
-                let id = *id;
-                self.door(cx, |door| door.claim(id, me)).unwrap_or(Err(Error::NoEntry))?;
-                id
+                (*id, hello.kind)
             }
         };
+        self.door(cx, |door| door.claim(id, kind, me)).unwrap_or(Err(Error::NoEntry))?;
         self.state = State::Open(Lanes {
             id,
-            inward: BytesMut::new(),
+            lane: Lane::new(self.tcp, kind),
             host_ended: false,
             outward: 0,
             guest_ended: false,
@@ -127,38 +230,25 @@ impl Bridge {
         let id = lanes.id;
         while let Some(news) = cx.with_task(door, |door, _| door.next(id)).flatten() {
             match news {
-                HostNews::Received { bytes, .. } => lanes.inward.extend_from_slice(&bytes),
+                HostNews::Received { bytes, .. } => lanes.lane.push(bytes),
                 HostNews::Written { bytes, .. } => lanes.outward = lanes.outward.saturating_sub(bytes),
                 HostNews::Ended { .. } => lanes.host_ended = true,
                 HostNews::Failed { error, .. } => return Err(error),
                 HostNews::Ready { .. } | HostNews::Accepted { .. } => {}
             }
         }
-        let mut taken = 0;
-        while !lanes.inward.is_empty() {
-            match cx.stack.tcp_write(tcp, &lanes.inward) {
-                Ok(count) => {
-                    lanes.inward.advance(count);
-                    taken += count;
-                }
-                Err(Error::WouldBlock) => break,
-                Err(error) => return Err(error),
-            }
-        }
+        let taken = lanes.lane.inward(cx.stack, tcp)?;
         if taken > 0 {
             cx.with_task(door, |door, _| door.call(HostCall::Read { id, bytes: taken }));
         }
-        if lanes.host_ended && lanes.inward.is_empty() && !std::mem::replace(&mut lanes.told[0], true) {
+        if lanes.host_ended && lanes.lane.is_empty() && !std::mem::replace(&mut lanes.told[0], true) {
             cx.stack.tcp_shutdown(tcp, false, true)?;
         }
-        let mut buffer = [0; 16 * 1024];
         while !lanes.guest_ended && lanes.outward < CREDIT_BYTES {
-            let room = buffer.len().min(CREDIT_BYTES - lanes.outward);
-            match cx.stack.tcp_read(tcp, &mut buffer[..room], false) {
-                Ok(0) => lanes.guest_ended = true,
-                Ok(count) => {
-                    lanes.outward += count;
-                    let bytes = Bytes::copy_from_slice(&buffer[..count]);
+            match lanes.lane.outward(cx.stack, tcp, CREDIT_BYTES - lanes.outward) {
+                Ok(None) => lanes.guest_ended = true,
+                Ok(Some(bytes)) => {
+                    lanes.outward += lanes.lane.cost(bytes.len());
                     cx.with_task(door, |door, _| door.call(HostCall::Write { id, bytes }));
                 }
                 Err(Error::WouldBlock) => break,
@@ -168,12 +258,13 @@ impl Bridge {
         if lanes.guest_ended && !std::mem::replace(&mut lanes.told[1], true) {
             cx.with_task(door, |door, _| door.call(HostCall::Shutdown { id }));
         }
-        let interest = Interest {
-            read: !lanes.guest_ended && lanes.outward < CREDIT_BYTES,
-            write: !lanes.inward.is_empty(),
+        let reads = !lanes.guest_ended && lanes.outward < CREDIT_BYTES;
+        lanes.lane.watch(cx, tcp, reads, me);
+        let ended = match lanes.lane {
+            Lane::Bytes(_) => lanes.told == [true; 2],
+            Lane::Datagrams(..) => lanes.told[0] || lanes.told[1],
         };
-        cx.stack.tcp_watch(tcp, interest, Waiter::Task(me));
-        Ok(lanes.told == [true; 2] && lanes.outward == 0)
+        Ok(ended && lanes.outward == 0)
     }
 
     fn end(&mut self, cx: &mut Context, in_order: bool) {
@@ -203,7 +294,12 @@ impl Task for Bridge {
         match done {
             Ok(false) => {}
             Ok(true) => self.end(cx, true),
-            Err(_) => self.end(cx, false),
+            Err(_) => {
+                if matches!(self.state, State::Greeted { .. }) {
+                    self.door(cx, |door| door.malformed += 1);
+                }
+                self.end(cx, false);
+            }
         }
     }
 

@@ -8,8 +8,8 @@ use super::lease::Lease;
 use super::path::UnixPath;
 use super::porter::Porter;
 use super::stream::UnixConnection;
-use super::wire::{Op, Request};
-use super::{DATAGRAM, STREAM, Settings, linger};
+use super::wire::{Op, Place, Request};
+use super::{DATAGRAM, STREAM, Settings};
 use crate::error::{Error, Result};
 use crate::node::object::{Connection, Context, Control, Endpoint, SocketOption};
 use crate::node::stack::TcpOptions;
@@ -83,10 +83,18 @@ impl UnixControl {
         let place = self.settings.place(&target)?;
         // The one who listens knows its path as the directory does.
         let named = place.path.clone();
-        let request = Request { op: Op::Find, kind: self.kind, place, boot: cx.namespace()?.boot };
+        let op = Op::Find { from: self.source(&place) };
+        let request = Request { op, kind: self.kind, place, boot: cx.namespace()?.boot };
         let own = self.path().cloned();
         let dial = Dial::start(cx, request, own, named, self.options)?;
         Ok(cx.spawn(dial))
+    }
+
+    /// The port by which the host's socket is known that datagrams to `place` come from, if this is bound to one.
+    fn source(&self, place: &Place) -> Option<u16> {
+        let bound = self.bound.as_ref().filter(|_| self.kind == SocketKind::Datagram && place.folder != 0)?;
+        let own = self.settings.place(&bound.path).ok().filter(|own| own.folder != 0);
+        own.map(|_| bound.local.port())
     }
 
     fn lease<'a>(&self, cx: &'a Context) -> Option<&'a Lease> {
@@ -234,17 +242,7 @@ impl Endpoint for UnixControl {
     }
 
     fn set_option(&mut self, _: &mut Context, option: SocketOption, value: u64) -> Result<()> {
-        match option {
-            SocketOption::Linger => self.options.linger = linger(value),
-            SocketOption::NoDelay
-            | SocketOption::KeepAlive
-            | SocketOption::HopLimit
-            | SocketOption::GroupHopLimit
-            | SocketOption::GroupLoop
-            | SocketOption::Unidirectional
-            | SocketOption::ReceiveBuffer
-            | SocketOption::SendBuffer => return Err(Error::NoOption),
-        }
+        self.options = super::stream::set(self.options, option, value)?;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use crate::node::{Interest, Readiness};
 
 const HEADER_BYTES: usize = 4;
 /// As long as the guest ABI has them.
-const DATAGRAM_BYTES_MAX: usize = 65_535;
+pub const DATAGRAM_BYTES_MAX: usize = 65_535;
 
 /// One side of a flow.
 pub struct Datagrams {
@@ -44,6 +44,11 @@ impl Datagrams {
         }
         self.next = Some(length);
         Ok(length)
+    }
+
+    /// How long the next datagram is; an error as [`Datagrams::read`] has it.
+    pub fn length(&mut self, stack: &mut Stack) -> Result<usize> {
+        self.header(stack)
     }
 
     pub fn read(&mut self, stack: &mut Stack, buffer: &mut [u8], peek: bool) -> Result<Read> {

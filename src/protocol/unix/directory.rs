@@ -3,7 +3,6 @@
 //! Each question comes on a connection of its own, which a task (`Asker`) answers. One that bound a path stays, and the
 //! path is bound until it ends. The table itself is a task too, that all of them share.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -11,14 +10,15 @@ use super::bridge::Bridge;
 use super::host::{Door, HostCall, HostNews};
 use super::path::UnixPath;
 use super::porter::reset;
+use super::table::{Entry, Table};
 use super::wire::{Found, Hello, Op, Place, REQUEST_BYTES, Request, encode_reply};
-use super::{DIRECTORY, DIRECTORY_PORT, GATE_PORT, SMALL, STREAM};
+use super::{DATAGRAM, DATAGRAM_GATE_PORT, DIRECTORY, DIRECTORY_PORT, GATE_PORT, SMALL, STREAM};
 use crate::error::{Error, Result};
 use crate::node::object::Context;
 use crate::node::slab::Id;
 use crate::node::stack::{Listener, Tcp};
 use crate::node::task::{Handle, Task, TaskId};
-use crate::node::{Interest, SocketKind, Waiter};
+use crate::node::{Interest, Node, SocketKind, Waiter};
 use crate::time::Instant;
 
 /// As long as a question may take to come.
@@ -28,14 +28,12 @@ const TURN_MAX: usize = 256;
 /// As long as the driver may take to answer.
 const HOST: Duration = Duration::from_secs(10);
 const BACKLOG: usize = 4096;
-/// Paths of one node, and of all.
-const NODE_PATHS_MAX: usize = 1024;
-const PATHS_MAX: usize = 32_768;
 
 #[derive(Default)]
 pub struct Directory {
     listener: Option<Id<Listener>>,
-    gate: Option<Id<Listener>>,
+    /// For streams and for datagrams.
+    gates: Vec<Id<Listener>>,
     table: Option<Handle<Table>>,
     door: Option<Handle<Door>>,
 }
@@ -46,8 +44,10 @@ impl Directory {
             let any = |port| SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port);
             let local = cx.stack.tcp_bind(any(DIRECTORY_PORT))?;
             self.listener = Some(cx.stack.listen(local, BACKLOG, SMALL));
-            let local = cx.stack.tcp_bind(any(GATE_PORT))?;
-            self.gate = Some(cx.stack.listen(local, BACKLOG, STREAM));
+            for (port, options) in [(GATE_PORT, STREAM), (DATAGRAM_GATE_PORT, DATAGRAM)] {
+                let local = cx.stack.tcp_bind(any(port))?;
+                self.gates.push(cx.stack.listen(local, BACKLOG, options));
+            }
             self.table = Some(cx.spawn(Table::default()));
             self.door = Some(cx.spawn(Door::default()));
         }
@@ -58,6 +58,13 @@ impl Directory {
     pub fn take_host_calls(&self, cx: &mut Context) -> Vec<HostCall> {
         let door = self.door.and_then(|door| cx.with_task(door, |door, _| door.take_calls()));
         door.unwrap_or_default()
+    }
+
+    /// Connections that began with nothing that they could: no question, and nothing that a guest says at a gate.
+    pub fn malformed(&self, node: &Node) -> u64 {
+        let table = self.table.and_then(|table| node.task(table)).map_or(0, |table| table.malformed);
+        let door = self.door.and_then(|door| node.task(door)).map_or(0, |door| door.malformed);
+        table + door
     }
 
     /// What became of it.
@@ -75,8 +82,10 @@ impl Task for Directory {
             return;
         }
         let (Some(table), Some(door)) = (self.table, self.door) else { return };
-        for (listener, is_gate) in [(self.listener, false), (self.gate, true)] {
-            let Some(listener) = listener else { continue };
+        let gates = self.gates.iter().map(|gate| (*gate, true));
+        let listeners: Vec<_> =
+            self.listener.map(|listener| (listener, false)).into_iter().chain(gates).collect();
+        for (listener, is_gate) in listeners {
             for turn in 0.. {
                 if turn == TURN_MAX {
                     cx.wake_task(me);
@@ -107,78 +116,6 @@ impl Task for Directory {
     fn abort(&mut self, _: &mut Context) {}
 }
 
-/// Who has bound what.
-#[derive(Default)]
-struct Table {
-    paths: BTreeMap<UnixPath, Entry>,
-    nodes: BTreeMap<Ipv6Addr, NodePaths>,
-}
-
-struct Entry {
-    kind: SocketKind,
-    address: Ipv6Addr,
-    port: u16,
-    asker: TaskId,
-}
-
-struct NodePaths {
-    boot: u32,
-    count: usize,
-}
-
-impl Table {
-    /// What a node bound before it was switched on anew is gone.
-    fn meet(&mut self, address: Ipv6Addr, boot: u32) {
-        let node = self.nodes.entry(address).or_insert(NodePaths { boot, count: 0 });
-        if node.boot != boot {
-            *node = NodePaths { boot, count: 0 };
-            self.paths.retain(|_, entry| entry.address != address);
-        }
-    }
-
-    fn bind(&mut self, path: UnixPath, entry: Entry) -> Result<Found> {
-        let found = Found { address: entry.address, port: entry.port, token: 0 };
-        let count = self.nodes.get(&entry.address).map_or(0, |node| node.count);
-        if self.paths.contains_key(&path) {
-            return Err(Error::AddressInUse);
-        }
-        if count >= NODE_PATHS_MAX || self.paths.len() >= PATHS_MAX {
-            return Err(Error::NoBuffers);
-        }
-        if let Some(node) = self.nodes.get_mut(&entry.address) {
-            node.count += 1;
-        }
-        self.paths.insert(path, entry);
-        Ok(found)
-    }
-
-    fn find(&self, path: &UnixPath, kind: SocketKind) -> Result<Found> {
-        let entry = self.paths.get(path).ok_or(Error::NoEntry)?;
-        if entry.kind != kind {
-            return Err(Error::Prototype);
-        }
-        Ok(Found { address: entry.address, port: entry.port, token: 0 })
-    }
-
-    fn unbind(&mut self, path: &UnixPath, asker: TaskId) {
-        let Some(entry) = self.paths.get(path).filter(|entry| entry.asker == asker) else { return };
-        if let Some(node) = self.nodes.get_mut(&entry.address) {
-            node.count -= 1;
-        }
-        self.paths.remove(path);
-    }
-}
-
-impl Task for Table {
-    fn poll(&mut self, _: &mut Context, _: TaskId) {}
-
-    fn is_over(&self) -> bool {
-        false
-    }
-
-    fn abort(&mut self, _: &mut Context) {}
-}
-
 /// Who asks, over one connection.
 struct Asker {
     tcp: Id<Tcp>,
@@ -201,6 +138,7 @@ enum State {
     /// The path of this socket, which listens for a guest at this address.
     HostBound {
         id: u64,
+        kind: SocketKind,
         path: UnixPath,
         at: SocketAddr,
     },
@@ -225,9 +163,9 @@ impl Asker {
         let work = |table: &mut Table, _: &mut Context| {
             table.meet(address, *boot);
             match *op {
-                Op::Find => table.find(path, *kind),
+                Op::Find { .. } => table.find(path, *kind),
                 Op::Bind { port } => {
-                    table.bind(path.clone(), Entry { kind: *kind, address, port, asker: me })
+                    table.bind(path.clone(), *boot, Entry { kind: *kind, address, port, asker: me })
                 }
             }
         };
@@ -247,13 +185,14 @@ impl Asker {
     fn ask_host(&mut self, cx: &mut Context, me: TaskId, request: Request) {
         let Place { folder, path } = request.place.clone();
         let name = path.as_str().trim_start_matches('/').to_owned();
-        let opened = match (request.kind, request.op) {
-            // What crosses to the host is bytes.
-            (SocketKind::Datagram, _) => Err(Error::NotSupported),
-            (SocketKind::Stream, Op::Find) => self.open(cx, me, |id| HostCall::Connect { id, folder, name }),
-            (SocketKind::Stream, Op::Bind { .. }) => {
-                self.open(cx, me, |id| HostCall::Listen { id, folder, name })
+        let kind = request.kind;
+        let opened = match request.op {
+            Op::Find { from } => {
+                let from = self.peer(cx).ok().zip(from).map(|(ip, port)| SocketAddr::new(ip.into(), port));
+                let from = from.and_then(|at| cx.tasks.get(self.table)?.host(&at));
+                self.open(cx, me, kind, |id| HostCall::Connect { id, kind, folder, name, from })
             }
+            Op::Bind { .. } => self.open(cx, me, kind, |id| HostCall::Listen { id, kind, folder, name }),
         };
         match opened {
             Ok(id) => self.state = State::Asking { until: cx.now + HOST, id, request },
@@ -261,8 +200,14 @@ impl Asker {
         }
     }
 
-    fn open(&self, cx: &mut Context, me: TaskId, call: impl FnOnce(u64) -> HostCall) -> Result<u64> {
-        cx.with_task(self.door, |door, _| door.open(me, call)).unwrap_or(Err(Error::NoBuffers))
+    fn open(
+        &self,
+        cx: &mut Context,
+        me: TaskId,
+        kind: SocketKind,
+        call: impl FnOnce(u64) -> HostCall,
+    ) -> Result<u64> {
+        cx.with_task(self.door, |door, _| door.open(me, kind, call)).unwrap_or(Err(Error::NoBuffers))
     }
 
     fn refuse(&mut self, cx: &mut Context, error: Error) {
@@ -277,10 +222,14 @@ impl Asker {
         let hangup = cx.stack.tcp_readiness(self.tcp).hangup;
         let error = match cx.with_task(self.door, |door, _| door.next(id)).flatten() {
             Some(HostNews::Ready { .. }) => match (request.op, self.peer(cx)) {
-                (Op::Find, _) => {
+                (Op::Find { .. }, _) => {
                     let now = cx.now;
                     cx.with_task(self.door, |door, _| door.leave(now, id));
-                    let found = Found { address: DIRECTORY, port: GATE_PORT, token: id };
+                    let port = match request.kind {
+                        SocketKind::Stream => GATE_PORT,
+                        SocketKind::Datagram => DATAGRAM_GATE_PORT,
+                    };
+                    let found = Found { address: DIRECTORY, port, token: id };
                     let _ = cx.stack.tcp_write(self.tcp, &encode_reply(Ok(found)));
                     return self.leave(cx, true);
                 }
@@ -288,7 +237,8 @@ impl Asker {
                     let found = Found { address, port, token: 0 };
                     let _ = cx.stack.tcp_write(self.tcp, &encode_reply(Ok(found)));
                     let at = SocketAddr::new(address.into(), port);
-                    self.state = State::HostBound { id, path: request.place.path, at };
+                    cx.with_task(self.table, |table, _| table.put_host(at, id));
+                    self.state = State::HostBound { id, kind: request.kind, path: request.place.path, at };
                     return;
                 }
                 (Op::Bind { .. }, Err(error)) => error,
@@ -305,11 +255,11 @@ impl Asker {
 
     /// Takes whoever has come to a path of the host's on to the guest that listens there.
     fn usher(&mut self, cx: &mut Context, me: TaskId) {
-        let State::HostBound { id, path, at } = &self.state else { return };
-        let (id, path, at) = (*id, path.clone(), *at);
+        let State::HostBound { id, kind, path, at } = &self.state else { return };
+        let (id, kind, path, at) = (*id, *kind, path.clone(), *at);
         while let Some(news) = cx.with_task(self.door, |door, _| door.next(id)).flatten() {
             let HostNews::Accepted { id: socket, .. } = news else { continue };
-            let hello = Hello { kind: SocketKind::Stream, own: None, target: path.clone(), token: 0 };
+            let hello = Hello { kind, own: None, target: path.clone(), token: 0 };
             match Bridge::call(cx, self.door, socket, at, hello) {
                 Ok(bridge) => {
                     cx.spawn(bridge);
@@ -328,7 +278,9 @@ impl Asker {
     }
 
     fn leave(&mut self, cx: &mut Context, in_order: bool) {
-        self.state = State::Over;
+        if let State::HostBound { id, at, .. } = std::mem::replace(&mut self.state, State::Over) {
+            cx.with_task(self.table, |table, _| table.forget_host(&at, id));
+        }
         if in_order {
             cx.stack.tcp_release(cx.now, self.tcp, true);
         } else {
@@ -344,7 +296,12 @@ impl Task for Asker {
                 Err(Error::WouldBlock) if cx.now < until => {
                     return cx.stack.tcp_watch(self.tcp, Interest::READ, Waiter::Task(me));
                 }
-                Err(_) => return self.leave(cx, false),
+                Err(error) => {
+                    if error == Error::Invalid {
+                        cx.with_task(self.table, |table, _| table.malformed += 1);
+                    }
+                    return self.leave(cx, false);
+                }
                 Ok(request) if request.place.folder != 0 => self.ask_host(cx, me, request),
                 Ok(request) => {
                     let answer = self.answer(cx, me, &request);
@@ -352,7 +309,7 @@ impl Task for Asker {
                     let _ = cx.stack.tcp_write(self.tcp, &encode_reply(answer));
                     match (answer, request.op) {
                         (Ok(_), Op::Bind { .. }) => self.state = State::Bound(request.place.path),
-                        (Ok(_), Op::Find) | (Err(_), _) => return self.leave(cx, true),
+                        (Ok(_), Op::Find { .. }) | (Err(_), _) => return self.leave(cx, true),
                     }
                 }
             }

@@ -11,12 +11,19 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
+use crate::node::SocketKind;
 use crate::node::object::Context;
 use crate::node::task::{Task, TaskId};
 use crate::time::Instant;
 
-/// Bytes on their way, in each direction of a connection.
+/// Bytes on their way, in each direction of a connection; the last datagram of them may go beyond.
 pub const CREDIT_BYTES: usize = 64 * 1024;
+
+/// What a datagram counts in bytes on their way: more than its own, so that empty ones are not for nothing.
+pub fn datagram_cost(bytes: usize) -> usize {
+    bytes + 64
+}
+
 /// Sockets of the host, listening ones included.
 const SOCKETS_MAX: usize = 1024;
 /// As long as a connection that was made may wait for the guest's own side of it.
@@ -25,24 +32,28 @@ const UNCLAIMED: Duration = Duration::from_secs(30);
 /// What the driver is to do. Numbers below [`ACCEPTED`] are given out here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostCall {
-    /// Connect to the socket `name` of a folder, counted from 1 as the plan has them.
+    /// Connect to the socket `name` of a folder, counted from 1 as the plan has them. Datagrams come from the socket that
+    /// `from` listens at, if there is one.
     Connect {
         id: u64,
+        kind: SocketKind,
         folder: u16,
         name: String,
+        from: Option<u64>,
     },
-    /// Listen there.
+    /// Listen there. Datagrams of each sender are a connection.
     Listen {
         id: u64,
+        kind: SocketKind,
         folder: u16,
         name: String,
     },
-    /// At most [`CREDIT_BYTES`] of a connection that were not told to be written.
+    /// At most [`CREDIT_BYTES`] of a connection that were not told to be written; or one datagram.
     Write {
         id: u64,
         bytes: Bytes,
     },
-    /// So many more bytes may be told to have come; at first they are [`CREDIT_BYTES`].
+    /// So many more bytes may be told to have come, datagrams by [`datagram_cost`]; at first they are [`CREDIT_BYTES`].
     Read {
         id: u64,
         bytes: usize,
@@ -60,32 +71,17 @@ pub enum HostCall {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostNews {
     /// Connected, or listening.
-    Ready {
-        id: u64,
-    },
+    Ready { id: u64 },
     /// It could not be, or is gone.
-    Failed {
-        id: u64,
-        error: Error,
-    },
+    Failed { id: u64, error: Error },
     /// Somebody connected to `listener`. The connection's number is [`ACCEPTED`] or above, and new.
-    Accepted {
-        listener: u64,
-        id: u64,
-    },
-    Received {
-        id: u64,
-        bytes: Bytes,
-    },
-    /// So many bytes are written.
-    Written {
-        id: u64,
-        bytes: usize,
-    },
+    Accepted { listener: u64, id: u64 },
+    /// Bytes, or one datagram.
+    Received { id: u64, bytes: Bytes },
+    /// So many bytes are written, or will never be.
+    Written { id: u64, bytes: usize },
     /// Nothing more will come.
-    Ended {
-        id: u64,
-    },
+    Ended { id: u64 },
 }
 
 /// The first number of a connection that the driver accepted.
@@ -111,10 +107,12 @@ pub struct Door {
     calls: Vec<HostCall>,
     sockets: BTreeMap<u64, Socket>,
     last: u64,
+    /// Connections at the gates that did not say what for, or for nothing that there is.
+    pub malformed: u64,
 }
 
-#[derive(Default)]
 struct Socket {
+    kind: SocketKind,
     news: VecDeque<HostNews>,
     /// The task that it belongs to; `None` while nobody has come for it.
     owner: Option<TaskId>,
@@ -132,13 +130,18 @@ impl Door {
     }
 
     /// A socket to be, by what `call` says of its number.
-    pub fn open(&mut self, owner: TaskId, call: impl FnOnce(u64) -> HostCall) -> Result<u64> {
+    pub fn open(
+        &mut self,
+        owner: TaskId,
+        kind: SocketKind,
+        call: impl FnOnce(u64) -> HostCall,
+    ) -> Result<u64> {
         if self.sockets.len() >= SOCKETS_MAX {
             return Err(Error::NoBuffers);
         }
         self.last += 1;
         let id = self.last;
-        self.sockets.insert(id, Socket { owner: Some(owner), ..Default::default() });
+        self.sockets.insert(id, Socket { kind, news: VecDeque::new(), owner: Some(owner), until: None });
         self.calls.push(call(id));
         Ok(id)
     }
@@ -156,10 +159,10 @@ impl Door {
         }
     }
 
-    /// Takes a socket that was left.
-    pub fn claim(&mut self, id: u64, owner: TaskId) -> Result<()> {
+    /// Takes a socket of this kind that was left.
+    pub fn claim(&mut self, id: u64, kind: SocketKind, owner: TaskId) -> Result<()> {
         match self.sockets.get_mut(&id) {
-            Some(socket) if socket.owner.is_none() => {
+            Some(socket) if socket.owner.is_none() && socket.kind == kind => {
                 (socket.owner, socket.until) = (Some(owner), None);
                 Ok(())
             }
@@ -174,11 +177,12 @@ impl Door {
     /// Hands news on to the task that they are for.
     pub fn hear(&mut self, cx: &mut Context, news: HostNews) {
         if let HostNews::Accepted { id, .. } = news {
-            if self.sockets.len() >= SOCKETS_MAX || !self.sockets.contains_key(&news.about()) {
+            let kind = self.sockets.get(&news.about()).map(|listener| listener.kind);
+            let Some(kind) = kind.filter(|_| self.sockets.len() < SOCKETS_MAX) else {
                 return self.calls.push(HostCall::Close { id });
-            }
+            };
             let until = Some(cx.now + UNCLAIMED);
-            self.sockets.insert(id, Socket { until, ..Default::default() });
+            self.sockets.insert(id, Socket { kind, news: VecDeque::new(), owner: None, until });
         }
         // One that is closed already has none.
         let Some(socket) = self.sockets.get_mut(&news.about()) else { return };

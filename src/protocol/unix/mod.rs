@@ -36,11 +36,11 @@ mod lease;
 mod path;
 mod porter;
 mod stream;
-mod wire;
+mod table;
+pub mod wire;
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use directory::Directory;
 pub use path::{Glob, PATH_BYTES_MAX, PATTERN_BYTES_MAX, UnixPath};
@@ -59,9 +59,10 @@ pub const PREFIX_LEN: u8 = 64;
 pub const MTU: usize = 1500;
 /// Where the directory is, and listens.
 pub const DIRECTORY: Ipv6Addr = Ipv6Addr::new(0xfd75, 0x6e69, 0x7800, 0, 0, 0, 0, 1);
-const DIRECTORY_PORT: u16 = 10;
-/// Where its node takes connections to sockets of the host.
-const GATE_PORT: u16 = 11;
+pub const DIRECTORY_PORT: u16 = 10;
+/// Where its node takes connections to sockets of the host: of streams, and of datagrams.
+pub const GATE_PORT: u16 = 11;
+pub const DATAGRAM_GATE_PORT: u16 = 12;
 
 /// For questions and answers.
 const SMALL: TcpOptions = TcpOptions {
@@ -141,9 +142,4 @@ impl Protocol for Unix {
         }
         Ok(Box::new(UnixControl::open(cx, path, kind, Arc::clone(&self.settings))?))
     }
-}
-
-/// How long a closed stream goes on, at most, where that can be set.
-fn linger(value: u64) -> Option<Duration> {
-    (value != u64::MAX).then(|| Duration::from_millis(value))
 }

@@ -114,12 +114,22 @@ impl Task for Porter {
                 }
             }
         }
+        let mut unwanted = 0;
         for (tcp, deadline) in std::mem::take(&mut self.strangers) {
             match self.hear(stack, now, me, tcp, deadline) {
                 Word::Waits => self.strangers.push((tcp, deadline)),
                 Word::Known(peer) => self.known.push_back(Caller { tcp, peer }),
-                Word::Unwanted => reset(stack, now, tcp),
+                Word::Unwanted => {
+                    reset(stack, now, tcp);
+                    unwanted += 1;
+                }
             }
+        }
+        if unwanted > 0 {
+            let path = &self.path;
+            cx.journal.remark(|| {
+                format!("{path}: {unwanted} of those who came did not say that they wanted it: reset")
+            });
         }
         if more_wait && self.has_room() {
             cx.wake_task(me);
@@ -151,8 +161,8 @@ impl Task for Porter {
 /// Closes so that the peer knows that nobody read what it sent.
 pub fn reset(stack: &mut Stack, now: Instant, tcp: Id<Tcp>) {
     if let Some(options) = stack.tcp_options(tcp) {
-        stack
-            .tcp_set_options(tcp, crate::node::stack::TcpOptions { linger: Some(Duration::ZERO), ..options });
+        let options = crate::node::stack::TcpOptions { linger: Some(Duration::ZERO), ..options };
+        stack.tcp_set_options(now, tcp, options);
     }
     stack.tcp_release(now, tcp, true);
 }

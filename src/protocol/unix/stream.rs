@@ -1,7 +1,8 @@
 //! Connections, and the one stream of each: bytes as TCP has them, or datagrams (`datagram.rs`).
 
+use std::time::Duration;
+
 use super::datagram::Datagrams;
-use super::linger;
 use crate::error::{Error, Result};
 use crate::node::object::{Connection, Context, Endpoint, Read, SocketOption, Stream};
 use crate::node::slab::Id;
@@ -93,6 +94,11 @@ impl Stream for Messages {
     }
 }
 
+/// How long a closed stream goes on, at most, where that can be set.
+fn linger(value: u64) -> Option<Duration> {
+    (value != u64::MAX).then(|| Duration::from_millis(value))
+}
+
 pub fn get(options: &TcpOptions, option: SocketOption) -> Result<u64> {
     match option {
         SocketOption::ReceiveBuffer => Ok(options.receive_buffer as u64),
@@ -104,6 +110,21 @@ pub fn get(options: &TcpOptions, option: SocketOption) -> Result<u64> {
         | SocketOption::GroupHopLimit
         | SocketOption::GroupLoop
         | SocketOption::Unidirectional => Err(Error::NoOption),
+    }
+}
+
+/// `options` with one of them set.
+pub fn set(options: TcpOptions, option: SocketOption, value: u64) -> Result<TcpOptions> {
+    match option {
+        SocketOption::Linger => Ok(TcpOptions { linger: linger(value), ..options }),
+        SocketOption::NoDelay
+        | SocketOption::KeepAlive
+        | SocketOption::HopLimit
+        | SocketOption::GroupHopLimit
+        | SocketOption::GroupLoop
+        | SocketOption::Unidirectional
+        | SocketOption::ReceiveBuffer
+        | SocketOption::SendBuffer => Err(Error::NoOption),
     }
 }
 
@@ -130,21 +151,9 @@ impl Ends {
     }
 
     fn set_option(&self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
-        match option {
-            SocketOption::Linger => {
-                let options = TcpOptions { linger: linger(value), ..self.options(cx)? };
-                cx.unix()?.tcp_set_options(self.tcp, options);
-                Ok(())
-            }
-            SocketOption::NoDelay
-            | SocketOption::KeepAlive
-            | SocketOption::HopLimit
-            | SocketOption::GroupHopLimit
-            | SocketOption::GroupLoop
-            | SocketOption::Unidirectional
-            | SocketOption::ReceiveBuffer
-            | SocketOption::SendBuffer => Err(Error::NoOption),
-        }
+        let (now, options) = (cx.now, set(self.options(cx)?, option, value)?);
+        cx.unix()?.tcp_set_options(now, self.tcp, options);
+        Ok(())
     }
 }
 

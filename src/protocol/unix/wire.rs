@@ -34,8 +34,9 @@ pub struct Place {
 pub enum Op {
     /// The path is bound at this port of the asking node, for as long as the connection lasts that asked.
     Bind { port: u16 },
-    /// Where is it?
-    Find,
+    /// Where is it? For datagrams to a socket of the host, the port where the asking control has bound a path of the host's,
+    /// if it has: they are to come from there.
+    Find { from: Option<u16> },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl Request {
         bytes[..4].copy_from_slice(&MAGIC);
         let (op, port) = match self.op {
             Op::Bind { port } => (1, port),
-            Op::Find => (2, 0),
+            Op::Find { from } => (2, from.unwrap_or(0)),
         };
         (bytes[4], bytes[5]) = (op, kind_byte(self.kind));
         bytes[8..10].copy_from_slice(&port.to_be_bytes());
@@ -130,7 +131,7 @@ impl Request {
     pub fn decode(bytes: &[u8; REQUEST_BYTES]) -> Option<Self> {
         let op = match (bytes[4], u16_at(bytes, 8)) {
             (1, port) if port != 0 => Op::Bind { port },
-            (2, 0) => Op::Find,
+            (2, port) => Op::Find { from: (port != 0).then_some(port) },
             _ => return None,
         };
         let place = Place { folder: u16_at(bytes, 10), path: path_of(&bytes[16..], bytes[6])? };
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let longest = path(&format!("/{}", "x".repeat(106)));
-        for op in [Op::Bind { port: 40_000 }, Op::Find] {
+        for op in [Op::Bind { port: 40_000 }, Op::Find { from: None }, Op::Find { from: Some(7) }] {
             let place = Place { folder: 3, path: longest.clone() };
             let request = Request { op, kind: SocketKind::Datagram, place, boot: 7 };
             assert_eq!(Request::decode(&request.encode()), Some(request));

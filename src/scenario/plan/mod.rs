@@ -22,7 +22,8 @@ use crate::protocol::{Grant, LayerKind};
 mod timeline;
 
 pub use timeline::{
-    Action, EntryPlan, FramesPlan, LinkChange, PacketMatch, PortPlan, ProtocolMatch, Span, TcpMatch, When,
+    Action, EntryPlan, FramesPlan, LinkChange, Machines, PacketMatch, PortPlan, ProtocolMatch, Span,
+    TcpMatch, When,
 };
 
 /// A whole lab.
@@ -67,7 +68,10 @@ impl Plan {
         grants.flat_map(Grant::layers).filter_map(|layer| match layer {
             LayerKind::Tls(tls) => Some(tls),
             LayerKind::Quic(quic) => Some(&quic.tls),
-            LayerKind::HttpConnect(_) | LayerKind::ProxyProtocol(_) | LayerKind::Socks5(_) => None,
+            LayerKind::HttpConnect(_)
+            | LayerKind::ProxyProtocol(_)
+            | LayerKind::Socks5(_)
+            | LayerKind::Yamux(_) => None,
         })
     }
 
@@ -99,6 +103,8 @@ pub const DEFAULT_SWITCH: &str = "lan";
 pub const DEFAULT_AGEING: Duration = Duration::from_secs(300);
 /// Ethernet's.
 pub const DEFAULT_MTU: usize = 1500;
+/// Routes of a guest or a service: they are looked through for each flow.
+pub const ROUTES_MAX: usize = 16;
 pub const DEFAULT_MEMORY_BYTES: u64 = 64 << 20;
 /// An instruction a nanosecond.
 pub const DEFAULT_CPU_HZ: u64 = 1_000_000_000;

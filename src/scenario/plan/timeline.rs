@@ -107,6 +107,16 @@ pub enum TcpMatch {
     Data,
 }
 
+/// Machines that are stopped or started, by their places in the plan's lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Machines {
+    pub guests: Vec<usize>,
+    /// DHCP servers among them, which have a process as guests have.
+    pub routers: Vec<usize>,
+    /// DNS servers.
+    pub services: Vec<usize>,
+}
+
 /// What an entry does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -123,17 +133,16 @@ pub enum Action {
     /// Gone at once, as a machine whose power fails; `graceful`: as a process that is killed, whose kernel closes
     /// what it had open. Routers have no process, and are never graceful.
     Kill {
-        guests: Vec<usize>,
-        routers: Vec<usize>,
+        machines: Machines,
         graceful: bool,
     },
     /// Its stack goes on, and answers as the kernel of a stopped process does.
-    Pause(Vec<usize>),
-    Resume(Vec<usize>),
-    /// Killed if need be, and started anew: guests from their modules, routers with empty tables.
+    Pause(Machines),
+    Resume(Machines),
+    /// Killed if need be, and started anew: guests from their modules, routers with empty tables, servers with what the scenario
+    /// has them know.
     Restart {
-        guests: Vec<usize>,
-        routers: Vec<usize>,
+        machines: Machines,
         graceful: bool,
     },
     Rebind {

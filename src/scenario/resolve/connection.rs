@@ -90,7 +90,7 @@ fn check_reach(protocol: &ProtocolPlan, address: &Spanned<Endpoint>, mistakes: &
             settings.policy.may_connect(None, *peer, |_| true).is_ok()
         }
         (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_connect(path),
-        (Grant::Ip(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
+        (Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
     };
     if !allowed {
         let (name, peer) = (&protocol.name, address.get_ref());

@@ -135,8 +135,8 @@ fn check_size(guests: &[GuestSpec], mistakes: &Mistakes) -> Option<()> {
 /// Bytes of one guest's plan, roughly.
 fn weight(guest: &GuestSpec) -> u64 {
     use super::super::plan::StdinPlan;
-    let strings: usize = guest.args.iter().map(String::len).sum::<usize>()
-        + guest.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    let strings: usize = guest.args.iter().map(|text| text.get_ref().len()).sum::<usize>()
+        + guest.env.iter().map(|(name, value)| name.len() + value.get_ref().len()).sum::<usize>()
         + guest
             .directories
             .iter()

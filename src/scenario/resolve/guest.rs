@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
 
-use smoltcp::config::IFACE_MAX_ROUTE_COUNT;
 use toml::Spanned;
 
 use super::super::address::{Endpoint, address_of};
@@ -14,6 +13,7 @@ use super::super::plan::{self, DirectoryPlan, GuestPlan, ListenerPlan, ProtocolP
 use super::super::spec::{AuthoritySpec, GuestSpec};
 use super::connection::connections;
 use super::expand::Node;
+use super::placeholder::Placeholders;
 use super::protocol;
 use super::tls::Scope;
 use crate::network::{Automatic, InterfaceConfig, Route};
@@ -49,11 +49,7 @@ pub(super) fn guest(mut parts: Parts<'_>) -> GuestPlan {
     let protocols = protocol::protocols(node, spec, scope, mistakes);
     let listeners = listeners(&parts, &protocols);
     let connections = connections(&parts, &protocols);
-    let index = node.replica.map(|replica| replica.to_string());
-    let expand = |text: &String| match &index {
-        Some(index) => text.replace("{index}", index),
-        None => text.clone(),
-    };
+    let placeholders = Placeholders::new(node, parts.authorities, mistakes);
     let descriptors_max =
         spec.descriptors_max.as_ref().map_or(plan::DEFAULT_DESCRIPTORS, |written| *written.get_ref());
     check_descriptors(&parts, descriptors_max, listeners.len() + protocols.len());
@@ -61,11 +57,15 @@ pub(super) fn guest(mut parts: Parts<'_>) -> GuestPlan {
         name: node.name.clone(),
         module: spec.module.as_ref().map(|module| folder.join(module.get_ref())).unwrap_or_default(),
         module_at: spec.module.as_ref().map(Spanned::span).unwrap_or_default(),
-        args: spec.args.iter().map(expand).collect(),
-        env: spec.env.iter().map(|(name, value)| (name.clone(), expand(value))).collect(),
+        args: spec.args.iter().map(|text| placeholders.fill("args", text)).collect(),
+        env: spec.env.iter().map(|(name, text)| (name.clone(), placeholders.fill("env", text))).collect(),
         stdin: match spec.stdin.as_ref().map(|stdin| stdin.get_ref()) {
             None => StdinPlan::Empty,
             Some(StdinPlan::File(path)) => StdinPlan::File(folder.join(path)),
+            Some(StdinPlan::Text(text)) => {
+                let at = spec.stdin.as_ref().map(Spanned::span).unwrap_or_default();
+                StdinPlan::Text(placeholders.fill("stdin", &Spanned::new(at, text.clone())))
+            }
             Some(other) => other.clone(),
         },
         directories: spec
@@ -104,8 +104,8 @@ pub(super) fn host_routes(
     default_routes: Vec<Route>,
     mistakes: &Mistakes,
 ) -> Vec<Route> {
-    if let Some(first_too_many) = node.routing.routes.get(IFACE_MAX_ROUTE_COUNT) {
-        let message = format!("{} has more than {IFACE_MAX_ROUTE_COUNT} routes", node.what);
+    if let Some(first_too_many) = node.routing.routes.get(plan::ROUTES_MAX) {
+        let message = format!("{} has more than {} routes", node.what, plan::ROUTES_MAX);
         mistakes.add(
             first_too_many.span(),
             message,
@@ -298,10 +298,10 @@ pub(super) fn protocol_of<'a>(
 pub(super) fn check_policy(protocol: &ProtocolPlan, bind: &Spanned<Endpoint>, mistakes: &Mistakes) {
     let (bind, at) = (bind.get_ref(), bind.span());
     let allowed = match (protocol.grant.base(), bind) {
-        (Grant::Ip(settings), Endpoint::Ip(to)) => to.port() == 0 || settings.policy.may_bind(*to).is_ok(),
+        (Grant::Ip(settings), Endpoint::Ip(to)) => to.port() == 0 || settings.policy.could_bind(*to),
         (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_bind(path),
         // Not of its kind, which is told elsewhere.
-        (Grant::Ip(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
+        (Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
     };
     if !allowed {
         let name = &protocol.name;

@@ -43,6 +43,7 @@ mod expect;
 mod groups;
 mod guest;
 pub(super) mod names;
+mod placeholder;
 mod protocol;
 mod service;
 mod timeline;

@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use toml::Spanned;
+
 use super::super::address::{address_of, cidr_of, is_link_local_v6, network};
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{Action, Plan, ServiceKind};
-use super::super::spec::{ResolverSpec, ServerSpec, Spec};
+use super::super::spec::{KindSpec, ResolverSpec, ServerSpec, Spec};
 use super::expand::Node;
 use crate::dns::name::HostName;
-use crate::dns::resolver::{DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, Names, ResolverConfig};
+use crate::dns::resolver::{DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, LabHost, Names, ResolverConfig};
 use crate::dns::server::PORT;
 use crate::network::InterfaceConfig;
+use crate::protocol::policy::{Rule, Who};
 
 /// Gives each of a plan's guests its resolver's settings.
 pub(super) fn settle(plan: &mut Plan, spec: &Spec, guests: &[Node<'_>], mistakes: &Mistakes) {
@@ -31,6 +34,11 @@ pub(super) fn settle(plan: &mut Plan, spec: &Spec, guests: &[Node<'_>], mistakes
     }
     let lab = spec.switches.iter().flat_map(|switch| switch.subnets.iter().flatten());
     names.subnets.extend(lab.map(|subnet| *subnet.get_ref()));
+    for protocol in spec.guests.iter().flat_map(|guest| &guest.protocols) {
+        if let Some(KindSpec::Ip { named, .. } | KindSpec::Icmp { named, .. }) = &protocol.kind {
+            named.iter().for_each(|(key, rule)| check_rule(key, rule, &names, mistakes));
+        }
+    }
     let names = Arc::new(names);
     let servers = Servers::of(plan);
     // Replicas share theirs.
@@ -45,20 +53,44 @@ pub(super) fn settle(plan: &mut Plan, spec: &Spec, guests: &[Node<'_>], mistakes
     }
 }
 
+/// A rule by name of `bind` or `accept` is about addresses that are known without asking: another would never be met.
+fn check_rule(key: &str, rule: &Spanned<Rule>, names: &Names, mistakes: &Mistakes) {
+    let known = match &rule.get_ref().who {
+        Who::Anybody | Who::Prefix(_) => true,
+        Who::Name(name) => {
+            name.is_localhost() || names.lab.contains_key(name) || names.hosts.contains_key(name)
+        }
+        Who::Below(domain) => names.hosts_below(domain).next().is_some(),
+    };
+    if known {
+        return;
+    }
+    let message = format!("{key}: {} is about no name of the lab or of `hosts`", rule.get_ref());
+    let help = match key {
+        "bind" => {
+            "no other leads to addresses of the guest's own: write addresses, or add the name to `hosts`"
+        }
+        _ => {
+            "nobody is asked for the names of those who come in: write addresses, or add the name to `hosts`"
+        }
+    };
+    mistakes.add(rule.span(), message, help);
+}
+
 /// The names, subnets and name servers of a plan.
 pub(in super::super) fn names_of(plan: &Plan) -> Names {
     let guests = plan.guests.iter().map(|guest| (&guest.name, &guest.interfaces));
     let services = plan.services.iter().map(|service| (&service.name, &service.interfaces));
     let mut lab = BTreeMap::new();
-    for (name, interfaces) in guests.clone().chain(services.clone()) {
+    for (node, (name, interfaces)) in guests.clone().chain(services.clone()).enumerate() {
         if let Some(name) = HostName::parse(name) {
-            lab.entry(name).or_insert_with(|| addresses(interfaces));
+            lab.entry(name).or_insert_with(|| LabHost { node, given: addresses(interfaces) });
         }
     }
     let routers = plan.routers.iter().map(|router| &router.interfaces);
     let interfaces = guests.chain(services).map(|(_, interfaces)| interfaces).chain(routers).flatten();
     let rebound = plan.timeline.iter().filter_map(|entry| match &entry.action {
-        Action::Rebind { addresses, .. } => Some(addresses),
+        Action::Rebind { addresses, .. } | Action::RebindRouter { addresses, .. } => Some(addresses),
         _ => None,
     });
     let cidrs = interfaces.map(|interface| &interface.addresses).chain(rebound).flatten();

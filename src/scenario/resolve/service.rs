@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use hickory_proto::rr::rdata::{A, AAAA};
-use hickory_proto::rr::{Name, RData, Record};
+use hickory_proto::rr::{Name, Record};
 
 use super::super::address::{address_of, is_link_local_v6};
 use super::super::mistake::{Mistakes, quote};
@@ -21,21 +20,14 @@ pub(super) fn kind(spec: &ServiceSpec, guests: &[GuestPlan], mistakes: &Mistakes
 }
 
 /// The addresses by which a node can be reached from other subnets.
-fn reachable(interfaces: &[InterfaceConfig]) -> impl Iterator<Item = IpAddr> + '_ {
+fn reachable(interfaces: &[InterfaceConfig]) -> Vec<IpAddr> {
     let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
-    addresses.map(|&cidr| address_of(cidr)).filter(|&address| !is_link_local_v6(address))
-}
-
-fn address_record(owner: &Name, ttl: u32, address: IpAddr) -> Record {
-    let data = match address {
-        IpAddr::V4(address) => RData::A(A(address)),
-        IpAddr::V6(address) => RData::AAAA(AAAA(address)),
-    };
-    Record::from_rdata(owner.clone(), ttl, data)
+    addresses.map(|&cidr| address_of(cidr)).filter(|&address| !is_link_local_v6(address)).collect()
 }
 
 fn zones(dns: &DnsSpec, guests: &[GuestPlan], mistakes: &Mistakes) -> Zones {
-    let by_name: BTreeMap<&str, &GuestPlan> = guests.iter().map(|guest| (&*guest.name, guest)).collect();
+    let by_name: BTreeMap<&str, (usize, &GuestPlan)> =
+        guests.iter().enumerate().map(|(node, guest)| (&*guest.name, (node, guest))).collect();
     let mut zones = Vec::new();
     for spec in &dns.zones {
         let mut zone = Zone::new(spec.origin.get_ref(), dns.negative_ttl);
@@ -44,14 +36,13 @@ fn zones(dns: &DnsSpec, guests: &[GuestPlan], mistakes: &Mistakes) -> Zones {
             let written = owner.records.iter();
             written.for_each(|data| zone.insert(Record::from_rdata(owner.name.clone(), ttl, data.clone())));
             for name in &owner.guests {
-                let Some(guest) = by_name.get(name.get_ref().as_str()) else {
+                let Some(&(node, guest)) = by_name.get(name.get_ref().as_str()) else {
                     let meant = mistakes.did_you_mean(name.get_ref(), by_name.keys().copied());
                     let message = format!("guest: there is no guest {}", quote(name.get_ref()));
                     mistakes.add(name.span(), message, meant);
                     continue;
                 };
-                reachable(&guest.interfaces)
-                    .for_each(|address| zone.insert(address_record(&owner.name, ttl, address)));
+                zone.insert_host(&owner.name, ttl, node, reachable(&guest.interfaces));
             }
         }
         zones.push(zone);
@@ -64,12 +55,11 @@ fn zones(dns: &DnsSpec, guests: &[GuestPlan], mistakes: &Mistakes) -> Zones {
             zones.push(Zone::new(domain, dns.negative_ttl));
             zones.len() - 1
         });
-        for guest in guests {
+        for (node, guest) in guests.iter().enumerate() {
             // A name that is too long below this domain cannot be asked for. One that the zone has is its own.
             let Ok(name) = domain.prepend_label(guest.name.as_bytes()) else { continue };
             if !written.contains(&name) {
-                reachable(&guest.interfaces)
-                    .for_each(|address| zones[at].insert(address_record(&name, dns.ttl, address)));
+                zones[at].insert_host(&name, dns.ttl, node, reachable(&guest.interfaces));
             }
         }
     }

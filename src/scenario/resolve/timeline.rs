@@ -11,7 +11,9 @@ use toml::Spanned;
 
 use super::super::address::{address_of, is_link_local_v6};
 use super::super::mistake::{Mistakes, quote};
-use super::super::plan::{Action, DeviceRef, EntryPlan, FramesPlan, Plan, PortPlan, Span, When};
+use super::super::plan::{
+    Action, DeviceRef, EntryPlan, FramesPlan, Machines, Plan, PortPlan, ServiceKind, Span, When,
+};
 use super::super::spec::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 use super::addressing::MTU_MIN_V6;
 use super::expect::{is_replica, parsed};
@@ -194,14 +196,14 @@ impl Resolver<'_> {
             ActionSpec::Partition(sides) => Action::Partition(self.partition(sides)?),
             ActionSpec::Heal => Action::Heal,
             ActionSpec::Kill { names, graceful } => {
-                let (guests, routers, graceful) = self.machines("kill", names, graceful)?;
-                Action::Kill { guests, routers, graceful }
+                let (machines, graceful) = self.stopped("kill", names, graceful)?;
+                Action::Kill { machines, graceful }
             }
-            ActionSpec::Pause(guests) => Action::Pause(self.guests("pause", guests)?),
-            ActionSpec::Resume(guests) => Action::Resume(self.guests("resume", guests)?),
+            ActionSpec::Pause(names) => Action::Pause(self.processes("pause", names)?),
+            ActionSpec::Resume(names) => Action::Resume(self.processes("resume", names)?),
             ActionSpec::Restart { names, graceful } => {
-                let (guests, routers, graceful) = self.machines("restart", names, graceful)?;
-                Action::Restart { guests, routers, graceful }
+                let (machines, graceful) = self.stopped("restart", names, graceful)?;
+                Action::Restart { machines, graceful }
             }
             ActionSpec::Rebind { device, interface, addresses } => {
                 self.rebind(device, interface, addresses)?
@@ -326,27 +328,65 @@ impl Resolver<'_> {
         all(names, |name| self.guest_or_replicas(key, name))
     }
 
-    /// Guests and routers that are switched off or on, and whether in an orderly way.
-    fn machines(
+    /// Guests, routers and servers that are switched off or on, and whether in an orderly way.
+    fn stopped(
         &self,
         key: &str,
         names: &[Name],
         graceful: &Option<Spanned<bool>>,
-    ) -> Option<(Vec<usize>, Vec<usize>, bool)> {
-        let router_of = |name: &Name| match self.names.devices.get(name.get_ref().as_str()) {
-            Some(&DeviceRef::Router(router)) => Some(router),
-            Some(DeviceRef::Guest(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_))
-            | None => None,
-        };
-        let (of_routers, others): (Vec<Name>, Vec<Name>) =
-            names.iter().cloned().partition(|name| router_of(name).is_some());
+    ) -> Option<(Machines, bool)> {
         let is_graceful = graceful.as_ref().is_some_and(|graceful| *graceful.get_ref());
-        if let (Some(router), Some(graceful), true) = (of_routers.first(), graceful, is_graceful) {
+        let router = names.iter().find(|name| self.is_plain_router(name));
+        if let (Some(router), Some(graceful), true) = (router, graceful, is_graceful) {
             let message = format!("graceful: {} is a router", quote(router.get_ref()));
             self.mistakes.add(graceful.span(), message, "a router has no process: leave it out");
         }
-        let guests = self.guests(key, &others)?;
-        Some((guests, of_routers.iter().filter_map(router_of).collect(), is_graceful))
+        Some((self.machines(key, names)?, is_graceful))
+    }
+
+    /// Guests and servers whose processes are stopped, or go on.
+    fn processes(&self, key: &str, names: &[Name]) -> Option<Machines> {
+        if let Some(router) = names.iter().find(|name| self.is_plain_router(name)) {
+            let message = format!("{key}: {} is a router", quote(router.get_ref()));
+            let help = "a router has no process: `kill` and `restart` switch it off and on";
+            self.mistakes.add(router.span(), message, help);
+        }
+        self.machines(key, names)
+    }
+
+    /// One that is no DHCP server.
+    fn is_plain_router(&self, name: &Name) -> bool {
+        match self.names.devices.get(name.get_ref().as_str()) {
+            Some(&DeviceRef::Router(router)) => self.plan.routers[router].dhcp.is_none(),
+            Some(DeviceRef::Guest(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_))
+            | None => false,
+        }
+    }
+
+    fn machines(&self, key: &str, names: &[Name]) -> Option<Machines> {
+        let mut machines = Machines::default();
+        let mut whole = true;
+        for name in names {
+            match self.names.devices.get(name.get_ref().as_str()) {
+                Some(&DeviceRef::Router(router)) => machines.routers.push(router),
+                Some(&DeviceRef::Service(service)) if self.is_dns(service) => machines.services.push(service),
+                Some(
+                    DeviceRef::Guest(_) | DeviceRef::Switch(_) | DeviceRef::Tap(_) | DeviceRef::Service(_),
+                )
+                | None => match self.guest_or_replicas(key, name) {
+                    Some(guests) => machines.guests.extend(guests),
+                    None => whole = false,
+                },
+            }
+        }
+        whole.then_some(machines)
+    }
+
+    fn is_dns(&self, service: usize) -> bool {
+        match self.plan.services[service].kind {
+            ServiceKind::Dns(_) => true,
+            ServiceKind::Directory => false,
+        }
     }
 
     /// The one guest of this name.

@@ -34,8 +34,8 @@ pub(in super::super) struct GuestSpec {
     pub count: Option<Spanned<u64>>,
     /// `None` if it was a mistake. Relative to the scenario's folder, as are all paths here.
     pub module: Option<Spanned<PathBuf>>,
-    pub args: Vec<String>,
-    pub env: Vec<(String, String)>,
+    pub args: Vec<Spanned<String>>,
+    pub env: Vec<(String, Spanned<String>)>,
     pub stdin: Option<Spanned<StdinPlan>>,
     pub directories: Vec<Spanned<DirectoryPlan>>,
     /// `eth0` of the guest's own table first.
@@ -145,17 +145,17 @@ pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, Problem> {
     Ok(PathBuf::from(text))
 }
 
-fn arguments(reader: &mut Reader<'_>) -> Vec<String> {
+fn arguments(reader: &mut Reader<'_>) -> Vec<Spanned<String>> {
     let value = reader.value("args");
     if let Some(value) = value.filter(|value| !value.get_ref().is_array()) {
         let message = format!("args: {} where a list of strings belongs", article(value.get_ref()));
         reader.mistakes.add(value.span(), message, "write `args = [\"one\", \"two\"]`");
         return Vec::new();
     }
-    reader.list("args", c_string).unwrap_or_default().into_iter().map(Spanned::into_inner).collect()
+    reader.list("args", c_string).unwrap_or_default()
 }
 
-fn environment(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+fn environment(reader: &mut Reader<'_>) -> Vec<(String, Spanned<String>)> {
     let mistakes = reader.mistakes;
     let mut env = Vec::new();
     for (name, value) in reader.entries("env") {
@@ -168,7 +168,7 @@ fn environment(reader: &mut Reader<'_>) -> Vec<(String, String)> {
             mistakes.add(name.span(), "env: `NETWORKING_FDS` cannot be set", help);
         }
         match c_string(value.get_ref()) {
-            Ok(value) => env.push((name.into_inner(), value)),
+            Ok(text) => env.push((name.into_inner(), Spanned::new(value.span(), text))),
             Err(problem) => mistakes.add(value.span(), format!("env: {}", problem.message), problem.help),
         }
     }

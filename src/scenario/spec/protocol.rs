@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::super::address;
 use super::super::mistake::{Mistakes, Problem, quote};
-use super::super::read::{Named, Reader, boolean, string};
+use super::super::read::{Named, Reader, boolean, integer, string};
 use super::missing;
 use super::quic::{self, QuicSpec};
 use super::tls::{self, TlsSpec};
@@ -14,6 +14,7 @@ use crate::protocol::LayerKind;
 use crate::protocol::ip::{Families, Family};
 use crate::protocol::policy::{Denied, Policy, Rule, Who};
 use crate::protocol::proxy::{self, Credentials, proxy_protocol};
+use crate::protocol::yamux;
 
 pub(in super::super) struct ProtocolSpec {
     pub name: Spanned<String>,
@@ -27,6 +28,12 @@ pub(in super::super) enum KindSpec {
     Ip {
         families: Families,
         policy: Policy,
+        /// Rules of `bind` and `accept` that are by name, each with its key.
+        named: Vec<(&'static str, Spanned<Rule>)>,
+    },
+    Icmp {
+        policy: Policy,
+        named: Vec<(&'static str, Spanned<Rule>)>,
     },
     Unix(Box<UnixSpec>),
     Layer {
@@ -48,7 +55,7 @@ impl ProtocolSpec {
     /// Rules that it has, of all kinds.
     pub fn rule_count(&self) -> usize {
         match &self.kind {
-            Some(KindSpec::Ip { policy, .. }) => policy.rules().count(),
+            Some(KindSpec::Ip { policy, .. } | KindSpec::Icmp { policy, .. }) => policy.rules().count(),
             Some(
                 KindSpec::Unix(_) | KindSpec::Layer { .. } | KindSpec::Tls { .. } | KindSpec::Quic { .. },
             )
@@ -58,7 +65,7 @@ impl ProtocolSpec {
 }
 
 /// The kinds there are, as a mistake tells them.
-const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"unix\", \"socks5\", \"http-connect\", \"tls\", \"quic\" or \"proxy-protocol\"";
+const KINDS: &str = "\"ip\", \"ipv4\", \"ipv6\", \"icmp\", \"unix\", \"socks5\", \"http-connect\", \"tls\", \"quic\", \"yamux\" or \"proxy-protocol\"";
 
 pub(super) fn protocols(reader: &mut Reader<'_>, what: &str) -> Vec<ProtocolSpec> {
     let mistakes = reader.mistakes;
@@ -93,6 +100,7 @@ fn kind(
         "ip" => Some(ip(Families::BOTH, reader)),
         "ipv4" => Some(ip(Families::only(Family::V4), reader)),
         "ipv6" => Some(ip(Families::only(Family::V6), reader)),
+        "icmp" => Some(icmp(reader)),
         "unix" => Some(unix(reader)),
         "proxy-protocol" => {
             let from = reader.list("from", address::subnet).map(inner);
@@ -108,6 +116,12 @@ fn kind(
         "quic" => {
             let quic = Box::new(quic::quic(reader, what));
             over(name, reader, what).map(|over| KindSpec::Quic { quic, over })
+        }
+        "yamux" => {
+            let streams = reader.get("streams", integer(1..=u64::from(yamux::STREAMS_MAX)));
+            let streams = streams.and_then(|streams| u32::try_from(streams.into_inner()).ok());
+            let settings = yamux::Settings { streams: streams.unwrap_or(yamux::STREAMS) };
+            layer(Some(LayerKind::Yamux(settings)), name, reader, what)
         }
         other => {
             if given {
@@ -161,7 +175,7 @@ fn server(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> Option
         let help = "the proxy's host and port: `server = \"10.0.0.9:1080\"`";
         missing(reader.mistakes, name.span(), what, "server", help);
     }
-    reader.get("server", address::target).map(Spanned::into_inner)
+    reader.get("server", address::server).map(Spanned::into_inner)
 }
 
 fn credentials(reader: &mut Reader<'_>) -> Option<Credentials> {
@@ -197,37 +211,91 @@ fn credential(value: &DeValue<'_>) -> Result<String, Problem> {
 
 /// What may be connected to through a proxy; names are let through by rules for any address.
 fn connect_policy(reader: &mut Reader<'_>) -> Policy {
-    Policy { connect: reader.list("connect", address::rule).map(inner), ..Policy::default() }
+    let connect = reader.list("connect", address::rule).map(inner);
+    let mut deny = Denied::default();
+    if let Some((_, table)) = reader.table("deny") {
+        let mut of_deny = Reader::new(table, "`deny`", reader.mistakes);
+        deny.connect = of_deny.list("connect", address::rule).map(inner).unwrap_or_default();
+        of_deny.finish();
+    }
+    Policy { connect, deny, ..Policy::default() }
 }
 
 fn ip(families: Families, reader: &mut Reader<'_>) -> KindSpec {
+    let mut named = Vec::new();
     let mut policy = Policy {
-        bind: rules("bind", families, reader),
-        connect: rules("connect", families, reader),
-        accept: rules("accept", families, reader),
+        bind: rules("bind", families, reader, &mut named),
+        connect: rules("connect", families, reader, &mut named),
+        accept: rules("accept", families, reader, &mut named),
         deny: Denied::default(),
     };
     if let Some((_, table)) = reader.table("deny") {
         let mut inner = Reader::new(table, "`deny`", reader.mistakes);
         policy.deny = Denied {
-            bind: rules("bind", families, &mut inner).unwrap_or_default(),
-            connect: rules("connect", families, &mut inner).unwrap_or_default(),
-            accept: rules("accept", families, &mut inner).unwrap_or_default(),
+            bind: rules("bind", families, &mut inner, &mut named).unwrap_or_default(),
+            connect: rules("connect", families, &mut inner, &mut named).unwrap_or_default(),
+            accept: rules("accept", families, &mut inner, &mut named).unwrap_or_default(),
         };
         inner.finish();
     }
-    KindSpec::Ip { families, policy }
+    KindSpec::Ip { families, policy, named }
 }
 
-/// A list of rules, each of them one that can be met.
-fn rules(key: &'static str, families: Families, reader: &mut Reader<'_>) -> Option<Vec<Rule>> {
-    let list = reader.list(key, address::rule)?;
-    let mistakes = reader.mistakes;
-    list.iter().for_each(|rule| check_family(families, rule, mistakes));
-    for rule in list.iter().filter(|rule| key != "connect" && rule.get_ref().who.is_name()) {
-        let message = format!("{key}: {} is a name", rule.get_ref());
-        mistakes.add(rule.span(), message, "rules by name are for `connect`: write addresses");
+/// Nobody comes in: who asks for an echo is answered by the stack.
+fn icmp(reader: &mut Reader<'_>) -> KindSpec {
+    let mut named = Vec::new();
+    let mut policy = Policy {
+        bind: portless_rules("bind", reader, &mut named),
+        connect: portless_rules("connect", reader, &mut named),
+        ..Policy::default()
+    };
+    if let Some((_, table)) = reader.table("deny") {
+        let mut inner = Reader::new(table, "`deny`", reader.mistakes);
+        policy.deny.bind = portless_rules("bind", &mut inner, &mut named).unwrap_or_default();
+        policy.deny.connect = portless_rules("connect", &mut inner, &mut named).unwrap_or_default();
+        inner.finish();
     }
+    KindSpec::Icmp { policy, named }
+}
+
+/// A list of rules for what has no ports.
+fn portless_rules(
+    key: &'static str,
+    reader: &mut Reader<'_>,
+    named: &mut Vec<(&'static str, Spanned<Rule>)>,
+) -> Option<Vec<Rule>> {
+    let any_port = |value: &DeValue<'_>| {
+        let rule = address::rule(value)?;
+        if rule.ports == (0..=u16::MAX) {
+            return Ok(rule);
+        }
+        let right = Rule { ports: 0..=u16::MAX, ..rule.clone() };
+        Err(Problem::new(format!("{rule} names ports, and ICMP has none"), format!("write \"{right}\"")))
+    };
+    checked(key, Families::BOTH, reader.list(key, any_port)?, reader.mistakes, named)
+}
+
+/// A list of rules, each of them one that can be met. Those by name that are not of `connect` are `named` too: whether
+/// they can be met is known once all names are.
+fn rules(
+    key: &'static str,
+    families: Families,
+    reader: &mut Reader<'_>,
+    named: &mut Vec<(&'static str, Spanned<Rule>)>,
+) -> Option<Vec<Rule>> {
+    checked(key, families, reader.list(key, address::rule)?, reader.mistakes, named)
+}
+
+fn checked(
+    key: &'static str,
+    families: Families,
+    list: Vec<Spanned<Rule>>,
+    mistakes: &Mistakes,
+    named: &mut Vec<(&'static str, Spanned<Rule>)>,
+) -> Option<Vec<Rule>> {
+    list.iter().for_each(|rule| check_family(families, rule, mistakes));
+    let by_name = list.iter().filter(|rule| key != "connect" && rule.get_ref().who.is_name());
+    named.extend(by_name.map(|rule| (key, rule.clone())));
     Some(list.into_iter().map(Spanned::into_inner).collect())
 }
 

@@ -1,5 +1,6 @@
 //! The keys of protocol objects of kind `quic`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -8,6 +9,7 @@ use toml::de::DeValue;
 use super::super::mistake::{Mistakes, Problem};
 use super::super::read::{Reader, boolean, integer, word};
 use super::super::units;
+use super::guest::path;
 use super::tls::{self, TlsSpec};
 use crate::protocol::quic::plan::{Congestion, IDLE_MAX, STREAMS_MAX, TransportPlan, WINDOW_BYTES};
 use crate::protocol::tls::config::Versions;
@@ -15,6 +17,7 @@ use crate::protocol::tls::config::Versions;
 pub(in super::super) struct QuicSpec {
     pub tls: TlsSpec,
     pub transport: TransportPlan,
+    pub qlog: Option<Spanned<PathBuf>>,
 }
 
 /// All keys of `tls` but `versions`, since QUIC has TLS 1.3 in it, and its own.
@@ -41,7 +44,8 @@ pub(super) fn quic(reader: &mut Reader<'_>, what: &str) -> QuicSpec {
     transport.migration = reader.get("migration", boolean).map_or(transport.migration, Spanned::into_inner);
     let congestion = reader.get("congestion", congestion);
     transport.congestion = congestion.map_or(transport.congestion, Spanned::into_inner);
-    QuicSpec { tls, transport }
+    let qlog = reader.get("qlog", path);
+    QuicSpec { tls, transport, qlog }
 }
 
 fn windows(reader: &mut Reader<'_>, transport: &mut TransportPlan, mistakes: &Mistakes) {

@@ -72,7 +72,13 @@ fn glob(value: &DeValue<'_>) -> Result<Glob, Problem> {
 pub(super) fn unix_interface(protocols: &[ProtocolSpec], mistakes: &Mistakes) -> Option<InterfaceSpec> {
     let unix = protocols.iter().filter_map(|protocol| match &protocol.kind {
         Some(KindSpec::Unix(spec)) => Some((protocol, spec)),
-        Some(KindSpec::Ip { .. } | KindSpec::Layer { .. } | KindSpec::Tls { .. } | KindSpec::Quic { .. })
+        Some(
+            KindSpec::Ip { .. }
+            | KindSpec::Icmp { .. }
+            | KindSpec::Layer { .. }
+            | KindSpec::Tls { .. }
+            | KindSpec::Quic { .. },
+        )
         | None => None,
     });
     let (first, _) = unix.clone().next()?;

@@ -203,6 +203,6 @@ fn traces_that_are_not_there_or_not_traces() {
     insta::assert_snapshot!(trace("0\n"), @"3:27: trace: `t`: ends at millisecond 0; each line is the millisecond of one opportunity to deliver 1500 bytes, ascending; paths are relative to the scenario's folder: looked for t");
     insta::assert_snapshot!(trace("1\ntwo\n"), @"3:27: trace: `t`: line 2: `two` is not a millisecond; each line is the millisecond of one opportunity to deliver 1500 bytes, ascending; paths are relative to the scenario's folder: looked for t");
     insta::assert_snapshot!(load("rate = { trace = 'missing' }", &[]).unwrap_err(), @"3:27: trace: `missing`: No such file or directory (os error 2); each line is the millisecond of one opportunity to deliver 1500 bytes, ascending; paths are relative to the scenario's folder: looked for missing");
-    insta::assert_snapshot!(load("rate = { trace = '.' }", &[]).unwrap_err(), @"3:27: trace: `.`: is not a file; each line is the millisecond of one opportunity to deliver 1500 bytes, ascending; paths are relative to the scenario's folder: looked for .");
+    insta::assert_snapshot!(load("rate = { trace = '.' }", &[]).unwrap_err(), @"3:27: trace: `.`: is a directory; each line is the millisecond of one opportunity to deliver 1500 bytes, ascending; paths are relative to the scenario's folder: looked for .");
     insta::assert_snapshot!(load("rate = { trace = '' }", &[]).unwrap_err(), @"3:27: trace: is empty; a path, relative to the scenario's folder");
 }

@@ -246,9 +246,9 @@ fn misspelt_keys_of_layers() {
     labs/lab.toml:4:18: unknown key `ovr` in protocol `tls` of guest `a`; did you mean `over`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, versions, over
     labs/lab.toml:4:32: unknown key `certificat` in protocol `tls` of guest `a`; did you mean `certificate`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, versions, over
     labs/lab.toml:5:10: protocol `socks5` of guest `a` has no `server`; the proxy's host and port: `server = "10.0.0.9:1080"`
-    labs/lab.toml:5:36: unknown key `sever` in protocol `socks5` of guest `a`; did you mean `server`? known here: kind, private, server, user, password, connect, over
+    labs/lab.toml:5:36: unknown key `sever` in protocol `socks5` of guest `a`; did you mean `server`? known here: kind, private, server, user, password, connect, deny, over
     labs/lab.toml:6:10: protocol `quic` of guest `a` has no `over`; name the guest's protocol that it stands on: `over = "ipv4"`
-    labs/lab.toml:6:19: unknown key `ovr` in protocol `quic` of guest `a`; did you mean `over`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, early_data, streams, unidirectional_streams, stream_window, window, idle_timeout, keep_alive, retry, migration, congestion, over
+    labs/lab.toml:6:19: unknown key `ovr` in protocol `quic` of guest `a`; did you mean `over`? known here: kind, private, certificate, alpn, roots, client_roots, clients, server_name, resumption, timeout, early_data, streams, unidirectional_streams, stream_window, window, idle_timeout, keep_alive, retry, migration, congestion, qlog, over
     "#);
 }
 
@@ -264,18 +264,18 @@ fn proxies() {
     labs/lab.toml:7:10: server: `proxy` is not a host and port; such as "10.0.0.9:1080", "[fd00::9]:1080" or "proxy.example:1080"
     labs/lab.toml:8:8: a `user` without a `password`; add `password = "..."`
     "#);
-    insta::assert_snapshot!(lab("kind = 'socks5'\nserver = '10.0.0.1:1080'\nuser = ''\npassword = \"a\\nb\"\nbind = '*:*'"), @r"
+    insta::assert_snapshot!(lab("kind = 'socks5'\nserver = '10.0.0.1:1080'\nuser = ''\npassword = \"a\\nb\"\nbind = '*:*'"), @r#"
     labs/lab.toml:8:8: user: is no user or password; 1 to 255 bytes, none of them control characters
     labs/lab.toml:9:12: password: is no user or password; 1 to 255 bytes, none of them control characters
-    labs/lab.toml:10:1: unknown key `bind` in protocol `p` of guest `a`; did you mean `kind`? known here: kind, private, server, user, password, connect, over
-    ");
+    labs/lab.toml:10:1: unknown key `bind` in protocol `p` of guest `a`; did you mean `kind`? known here: kind, private, server, user, password, connect, deny, over
+    "#);
 }
 
 #[test]
 fn protocols_and_listeners() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.web]\n[guest.a.protocol.ipv5]\nkind = 'ipv5'"), @r#"
-    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ip", "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls", "quic" or "proxy-protocol"
-    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ip", "ipv4", "ipv6", "unix", "socks5", "http-connect", "tls", "quic" or "proxy-protocol"
+    labs/lab.toml:3:19: protocol `web` of guest `a` is of no known kind; add `kind = ...`: "ip", "ipv4", "ipv6", "icmp", "unix", "socks5", "http-connect", "tls", "quic", "yamux" or "proxy-protocol"
+    labs/lab.toml:5:8: kind: `ipv5` is no kind of protocol; "ip", "ipv4", "ipv6", "icmp", "unix", "socks5", "http-connect", "tls", "quic", "yamux" or "proxy-protocol"
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\n\
          bind = ['80', '*:99999', '*:9-1', 'fd00::1:80', '[fd00::]:80', '10.0.0.1/8:80']"), @r#"
@@ -487,5 +487,29 @@ fn address_configuration() {
     labs/lab.toml:12:32: range: is not within 10.0.0.0/24; a range of the server's own subnet
     labs/lab.toml:15:8: dhcp: changes nothing; `range`, the addresses that it gives from now on, or `revoke`, guests whose leases end
     labs/lab.toml:18:21: rebind: there is no guest `d`; there are: d, a
+    "#);
+}
+
+#[test]
+fn braces_that_look_like_ours_and_name_nothing() {
+    insta::assert_snapshot!(mistakes("[ca.test]\n[guest.a]\nmodule = 'a'\nargs = ['--root', '{ca:tset}', '{other} {}']\nenv = { A = '{ca}', B = '{index}', C = 'x{CA:test}' }\nstdin = '{ca:test} {ca:}'"), @r#"
+    labs/lab.toml:4:19: args: `{ca:tset}` names no authority of the lab; did you mean `test`?
+    labs/lab.toml:5:13: env: `{ca}` names no authority of the lab; the root of a [ca.NAME], such as `{ca:test}`
+    labs/lab.toml:5:25: env: `{index}` names nothing; it is the number of one of several replicas: give the guest a `count`, or leave it out
+    labs/lab.toml:5:40: env: `{CA:test}` names no authority of the lab; the root of a [ca.NAME], such as `{ca:test}`
+    labs/lab.toml:6:9: stdin: `{ca:}` names no authority of the lab; the root of a [ca.NAME], such as `{ca:test}`
+    "#);
+    insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ncount = 3\nargs = ['{INDEX}', '{ca:test}']"), @r#"
+    labs/lab.toml:4:9: args: `{INDEX}` is written in small letters; `{index}`
+    labs/lab.toml:4:20: args: `{ca:test}` names no authority of the lab; add [ca.NAME], whose root `{ca:NAME}` is
+    "#);
+}
+
+#[test]
+fn rules_by_name_that_nobody_could_meet() {
+    insta::assert_snapshot!(mistakes("[hosts]\n'www.example.org' = '10.0.0.9'\n[guest.a]\nmodule = 'a'\n[guest.a.protocol.ipv4]\nbind = ['a:80', 'b:80', 'www.example.org:*']\naccept = ['*.example.org:*', 'example.org:*', 'localhost:*']\ndeny = { accept = '*.a:1', connect = 'anything.example:*' }"), @r#"
+    labs/lab.toml:6:17: bind: b:80 is about no name of the lab or of `hosts`; no other leads to addresses of the guest's own: write addresses, or add the name to `hosts`
+    labs/lab.toml:7:30: accept: example.org:* is about no name of the lab or of `hosts`; nobody is asked for the names of those who come in: write addresses, or add the name to `hosts`
+    labs/lab.toml:8:19: accept: *.a:1 is about no name of the lab or of `hosts`; nobody is asked for the names of those who come in: write addresses, or add the name to `hosts`
     "#);
 }

@@ -2,6 +2,7 @@
 
 mod expectations;
 mod fuzz;
+mod icmp;
 mod links;
 mod mistakes;
 mod plans;
@@ -76,7 +77,7 @@ kind = "ipv6"
 
 [guest.client]
 module = "client.wasm"
-args = ["{index}"]
+args = ["{other}"]
 network = "far"
 [guest.client.interface.eth1]
 network = "lan"

@@ -12,7 +12,7 @@ use crate::scenario::plan::{DeviceRef, Plan, StdinPlan, digest};
 fn a_lab_with_some_of_everything() {
     insta::assert_snapshot!(show(&parse(LAB).unwrap()), @r#"
     "web" seed Some(18446744073709551615) duration Some(10s) epoch 1709208000s
-    digest 5b8b87649ea495a6...
+    digest 185f84e1d1263095...
     guest server "labs/bin/server.wasm" ["--port", "80"] [("Z", "1"), ("A", "two")] stdin Text("hello")
       memory 1073741824 cpu 1000000000 fuel Some(1000000) descriptors 16 buffers 4194304 linger 1s start 250ms
       DirectoryPlan { guest: "/srv", host: "labs/www", writable: false }
@@ -23,7 +23,7 @@ fn a_lab_with_some_of_everything() {
       ListenerPlan { name: "listen1", protocol: "inside", bind: "[fd00::2]:53", kind: Datagram, backlog: 4 }
       protocol ipv4 ipv4 bind [*:80] connect []
       protocol inside ipv6 bind anything connect anything
-    guest client "labs/client.wasm" ["{index}"] [] stdin Empty
+    guest client "labs/client.wasm" ["{other}"] [] stdin Empty
       memory 67108864 cpu 1000000000 fuel None descriptors 1024 buffers 268435456 linger 10s start 0ns
       eth0 02-00-00-00-00-02 mtu 1500 192.168.7.2/24 fe80::ff:fe00:2/64
       eth1 02-00-00-00-00-04 mtu 1500 10.0.0.3/24 fd00::3/64 fe80::ff:fe00:4/64

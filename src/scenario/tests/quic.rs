@@ -31,7 +31,7 @@ fn defaults_speak_tls_1_3_alone_and_nothing_early() {
 fn all_keys_arrive() {
     let plan = quic(
         "early_data = true\nstreams = 7\nunidirectional_streams = 0\nstream_window = '64KiB'\nwindow = '1MiB'\n\
-         idle_timeout = 'never'\nkeep_alive = '5s'\nretry = true\nmigration = false\ncongestion = 'newreno'",
+         idle_timeout = 'never'\nkeep_alive = '5s'\nretry = true\nmigration = false\ncongestion = 'newreno'\nqlog = 'logs'",
     )
     .unwrap();
     assert!(plan.tls.early_data);
@@ -47,6 +47,7 @@ fn all_keys_arrive() {
         congestion: Congestion::NewReno,
     };
     assert_eq!(plan.transport, wanted);
+    assert_eq!(plan.qlog, Some("labs/logs".into()));
 }
 
 #[test]
@@ -73,6 +74,7 @@ fn mistakes_are_told_where_they_are() {
         "idle_timeout = 'forever'",
         "keep_alive = '40s'",
         "congestion = 'bbr'",
+        "qlog = true",
     ]
     .map(|keys| quic(keys).expect_err(keys));
     let over = parse(

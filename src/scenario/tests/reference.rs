@@ -68,7 +68,7 @@ fn every_key_stands_on_the_reference_page() {
                  guest.g.protocol.q = { kind = 'quic', over = 'ipv4', x = 1 }\n\
                  ca.d.valid.x = 1\n\
                  guest.g.routes = [{ x = 1 }]\nguest.g.stdin.x = 1\nguest.g.directories.d.x = 1\n\
-                 hosts.h = '10.0.0.9'\nguest.g.resolver.x = 1\nguest.g.protocol.ipv4.deny.x = 1\ndns.n.x = 1\ndns.n.zone.z.a = { x = 1, srv = { x = 1 } }\n\
+                 hosts.h = '10.0.0.9'\nguest.g.resolver.x = 1\nguest.g.protocol.ipv4.deny.x = 1\nguest.g.protocol.icmp.x = 1\ndns.n.x = 1\ndns.n.zone.z.a = { x = 1, srv = { x = 1 } }\n\
                  at = [{ x = 1, after.x = 1, set.x = 1, rebind.x = 1, dhcp.x = 1, inject.x = 1, clock.x = 1 }]\n\
                  expect = [{ guest = 'g', x = 1 }, { packets = 'tcp', x = 1 }, { always = 'tcp', x = 1 }, \
                  { ending = 'over', x = 1 }, { golden = 'g', x = 1 }]";

@@ -6,7 +6,8 @@ use hickory_proto::rr::RecordType;
 use super::mistakes::mistakes;
 use super::parse;
 use crate::dns::answer::{Outcome, Transport, answer};
-use crate::dns::name::fully_qualified;
+use crate::dns::name::{HostName, fully_qualified};
+use crate::node::Whereabouts;
 use crate::scenario::plan::{Plan, ServiceKind};
 
 const LAB: &str = r#"
@@ -132,12 +133,11 @@ fn mistakes_about_names_and_policies() {
     "#);
     insta::assert_snapshot!(lab("[guest.web.protocol.ipv4]\nbind = 'web:80'\nconnect = ['*.*.a:1', '*.a:70000', 'a:1-0', '[fd00::1]:1']\n\
         deny = { accept = 'a.b:*', listen = [] }\n[guest.web.protocol.ip]\nconnect = ['[fd00::1]:1', '10.0.0.1:2']"), @r#"
-    labs/lab.toml:5:8: bind: web:80 is a name; rules by name are for `connect`: write addresses
     labs/lab.toml:6:12: connect: `*.*.a:1` has no address or name in `*.*.a`; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
     labs/lab.toml:6:23: connect: `*.a:70000` has no ports in `70000`; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
     labs/lab.toml:6:36: connect: `a:1-0` has its ports the wrong way round: 1-0; addresses or a name, and ports, such as "*:80", "10.0.0.0/8:1024-65535", "[fd00::/64]:*" or "*.example.org:443"
     labs/lab.toml:6:45: fd00::1/128 is of another family than the protocol, ipv4; give it to the other protocol, or write `*` for any address
-    labs/lab.toml:7:19: accept: a.b:* is a name; rules by name are for `connect`: write addresses
+    labs/lab.toml:7:19: accept: a.b:* is about no name of the lab or of `hosts`; nobody is asked for the names of those who come in: write addresses, or add the name to `hosts`
     labs/lab.toml:7:28: unknown key `listen` in `deny`; known here: bind, connect, accept
     "#);
 }
@@ -160,8 +160,9 @@ fn guests_resolvers_know_the_lab() {
     assert_eq!((web.attempts, asks.attempts), (2, 1));
     let names = &web.names;
     assert!(names.leads_out && std::sync::Arc::ptr_eq(names, &asks.names));
-    let found =
-        |name: &str| names.find(&crate::dns::name::HostName::parse(name).unwrap()).map(|list| list.len());
+    let found = |name: &str| {
+        names.find(&HostName::parse(name).unwrap(), &Whereabouts::default()).map(|list| list.len())
+    };
     assert_eq!(
         ["web", "DB-1", "ns", "else", "db", "localhost"].map(found),
         [Some(2), Some(2), Some(2), Some(1), None, Some(2)]

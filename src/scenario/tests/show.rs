@@ -3,6 +3,7 @@
 use crate::network::link::LinkParameters;
 use crate::network::{InterfaceConfig, Route};
 use crate::protocol::policy::Rule;
+use crate::protocol::{Grant, ip};
 use crate::scenario::plan::{GuestPlan, LinkPlan, Plan, ServicePlan};
 
 pub(super) fn show(plan: &Plan) -> String {
@@ -91,7 +92,7 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
             }
         };
         let kind = protocol.grant.kind();
-        let Some(policy) = protocol.grant.policy() else {
+        let Grant::Ip(ip::Settings { policy, .. }) = &protocol.grant else {
             lines.push(format!("  protocol {} {:?}", protocol.name, protocol.grant));
             continue;
         };

@@ -1,7 +1,7 @@
 //! Timelines that are wrong, and what is said of them.
 
 use super::mistakes::mistakes;
-use crate::scenario::plan::{Action, DeviceRef, When};
+use crate::scenario::plan::{Action, DeviceRef, Machines, When};
 
 /// Two guests on a switch, to which entries are added.
 const BASE: &str =
@@ -126,8 +126,9 @@ fn the_name_that_replicas_share_stands_for_all_of_them() {
     );
     let plan = crate::scenario::parse(&text, std::path::Path::new("labs/lab.toml")).unwrap();
     assert_eq!(plan.timeline[0].when, When::Exited { guests: vec![0, 1, 2] });
+    let machines = Machines { guests: vec![0, 1, 2], routers: vec![0], services: vec![] };
     let actions: Vec<_> = plan.timeline.iter().map(|entry| &entry.action).collect();
-    assert_eq!(*actions[0], Action::Kill { guests: vec![0, 1, 2], routers: vec![0], graceful: false });
+    assert_eq!(*actions[0], Action::Kill { machines, graceful: false });
     assert_eq!(actions[1].links(), [0, 1, 2]);
     let sides = [vec![0, 1, 2], vec![3]].map(|guests| guests.into_iter().map(DeviceRef::Guest).collect());
     assert_eq!(*actions[2], Action::Partition(sides.into()));

@@ -8,7 +8,7 @@ use smoltcp::wire::IpCidr;
 use super::{Partition, World, world_port};
 use crate::abi::lock;
 use crate::network::Frame;
-use crate::scenario::plan::{Action, DeviceRef, FramesPlan, LinkChange, PortPlan};
+use crate::scenario::plan::{Action, DeviceRef, FramesPlan, LinkChange, Machines, PortPlan};
 use crate::world::Event;
 
 impl World {
@@ -19,14 +19,24 @@ impl World {
             }
             Action::Partition(sides) => self.partition(sides),
             Action::Heal => self.timeline.partition = None,
-            Action::Kill { guests, routers, graceful } => {
+            Action::Kill { machines: Machines { guests, routers, services }, graceful } => {
                 guests.iter().for_each(|&guest| self.kill(guest, *graceful));
-                routers.iter().for_each(|&router| self.kill_router(router));
+                routers.iter().for_each(|&router| self.kill_router(router, *graceful));
+                services.iter().for_each(|&service| self.kill_service(service, *graceful));
             }
-            Action::Pause(guests) => guests.iter().for_each(|&guest| self.pause(guest)),
-            Action::Resume(guests) => guests.iter().for_each(|&guest| self.resume(guest)),
-            Action::Restart { guests, routers, graceful } => {
-                routers.iter().for_each(|&router| self.restart_router(router));
+            Action::Pause(Machines { guests, routers, services }) => {
+                guests.iter().for_each(|&guest| self.pause(guest));
+                routers.iter().for_each(|&router| self.pause_router(router));
+                services.iter().for_each(|&service| self.pause_service(service));
+            }
+            Action::Resume(Machines { guests, routers, services }) => {
+                routers.iter().for_each(|&router| self.resume_router(router));
+                services.iter().for_each(|&service| self.resume_service(service));
+                guests.iter().for_each(|&guest| self.resume(guest));
+            }
+            Action::Restart { machines: Machines { guests, routers, services }, graceful } => {
+                routers.iter().for_each(|&router| self.restart_router(router, *graceful));
+                services.iter().for_each(|&service| self.restart_service(service, *graceful));
                 guests.iter().for_each(|&guest| self.restart(guest, *graceful));
             }
             Action::Rebind { guest, interface, addresses } => {

@@ -1,4 +1,4 @@
-//! Guests and routers killed and started anew, guests paused and resumed.
+//! Guests killed and started anew, paused and resumed.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::guest::{Exit, Guest, Program};
 use crate::node::LeftOpen;
 use crate::rng::Seed;
 use crate::scenario::plan::GuestPlan;
-use crate::world::build::{self, fresh_node, limits};
+use crate::world::build::{fresh_node, limits};
 use crate::world::{GuestState, Report, World};
 
 /// What a guest is started from, again and again.
@@ -30,25 +30,12 @@ impl World {
         }
         self.nodes[guest].powered = false;
         if running {
+            self.guests[guest].guest = None;
             self.collect_output(guest);
-            let slot = &mut self.guests[guest];
-            (slot.guest, slot.state) = (None, GuestState::Lingering);
+            self.guests[guest].state = GuestState::Lingering;
             self.gone(guest, Exit::Killed);
         }
         self.drained(guest);
-    }
-
-    pub(super) fn kill_router(&mut self, router: usize) {
-        self.routers_off[router] = true;
-        self.router_timers[router] = None;
-    }
-
-    /// A router that knows no neighbours, and has none of the packets that waited for one.
-    pub(super) fn restart_router(&mut self, router: usize) {
-        self.routers[router] = build::router(self.now, &self.timeline.routers[router]);
-        self.routers_off[router] = false;
-        self.router_timers[router] = None;
-        self.follow_router(router);
     }
 
     pub(super) fn pause(&mut self, guest: usize) {
@@ -120,8 +107,11 @@ impl World {
         {
             let mut node = lock(&slot.node);
             fresh.set_skew(node.skew());
+            fresh.set_whereabouts(&self.whereabouts);
             *node = fresh;
         }
+        let addresses = lock(&self.nodes[guest].node).reachable();
+        self.follow_node(guest, &addresses);
         if self.eager {
             self.make_node_eager(guest);
         }

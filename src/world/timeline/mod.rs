@@ -11,6 +11,7 @@
 
 mod act;
 mod boot;
+mod servers;
 mod watch;
 
 pub(super) use boot::Boot;
@@ -26,7 +27,7 @@ use super::{Event, World};
 use crate::capture::{self, Session};
 use crate::rng::{Rng, Seed};
 use crate::scenario::assets::Assets;
-use crate::scenario::plan::{Action, EntryPlan, FramesPlan, Plan, PortPlan, RouterPlan, When};
+use crate::scenario::plan::{Action, EntryPlan, FramesPlan, Plan, PortPlan, RouterPlan, ServicePlan, When};
 use crate::time::Instant;
 use watch::Watches;
 
@@ -40,8 +41,9 @@ pub(super) struct Timeline {
     captures: BTreeMap<PathBuf, Frames>,
     partition: Option<Partition>,
     sides_used: u32,
-    /// What routers are made from, if the timeline switches any on again.
+    /// What routers and services are made from, if the timeline switches any on again.
     routers: Vec<RouterPlan>,
+    services: Vec<ServicePlan>,
 }
 
 struct Entry {
@@ -65,9 +67,15 @@ impl Timeline {
     /// A capture to be injected that cannot be read.
     pub fn new(plan: &Plan, assets: &Assets, seed: Seed, session: &Session) -> Result<Timeline, String> {
         let mut timeline = Timeline::default();
-        let restarts_routers = |entry: &EntryPlan| matches!(&entry.action, Action::Restart { routers, .. } if !routers.is_empty());
-        if plan.timeline.iter().any(restarts_routers) {
-            timeline.routers.clone_from(&plan.routers);
+        for entry in &plan.timeline {
+            if let Action::Restart { machines, .. } = &entry.action {
+                if !machines.routers.is_empty() {
+                    timeline.routers.clone_from(&plan.routers);
+                }
+                if !machines.services.is_empty() {
+                    timeline.services.clone_from(&plan.services);
+                }
+            }
         }
         for (number, entry) in plan.timeline.iter().enumerate() {
             if let Action::Inject { frames: FramesPlan::Capture(path), .. } = &entry.action
@@ -110,7 +118,7 @@ impl Timeline {
 
 impl Entry {
     fn restarts(&self, guest: usize) -> bool {
-        matches!(&self.plan.action, Action::Restart { guests, .. } if guests.contains(&guest))
+        matches!(&self.plan.action, Action::Restart { machines, .. } if machines.guests.contains(&guest))
     }
 }
 
@@ -119,7 +127,7 @@ impl World {
     pub(super) fn awaits_restart(&self) -> bool {
         let killed = |guest: usize| self.guests[guest].killed && !self.guests[guest].background;
         self.timeline.entries.iter().filter(|entry| entry.due).any(|entry| match &entry.plan.action {
-            Action::Restart { guests, .. } => guests.iter().any(|&guest| killed(guest)),
+            Action::Restart { machines, .. } => machines.guests.iter().any(|&guest| killed(guest)),
             _ => false,
         })
     }

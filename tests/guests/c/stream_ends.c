@@ -1,6 +1,7 @@
 /*
- * The ways a stream can end, and what each side sees of it. The server takes three streams of one connection: it reads the
- * first to its end, closes the second unread, and resets the third.
+ * The ways a stream can end, and what each side sees of it. The server takes four streams of one connection: it reads the
+ * first to its end, closes the second unread, and resets the third; the client resets the fourth. `reset`: the protocol has
+ * no way to stop a writer but to reset the stream.
  */
 #include "common.h"
 
@@ -83,7 +84,7 @@ static ssize_t write_on(int fd)
     return wrote;
 }
 
-static void talk(const char *address)
+static void talk(const char *address, int stopped)
 {
     int connection = connection_to(address, STREAM);
 
@@ -98,7 +99,7 @@ static void talk(const char *address)
 
     int second = opened(connection);
     write_all(second, "hello", 5);
-    expect("client, second, stopped", write_on(second), -1, errno, EPIPE);
+    expect("client, second, stopped", write_on(second), -1, errno, stopped);
     close(second);
 
     int third = opened(connection);
@@ -122,10 +123,10 @@ int main(int argc, char **argv)
 {
     take_names(&argc, &argv);
     if (argc < 3)
-        usage("ADDRESS serve|talk");
+        usage("ADDRESS serve|talk [reset]");
     if (!strcmp(argv[2], "serve"))
         serve(argv[1]);
     else
-        talk(argv[1]);
+        talk(argv[1], argc > 3 ? ECONNRESET : EPIPE);
     return 0;
 }

@@ -59,6 +59,8 @@ static bool serve(struct entry *entry)
         return false;
     }
     ssize_t wrote = entry->is_one_way ? -1 : write(entry->fd, buffer, (size_t)got);
+    for (ssize_t more; wrote > 0 && wrote < got; wrote = more < 0 ? more : wrote + more)
+        more = write(entry->fd, buffer + wrote, (size_t)(got - wrote));
     if (wrote < 0 && (entry->is_one_way || errno == ENOTSUP)) {
         entry->is_one_way = true;
         entry->message = realloc(entry->message, MESSAGE);
@@ -68,11 +70,7 @@ static bool serve(struct entry *entry)
         entry->have += (size_t)got;
         return true;
     }
-    if (wrote < 0)
-        return false;
-    if (wrote < got)
-        write_all(entry->fd, buffer + wrote, (size_t)(got - wrote));
-    return true;
+    return wrote >= 0;
 }
 
 int main(int argc, char **argv)

@@ -1,13 +1,14 @@
 ;; Calls anything with anything, so that a test can drive the whole ABI edge with bytes.
 ;;
 ;; Standard input is a sequence of records of ten little-endian u64: which function, then nine arguments, of which the
-;; function takes as many as it has parameters, cut to their size. The function is the number modulo 56:
-;; 0 to 54 in the order of the imports below, and 55 pokes: it stores its second argument at its first, modulo the
+;; function takes as many as it has parameters, cut to their size. The function is the number modulo 59:
+;; 0 to 57 in the order of the imports below, and 58 pokes: it stores its second argument at its first, modulo the
 ;; size of the memory. An answer that is no errno (77 or more) traps in `$not_an_errno`; at the end of the records,
 ;; or when standard input is gone, the guest ends well.
 ;;
 ;; The memory is 128 KiB. The record in hand is at 0, and these wait for whoever points at them:
 ;;   256 "0.0.0.0:0"   272 "0.0.0.0:7"   288 "10.0.0.1:7"   304 "10.0.0.2:7"   320 "[::]:0"   336 "name:7"   352 "a.txt"
+;;   368 "224.0.0.251"
 ;;   512 an iovec of 64 bytes at 4096
 ;;   1024 a subscription to the monotonic clock, 1 ms    1072 one to reading descriptor 3
 (module
@@ -66,6 +67,9 @@
   (import "wasi_snapshot_preview1" "sock_recv" (func $sock_recv (param i32 i32 i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "sock_send" (func $sock_send (param i32 i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "sock_shutdown" (func $sock_shutdown (param i32 i32) (result i32)))
+  (import "networking" "group_join" (func $group_join (param i32 i32 i32) (result i32)))
+  (import "networking" "group_leave" (func $group_leave (param i32 i32 i32) (result i32)))
+  (import "networking" "application_protocol" (func $application_protocol (param i32 i32 i32 i32) (result i32)))
 
   (memory (export "memory") 2)
   (data (i32.const 96) "\00\00\00\00\50\00\00\00") ;; the record's own iovec
@@ -76,6 +80,7 @@
   (data (i32.const 320) "[::]:0")
   (data (i32.const 336) "name:7")
   (data (i32.const 352) "a.txt")
+  (data (i32.const 368) "224.0.0.251")
   (data (i32.const 512) "\00\10\00\00\40\00\00\00")
   (data (i32.const 1024) "\01\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\40\42\0f")
   (data (i32.const 1072) "\02\00\00\00\00\00\00\00\01\00\00\00\00\00\00\00\03")
@@ -105,7 +110,7 @@
   ;; Makes the call that the record asks for.
   (func $call (result i32)
     (local $which i32)
-    (local.set $which (i32.wrap_i64 (i64.rem_u (i64.load (i32.const 0)) (i64.const 56))))
+    (local.set $which (i32.wrap_i64 (i64.rem_u (i64.load (i32.const 0)) (i64.const 59))))
     (if (i32.eq (local.get $which) (i32.const 0))
       (then (return (call $open (call $int (i32.const 0)) (call $int (i32.const 1)) (call $int (i32.const 2)) (call $int (i32.const 3)) (call $long (i32.const 4)) (call $long (i32.const 5)) (call $int (i32.const 6)) (call $int (i32.const 7))))))
     (if (i32.eq (local.get $which) (i32.const 1))
@@ -216,6 +221,12 @@
       (then (return (call $sock_send (call $int (i32.const 0)) (call $int (i32.const 1)) (call $int (i32.const 2)) (call $int (i32.const 3)) (call $int (i32.const 4))))))
     (if (i32.eq (local.get $which) (i32.const 54))
       (then (return (call $sock_shutdown (call $int (i32.const 0)) (call $int (i32.const 1))))))
+    (if (i32.eq (local.get $which) (i32.const 55))
+      (then (return (call $group_join (call $int (i32.const 0)) (call $int (i32.const 1)) (call $int (i32.const 2))))))
+    (if (i32.eq (local.get $which) (i32.const 56))
+      (then (return (call $group_leave (call $int (i32.const 0)) (call $int (i32.const 1)) (call $int (i32.const 2))))))
+    (if (i32.eq (local.get $which) (i32.const 57))
+      (then (return (call $application_protocol (call $int (i32.const 0)) (call $int (i32.const 1)) (call $int (i32.const 2)) (call $int (i32.const 3))))))
     (i64.store (i32.rem_u (call $int (i32.const 0)) (i32.const 131064)) (call $long (i32.const 1)))
     (i32.const 0))
 

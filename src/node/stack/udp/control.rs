@@ -1,10 +1,11 @@
-//! A port: bound, listening, connecting.
+//! A port, or an identifier of echo requests: bound, listening, connecting.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use super::super::group::is_many;
 use super::super::{Stack, destination, tuple};
-use super::{Flow, Udp};
+use super::{Carried, Flow, Udp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::node::wake::{Interest, Readiness, Waiter, Watch};
@@ -19,8 +20,17 @@ impl Stack {
         if !address.ip().is_multicast() {
             self.bindable(address)?;
         }
-        let local = self.udp.ports.bind(address, &mut self.rng)?;
-        let id = self.udp.sockets.insert(Udp {
+        let id = self.datagrams_bind(Carried::Udp, address)?;
+        if let Some(local) = self.udp_local(id) {
+            self.udp.by_port.entry(local.port()).or_default().push(id);
+        }
+        Ok(id)
+    }
+
+    pub(super) fn datagrams_bind(&mut self, carried: Carried, address: SocketAddr) -> Result<Id<Udp>> {
+        let local = self.udp.of_mut(carried).ports.bind(address, &mut self.rng)?;
+        Ok(self.udp.sockets.insert(Udp {
+            carried,
             local,
             backlog: None,
             queue: VecDeque::new(),
@@ -33,9 +43,7 @@ impl Stack {
             groups: Vec::new(),
             group_hop_limit: 1,
             group_loop: true,
-        });
-        self.udp.by_port.entry(local.port()).or_default().push(id);
-        Ok(id)
+        }))
     }
 
     pub fn udp_local(&self, id: Id<Udp>) -> Option<SocketAddr> {
@@ -70,8 +78,12 @@ impl Stack {
     }
 
     pub fn udp_connect(&mut self, now: Instant, id: Id<Udp>, remote: SocketAddr) -> Result<Id<Flow>> {
-        if remote.port() == 0 {
-            return Err(Error::AddressNotAvailable);
+        let carried = self.udp.sockets.get(id).ok_or(Error::BadDescriptor)?.carried;
+        match carried {
+            Carried::Udp if remote.port() == 0 => return Err(Error::AddressNotAvailable),
+            // Answers would come from others than were asked.
+            Carried::Echo if is_many(remote.ip()) => return Err(Error::NetworkUnreachable),
+            Carried::Udp | Carried::Echo => {}
         }
         let remote = destination(remote);
         let socket = self.udp.sockets.get(id).ok_or(Error::BadDescriptor)?;
@@ -82,13 +94,16 @@ impl Stack {
             Some(nic) => nic,
             None => self.route(now, remote.ip())?,
         };
+        if carried == Carried::Echo && self.is_broadcast(nic, remote.ip()) {
+            return Err(Error::NetworkUnreachable);
+        }
         let any = local.ip().is_unspecified() || local.ip().is_multicast();
         let ip = if any { self.source_address(nic, remote.ip())? } else { local.ip() };
         let tuple = tuple(ip, local.port(), remote);
         if Some(nic) != self.loopback && tuple.has_loopback() {
             return Err(Error::AddressNotAvailable);
         }
-        if self.udp.by_tuple.contains_key(&tuple) {
+        if self.udp.find(carried, &tuple).is_some() {
             return Err(Error::IsConnected);
         }
         let flow = self.udp.insert_flow(id, tuple, nic);

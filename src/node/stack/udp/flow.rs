@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
+use bytes::BytesMut;
 use smoltcp::wire::IpAddress;
 
 use super::super::Stack;
 use super::super::demux::{Tuple, Unreachable};
 use super::send::{SEND_BYTES, payload_max};
-use super::{DATAGRAM_OVERHEAD, Flow};
+use super::{Carried, DATAGRAM_OVERHEAD, Flow};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::node::wake::{Interest, Readiness, Waiter};
@@ -62,6 +63,22 @@ impl Stack {
         Ok((count, length))
     }
 
+    /// The next datagram whole, without a copy if nobody else has it, such as a capture.
+    pub fn flow_take(&mut self, id: Id<Flow>) -> Result<BytesMut> {
+        let flow = self.udp.flows.get_mut(id).ok_or(Error::BadDescriptor)?;
+        let Some(datagram) = flow.received.pop_front() else {
+            return match flow.error.take() {
+                Some(error) => Err(error),
+                None if flow.read_shut => Ok(BytesMut::new()),
+                None => Err(Error::WouldBlock),
+            };
+        };
+        let cost = datagram.len() + DATAGRAM_OVERHEAD;
+        flow.received_bytes -= cost;
+        self.budget.give(cost);
+        Ok(datagram.into())
+    }
+
     pub fn flow_shutdown(&mut self, id: Id<Flow>) {
         if let Some(flow) = self.udp.flows.get_mut(id) {
             flow.read_shut = true;
@@ -78,7 +95,7 @@ impl Stack {
             read: !flow.received.is_empty() || error || flow.read_shut,
             write: error || room,
             read_bytes: flow.received.front().map_or(0, |datagram| datagram.len()),
-            write_bytes: if room { payload_max(&flow.tuple) } else { 0 },
+            write_bytes: if room { payload_max(flow.carried, &flow.tuple) } else { 0 },
             hangup: flow.read_shut,
         }
     }
@@ -89,8 +106,8 @@ impl Stack {
         }
     }
 
-    pub(in super::super) fn has_flow(&self, tuple: &Tuple) -> bool {
-        self.udp.by_tuple.contains_key(tuple)
+    pub(in super::super) fn has_flow(&self, carried: Carried, tuple: &Tuple) -> bool {
+        self.udp.find(carried, tuple).is_some()
     }
 
     /// Addresses of this node are gone: flows from there are told.
@@ -107,8 +124,8 @@ impl Stack {
 
     /// A datagram of ours did not get through. Port unreachable is refused (RFC 1122, 4.1.3.3); one that was too big for
     /// its path is gone, and the next one will be cut to fit; the rest says that the peer cannot be reached.
-    pub(in super::super) fn udp_unreachable(&mut self, tuple: Tuple, reason: Unreachable) {
-        let Some(&id) = self.udp.by_tuple.get(&tuple) else { return };
+    pub(in super::super) fn udp_unreachable(&mut self, carried: Carried, tuple: Tuple, reason: Unreachable) {
+        let Some(id) = self.udp.find(carried, &tuple) else { return };
         let Some(flow) = self.udp.flows.get_mut(id) else { return };
         flow.error = Some(match reason {
             Unreachable::Port => Error::ConnectionRefused,

@@ -1,10 +1,11 @@
-//! UDP: sockets that fan out into flows, one for each peer.
+//! UDP, and echo requests, which are datagrams as well: sockets that fan out into flows, one for each peer.
 //!
 //! ```text
 //! control.rs  bind, listen, accept, connect: a port and its flows
 //! flow.rs     read, write, readiness, errors: the datagrams exchanged with one peer
 //! send.rs     from a flow's write to an IP packet, in turn with the other flows of its port
 //! receive.rs  from an IP packet to a flow's queue
+//! echo.rs     echo requests and their answers, with an identifier in a port's place
 //! group.rs    what is for many: groups joined and left, datagrams to groups and to everybody
 //! ```
 //!
@@ -24,6 +25,7 @@ use crate::node::slab::{Id, Slab};
 use crate::node::wake::Watch;
 
 mod control;
+mod echo;
 mod flow;
 mod group;
 mod receive;
@@ -36,16 +38,33 @@ const DATAGRAM_OVERHEAD: usize = 256;
 pub(super) struct Sockets {
     sockets: Slab<Udp>,
     flows: Slab<Flow>,
-    by_tuple: Table<Id<Flow>>,
+    udp: Known,
+    echo: Known,
     /// Flows of what was sent to a group or to everybody, which several ports may hear.
     of_many: BTreeMap<(Id<Udp>, Tuple), Id<Flow>>,
     /// Sockets by local port.
     by_port: BTreeMap<u16, Vec<Id<Udp>>>,
+    /// The frame at hand may be a slice of something much longer.
+    from_outside: bool,
+}
+
+/// What a socket's datagrams are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Carried {
+    Udp,
+    /// ICMP echo requests and their answers. A request's identifier is the local port; peers have none.
+    Echo,
+}
+
+/// What is taken, of one kind of datagrams.
+struct Known {
+    by_tuple: Table<Id<Flow>>,
     ports: Ports,
 }
 
-/// A bound UDP port.
+/// A bound UDP port, or an identifier of echo requests.
 pub struct Udp {
+    carried: Carried,
     local: SocketAddr,
     /// `Some` once it listens: how many flows may wait.
     backlog: Option<usize>,
@@ -69,6 +88,8 @@ pub struct Udp {
 struct Sending {
     flow: Id<Flow>,
     nic: usize,
+    /// It is for a group, or for everybody on its link.
+    is_for_many: bool,
     packet: BytesMut,
 }
 
@@ -80,6 +101,7 @@ impl Sending {
 
 /// Datagrams exchanged with one peer.
 pub struct Flow {
+    carried: Carried,
     socket: Id<Udp>,
     tuple: Tuple,
     nic: usize,
@@ -98,17 +120,45 @@ impl Sockets {
         Self {
             sockets: Slab::default(),
             flows: Slab::default(),
-            by_tuple: Table::with_hasher(hash),
+            udp: Known::new(hash.clone()),
+            echo: Known::new(hash),
             of_many: BTreeMap::new(),
             by_port: BTreeMap::new(),
-            ports: Ports::default(),
+            from_outside: false,
         }
+    }
+
+    /// Where the next frame comes from: outside, or from a stack of this world, which makes each datagram by itself.
+    pub fn hear_from(&mut self, outside: bool) {
+        self.from_outside = outside;
+    }
+
+    fn of(&self, carried: Carried) -> &Known {
+        match carried {
+            Carried::Udp => &self.udp,
+            Carried::Echo => &self.echo,
+        }
+    }
+
+    fn of_mut(&mut self, carried: Carried) -> &mut Known {
+        match carried {
+            Carried::Udp => &mut self.udp,
+            Carried::Echo => &mut self.echo,
+        }
+    }
+
+    /// The flow between these ends.
+    fn find(&self, carried: Carried, tuple: &Tuple) -> Option<Id<Flow>> {
+        self.of(carried).by_tuple.get(tuple).copied()
     }
 
     /// Sockets, then flows.
     pub fn netstat(&self) -> impl Iterator<Item = SocketLine> + '_ {
-        let line = |receive_queue, send_queue, local, remote| SocketLine {
-            protocol: "udp",
+        let line = |carried, receive_queue, send_queue, local, remote| SocketLine {
+            protocol: match carried {
+                Carried::Udp => "udp",
+                Carried::Echo => "icmp",
+            },
             receive_queue,
             send_queue,
             local,
@@ -118,9 +168,11 @@ impl Sockets {
         let sockets = self.sockets.ids().filter_map(|id| self.sockets.get(id));
         let flows = self.flows.ids().filter_map(|id| self.flows.get(id));
         let flow = move |flow: &Flow| {
-            line(flow.received_bytes, flow.sending_bytes, flow.tuple.local, Some(flow.tuple.remote))
+            let Flow { carried, received_bytes, sending_bytes, tuple, .. } = flow;
+            line(*carried, *received_bytes, *sending_bytes, tuple.local, Some(tuple.remote))
         };
-        sockets.map(move |socket| line(socket.queue.len(), 0, socket.local, None)).chain(flows.map(flow))
+        let socket = move |socket: &Udp| line(socket.carried, socket.queue.len(), 0, socket.local, None);
+        sockets.map(socket).chain(flows.map(flow))
     }
 
     pub fn is_drained(&self) -> bool {
@@ -129,15 +181,20 @@ impl Sockets {
 
     fn insert_flow(&mut self, socket: Id<Udp>, tuple: Tuple, nic: usize) -> Id<Flow> {
         let id = self.make_flow(socket, tuple, nic);
-        self.by_tuple.insert(tuple, id);
+        if let Some(carried) = self.flows.get(id).map(|flow| flow.carried) {
+            self.of_mut(carried).by_tuple.insert(tuple, id);
+        }
         id
     }
 
     fn make_flow(&mut self, socket: Id<Udp>, tuple: Tuple, nic: usize) -> Id<Flow> {
+        let mut carried = Carried::Udp;
         if let Some(socket) = self.sockets.get_mut(socket) {
             socket.holders += 1;
+            carried = socket.carried;
         }
         self.flows.insert(Flow {
+            carried,
             socket,
             tuple,
             nic,
@@ -155,7 +212,7 @@ impl Sockets {
     fn remove_flow(&mut self, id: Id<Flow>) -> usize {
         let Some(flow) = self.flows.remove(id) else { return 0 };
         if self.of_many.remove(&(flow.socket, flow.tuple)).is_none() {
-            self.by_tuple.remove(&flow.tuple);
+            self.of_mut(flow.carried).by_tuple.remove(&flow.tuple);
         }
         self.let_go(flow.socket);
         flow.received_bytes
@@ -168,9 +225,11 @@ impl Sockets {
         if socket.holders > 0 {
             return;
         }
-        let (local, idle) = (socket.local, socket.sending.is_empty());
-        self.ports.release(local);
-        if let Some(list) = self.by_port.get_mut(&local.port()) {
+        let (carried, local, idle) = (socket.carried, socket.local, socket.sending.is_empty());
+        self.of_mut(carried).ports.release(local);
+        if carried == Carried::Udp
+            && let Some(list) = self.by_port.get_mut(&local.port())
+        {
             list.retain(|&other| other != id);
             if list.is_empty() {
                 self.by_port.remove(&local.port());
@@ -193,5 +252,11 @@ impl Sockets {
 
     fn has_room(&self, id: Id<Udp>) -> bool {
         self.sockets.get(id).is_some_and(|s| s.backlog.is_some_and(|backlog| s.queue.len() < backlog))
+    }
+}
+
+impl Known {
+    fn new(hash: Keyed) -> Self {
+        Self { by_tuple: Table::with_hasher(hash), ports: Ports::default() }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::super::Stack;
 use super::super::demux::Tuple;
 use super::super::group::is_many;
-use super::{DATAGRAM_OVERHEAD, Flow, Udp};
+use super::{Carried, DATAGRAM_OVERHEAD, Flow, Udp};
 use crate::node::slab::Id;
 use crate::node::wake::Readiness;
 use crate::time::Instant;
@@ -15,7 +15,7 @@ use crate::time::Instant;
 /// Bytes that may wait to be read in one flow, each datagram counted with its overhead, as Linux does; and in all flows
 /// of one port that nobody accepted.
 const RECEIVE_BYTES: usize = 208 * 1024;
-/// A shorter datagram is copied: kept as it came, a byte would hold its sender's whole chunk of frames.
+/// A shorter datagram from outside is copied: kept as it came, a byte would hold a whole chunk of frames.
 const COPIED_BYTES: usize = 2048;
 
 impl Stack {
@@ -31,8 +31,8 @@ impl Stack {
         if is_many(tuple.local.ip()) || self.is_broadcast(nic, tuple.local.ip()) {
             return self.receive_for_many(nic, tuple, payload, packet);
         }
-        let id = match self.udp.by_tuple.get(&tuple) {
-            Some(&flow) => flow,
+        let id = match self.udp.find(Carried::Udp, &tuple) {
+            Some(flow) => flow,
             None => {
                 let own = self.is_own(tuple.local.ip());
                 let Some(socket) = self.udp.listening_on(tuple.local).filter(|_| own) else {
@@ -42,7 +42,10 @@ impl Stack {
                 flow
             }
         };
-        self.deliver_datagram(id, packet.slice(payload));
+        let mut datagram = packet;
+        datagram.truncate(payload.end);
+        datagram.advance(payload.start);
+        self.deliver_datagram(id, datagram);
     }
 
     /// A flow that waits to be accepted, if there is room for one.
@@ -83,8 +86,8 @@ impl Stack {
             socket.unaccepted_bytes += cost;
         }
         flow.received_bytes += cost;
-        let is_short = payload.len() < COPIED_BYTES;
-        flow.received.push_back(if is_short { Bytes::copy_from_slice(&payload) } else { payload });
+        let is_copied = self.udp.from_outside && payload.len() < COPIED_BYTES;
+        flow.received.push_back(if is_copied { Bytes::copy_from_slice(&payload) } else { payload });
         flow.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
     }
 }

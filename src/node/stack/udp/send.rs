@@ -9,7 +9,7 @@ use super::super::demux::Tuple;
 use super::super::group::is_many;
 use super::super::output::DO_NOT_FRAGMENT;
 use super::super::{BURST_PACKETS_MAX, Stack, Work};
-use super::{Flow, Sending, Udp};
+use super::{Carried, Flow, Sending, Udp, echo};
 use crate::error::{Error, Result};
 use crate::network::ip::{
     ETHERNET_HEADER_BYTES, HOP_LIMIT, IPV4_HEADER_BYTES, IPV6_HEADER_BYTES, fill_ipv4_checksum, transport_sum,
@@ -23,48 +23,86 @@ pub(super) const SEND_BYTES: usize = 64 * 1024;
 const UDP_HEADER_BYTES: usize = 8;
 
 /// The longest datagram that IP can carry, in bytes of payload: cut into fragments, if need be.
-pub(super) fn payload_max(tuple: &Tuple) -> usize {
+pub(super) fn payload_max(carried: Carried, tuple: &Tuple) -> usize {
     // IPv6 does not count its own header (RFC 8200, 3).
-    let header = if tuple.remote.is_ipv4() { IPV4_HEADER_BYTES } else { 0 };
-    usize::from(u16::MAX) - header - UDP_HEADER_BYTES
+    let ip = if tuple.remote.is_ipv4() { IPV4_HEADER_BYTES } else { 0 };
+    let header = match carried {
+        Carried::Udp => UDP_HEADER_BYTES,
+        // The guest writes it.
+        Carried::Echo => 0,
+    };
+    usize::from(u16::MAX) - ip - header
 }
 
 impl Stack {
     /// Sends one datagram whole.
     pub fn flow_write(&mut self, id: Id<Flow>, datagram: &[u8]) -> Result<()> {
+        self.flow_write_all(id, std::iter::once(datagram)).map(|_| ())
+    }
+
+    /// Sends datagrams of `segment` bytes each, of which the last may be shorter. Where one is taken all are, like a longer
+    /// one, as far as there is memory: the bytes of those that were.
+    pub fn flow_write_burst(&mut self, id: Id<Flow>, bytes: &[u8], segment: usize) -> Result<usize> {
+        self.flow_write_all(id, bytes.chunks(segment.max(1)))
+    }
+
+    fn flow_write_all<'d>(
+        &mut self,
+        id: Id<Flow>,
+        datagrams: impl Iterator<Item = &'d [u8]>,
+    ) -> Result<usize> {
         let flow = self.udp.flows.get_mut(id).ok_or(Error::BadDescriptor)?;
         if let Some(error) = flow.error.take() {
             return Err(error);
         }
-        if datagram.len() > payload_max(&flow.tuple) {
-            return Err(Error::MessageSize);
-        }
-        if !flow.has_send_room() {
-            return Err(Error::WouldBlock);
-        }
         let (socket_id, nic, mut tuple) = (flow.socket, flow.nic, flow.tuple);
+        let (carried, longest, has_room) =
+            (flow.carried, payload_max(flow.carried, &tuple), flow.has_send_room());
         if is_many(tuple.local.ip()) || self.is_broadcast(nic, tuple.local.ip()) {
             // Nobody speaks from a group: the answer to what came to one is the node's own.
             tuple.local.set_ip(self.source_address(nic, tuple.remote.ip())?);
         }
+        let to = tuple.remote.ip();
+        let is_for_many = to.is_multicast() || self.is_broadcast(nic, to);
         let socket = self.udp.sockets.get_mut(socket_id).ok_or(Error::BadDescriptor)?;
-        let hop_limit = match tuple.remote.ip().is_multicast() {
+        let hop_limit = match to.is_multicast() {
             true => socket.group_hop_limit,
             false => socket.hop_limit.unwrap_or(HOP_LIMIT),
         };
-        let packet = packet(&tuple, hop_limit, datagram);
-        let sending = Sending { flow: id, nic, packet };
-        if !self.budget.take(sending.cost()) {
-            return Err(Error::NoBuffers);
+        let (mut taken, mut cost, mut failed) = (0, 0, None);
+        for datagram in datagrams {
+            if carried == Carried::Echo && !echo::is_request(&tuple, datagram) {
+                failed = Some(Error::Invalid);
+            } else if datagram.len() > longest {
+                failed = Some(Error::MessageSize);
+            } else if !has_room {
+                failed = Some(Error::WouldBlock);
+            } else {
+                let packet = match carried {
+                    Carried::Udp => packet(&tuple, hop_limit, datagram),
+                    Carried::Echo => echo::packet(&tuple, hop_limit, datagram),
+                };
+                let sending = Sending { flow: id, nic, is_for_many, packet };
+                if self.budget.take(sending.cost()) {
+                    taken += datagram.len();
+                    cost += sending.cost();
+                    socket.sending.push_back(sending);
+                } else {
+                    failed = Some(Error::NoBuffers);
+                }
+            }
+            if failed.is_some() {
+                break;
+            }
         }
         if let Some(flow) = self.udp.flows.get_mut(id) {
-            flow.sending_bytes += sending.cost();
-        }
-        if let Some(socket) = self.udp.sockets.get_mut(socket_id) {
-            socket.sending.push_back(sending);
+            flow.sending_bytes += cost;
         }
         self.udp_dirty(socket_id);
-        Ok(())
+        match failed {
+            Some(error) if cost == 0 => Err(error),
+            Some(_) | None => Ok(taken),
+        }
     }
 
     fn udp_dirty(&mut self, id: Id<Udp>) {
@@ -87,7 +125,9 @@ impl Stack {
             self.budget.give(cost);
             self.nics[sending.nic].report_groups(now);
             self.flush(now, sending.nic);
-            self.hear_ourselves(now, id, sending.nic, &sending.packet);
+            if sending.is_for_many {
+                self.hear_ourselves(now, id, sending.nic, &sending.packet);
+            }
             if !is_kept(&sending.packet) {
                 self.send(now, sending.nic, sending.packet);
             }
@@ -114,15 +154,35 @@ fn is_kept(packet: &[u8]) -> bool {
     hop_limit == 0
 }
 
-/// An IP packet with room for the Ethernet header in front. A flow's addresses are of one family.
+/// A UDP datagram as an IP packet. A flow's addresses are of one family.
 fn packet(tuple: &Tuple, hop_limit: u8, payload: &[u8]) -> BytesMut {
     let udp_bytes = UDP_HEADER_BYTES + payload.len();
-    let mut bytes = BytesMut::with_capacity(ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES + udp_bytes);
+    let mut bytes = ip_header(tuple, hop_limit, IpProtocol::Udp, udp_bytes);
+    let start = bytes.len();
+    bytes.extend_from_slice(&tuple.local.port().to_be_bytes());
+    bytes.extend_from_slice(&tuple.remote.port().to_be_bytes());
+    bytes.extend_from_slice(&(udp_bytes as u16).to_be_bytes());
+    bytes.extend_from_slice(&[0; 2]);
+    bytes.extend_from_slice(payload);
+    let sum = !transport_sum(tuple.local.ip(), tuple.remote.ip(), IpProtocol::Udp, &bytes[start..]);
+    // Zero says that there is none (RFC 768).
+    let sum = if sum == 0 { 0xFFFF } else { sum };
+    bytes[start + 6..start + 8].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}
+
+/// Room for the Ethernet header, and the header of an IP packet of `payload_bytes` more, which have room behind it.
+pub(super) fn ip_header(
+    tuple: &Tuple,
+    hop_limit: u8,
+    protocol: IpProtocol,
+    payload_bytes: usize,
+) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(ETHERNET_HEADER_BYTES + IPV6_HEADER_BYTES + payload_bytes);
     bytes.resize(ETHERNET_HEADER_BYTES, 0);
-    let protocol = IpProtocol::Udp;
     match (tuple.local.ip(), tuple.remote.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            let total = ((IPV4_HEADER_BYTES + udp_bytes) as u16).to_be_bytes();
+            let total = ((IPV4_HEADER_BYTES + payload_bytes) as u16).to_be_bytes();
             bytes.extend_from_slice(&[0x45, 0, total[0], total[1], 0, 0, DO_NOT_FRAGMENT, 0]);
             bytes.extend_from_slice(&[hop_limit, protocol.into(), 0, 0]);
             bytes.extend_from_slice(&source.octets());
@@ -130,22 +190,12 @@ fn packet(tuple: &Tuple, hop_limit: u8, payload: &[u8]) -> BytesMut {
             fill_ipv4_checksum(&mut bytes[ETHERNET_HEADER_BYTES..]);
         }
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            let length = (udp_bytes as u16).to_be_bytes();
+            let length = (payload_bytes as u16).to_be_bytes();
             bytes.extend_from_slice(&[0x60, 0, 0, 0, length[0], length[1], protocol.into(), hop_limit]);
             bytes.extend_from_slice(&source.octets());
             bytes.extend_from_slice(&destination.octets());
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
     }
-    let start = bytes.len();
-    bytes.extend_from_slice(&tuple.local.port().to_be_bytes());
-    bytes.extend_from_slice(&tuple.remote.port().to_be_bytes());
-    bytes.extend_from_slice(&(udp_bytes as u16).to_be_bytes());
-    bytes.extend_from_slice(&[0; 2]);
-    bytes.extend_from_slice(payload);
-    let sum = !transport_sum(tuple.local.ip(), tuple.remote.ip(), protocol, &bytes[start..]);
-    // Zero says that there is none (RFC 768).
-    let sum = if sum == 0 { 0xFFFF } else { sum };
-    bytes[start + 6..start + 8].copy_from_slice(&sum.to_be_bytes());
     bytes
 }

@@ -28,7 +28,7 @@ impl Hub {
         // A flow that is over for good says so each time.
         while failures < FAILURES_MAX {
             match self.paths.receive(cx, path, &mut scratch) {
-                Ok(length) => self.take(cx, me, path, &scratch[..length]),
+                Ok(datagram) => self.take(cx, me, path, datagram),
                 Err(Error::WouldBlock) => break,
                 Err(error) => {
                     failures += 1;
@@ -40,11 +40,10 @@ impl Hub {
         self.turn(cx, me);
     }
 
-    fn take(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>, datagram: &[u8]) {
+    fn take(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>, datagram: BytesMut) {
         let Some(remote) = self.paths.get(path).map(|path| path.remote) else { return };
         let mut answer = Vec::new();
-        let event =
-            self.endpoint.handle(cx.now.to_std(), remote, None, None, BytesMut::from(datagram), &mut answer);
+        let event = self.endpoint.handle(cx.now.to_std(), remote, None, None, datagram, &mut answer);
         match event {
             None => cx.stack.count_dropped_datagram(),
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {

@@ -59,7 +59,7 @@ impl Hub {
         match &mut self.role {
             Role::Listening { .. } => Err(Error::Invalid),
             Role::Idle | Role::Connected => {
-                let name = self.config.tls.name_at(to)?;
+                let name = self.config.tls.peer_name(cx, "quic", to)?;
                 if self.sessions.len() >= SESSIONS_MAX {
                     return Err(Error::NoBuffers);
                 }

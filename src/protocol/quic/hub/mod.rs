@@ -158,6 +158,9 @@ impl Hub {
             self.turn_of(cx, me, id);
         }
         self.config.tls.tell_secrets(cx.journal);
+        if let Some(qlog) = &self.config.qlog {
+            qlog.tell(cx.journal);
+        }
     }
 
     fn turn_of(&mut self, cx: &mut Context, me: Handle<Hub>, id: Id<Session>) {
@@ -198,7 +201,7 @@ impl Hub {
             }
         }
         if let Some(outcome) = outcome {
-            self.shaken(cx, id, outcome);
+            self.shaken(cx, me, id, outcome);
         }
         self.forget_if_gone(cx, id);
         if let Some((remote, error)) = failed
@@ -209,9 +212,16 @@ impl Hub {
     }
 
     /// A handshake came to its end.
-    fn shaken(&mut self, cx: &mut Context, id: Id<Session>, outcome: Outcome) {
+    fn shaken(&mut self, cx: &mut Context, me: Handle<Hub>, id: Id<Session>, outcome: Outcome) {
         self.handshakes = self.handshakes.saturating_sub(1);
+        let is_refused = outcome == Outcome::Ready && self.refuses(cx, id);
         match &mut self.role {
+            Role::Listening { .. } if is_refused => {
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.abort(cx.now);
+                }
+                self.touch(cx, me, id);
+            }
             Role::Listening { ready, .. } => match outcome {
                 // Past the backlog, perhaps: as many as were let in before it was full.
                 Outcome::Ready => {
@@ -232,6 +242,19 @@ impl Hub {
             },
             Role::Connecting { .. } | Role::Idle | Role::Connected => {}
         }
+    }
+
+    /// Whether a client asks for a name that it may not ask for.
+    fn refuses(&self, cx: &mut Context, id: Id<Session>) -> bool {
+        let session = self.sessions.get(id).filter(|session| session.connection.side().is_server());
+        let Some((session, name)) =
+            session.and_then(|session| Some((session, session.agreed()?.server_name?)))
+        else {
+            return false;
+        };
+        let peer = session.remote.to_string();
+        let local = self.local_address(cx, id).unwrap_or_default();
+        self.config.tls.check_asked(cx, "quic", [&local, &peer], &name).is_err()
     }
 
     fn forget_if_gone(&mut self, cx: &mut Context, id: Id<Session>) {

@@ -1,21 +1,25 @@
-//! One connection: what quinn-proto tells of it, and what the guest does with it.
+//! One connection: what quinn-proto tells of it. What the guest does with it is in `guest.rs`, and in `datagrams.rs` for a
+//! connection of datagrams.
+
+mod datagrams;
+mod guest;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use quinn_proto::{
-    Connection, ConnectionHandle, Dir, Endpoint, Event, SendDatagramError, StreamEvent, StreamId, VarInt,
-};
+use quinn_proto::crypto::rustls::HandshakeData;
+use quinn_proto::{Connection, ConnectionHandle, Endpoint, Event, StreamEvent, StreamId, VarInt};
 
-use super::streams::{StreamState, Streams};
+use super::streams::Streams;
 use super::words::{error, words};
-use crate::error::{Error, Result};
-use crate::node::object::{Context, Read};
+use crate::error::Error;
+use crate::node::SocketKind;
+use crate::node::object::Context;
 use crate::node::wake::Watch;
-use crate::node::{Interest, Readiness, SocketKind, Waiter};
 use crate::time::Instant;
+use datagrams::Datagrams;
 
 /// How long a connection that the guest closed has to bring what was written to its peer.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -56,20 +60,6 @@ enum Life {
     Closing(Instant),
     Lost(Error),
 }
-
-/// The one stream of a connection of datagrams.
-#[derive(Default)]
-struct Datagrams {
-    is_taken: bool,
-    /// The one that a read would find.
-    ahead: Option<Bytes>,
-    is_full: bool,
-    is_shut: bool,
-    /// Room for those to be sent while none is, in bytes.
-    room: usize,
-    watch: Watch,
-}
-
 /// What came of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -86,7 +76,7 @@ impl Session {
     ) -> Session {
         let remote = connection.remote_address();
         let (holders, watch, streams, waiting) = Default::default();
-        let datagrams = Datagrams { room: connection.datagrams().send_buffer_space(), ..Default::default() };
+        let datagrams = Datagrams::of(&mut connection);
         Session {
             connection,
             handle,
@@ -114,6 +104,12 @@ impl Session {
             self.life = Life::Open;
         }
         self.is_early
+    }
+
+    /// What the handshake has agreed on so far: the application protocol, and of a server the name that it was asked for.
+    pub fn agreed(&self) -> Option<HandshakeData> {
+        let data = self.connection.crypto_session().handshake_data()?;
+        data.downcast::<HandshakeData>().ok().map(|data| *data)
     }
 
     pub fn is_handshaking(&self) -> bool {
@@ -333,188 +329,5 @@ impl Session {
 
     pub fn remark(&self, cx: &mut Context, what: impl FnOnce() -> String) {
         cx.journal.remark(|| format!("quic with {}: {}", self.remote, what()));
-    }
-
-    // What the guest does.
-
-    /// The guest has the connection now.
-    pub fn hold(&mut self) {
-        self.holders += 1;
-    }
-
-    /// It has one thing less of it; at the last, the connection comes to its end.
-    pub fn release(&mut self, cx: &mut Context) {
-        self.holders = self.holders.saturating_sub(1);
-        if self.holders == 0 {
-            self.end(cx.now);
-        }
-    }
-
-    /// Ends once what was written is acknowledged.
-    pub fn end(&mut self, now: Instant) {
-        match self.life {
-            Life::Handshaking(_) => {
-                self.connection.close(now.to_std(), VarInt::from_u32(0), Bytes::new());
-                self.life = Life::Closing(now);
-            }
-            Life::Open => self.life = Life::Closing(now + GOODBYE),
-            Life::Closing(_) | Life::Lost(_) => {}
-        }
-        self.refuse_if_closing();
-    }
-
-    /// Streams that nobody will ever accept.
-    fn refuse_if_closing(&mut self) {
-        if matches!(self.life, Life::Closing(_)) {
-            let own = self.connection.side();
-            for id in std::mem::take(&mut self.waiting) {
-                StreamState::new(id, own).refuse(&mut self.connection);
-            }
-        }
-    }
-
-    /// Ends at once.
-    pub fn abort(&mut self, now: Instant) {
-        self.connection.close(now.to_std(), VarInt::from_u32(0), Bytes::new());
-        self.life = Life::Lost(Error::ConnectionAborted);
-        self.holders = 0;
-    }
-
-    pub fn stream_create(&mut self) -> Result<u32> {
-        if self.lost().is_some() {
-            return Err(Error::ConnectionAborted);
-        }
-        let dir = if self.unidirectional { Dir::Uni } else { Dir::Bi };
-        let id = self.connection.streams().open(dir);
-        self.is_full = id.is_none();
-        Ok(self.add(id.ok_or(Error::WouldBlock)?))
-    }
-
-    pub fn stream_accept(&mut self) -> Result<u32> {
-        match (self.waiting.pop_front(), self.lost()) {
-            (Some(id), _) => Ok(self.add(id)),
-            (None, Some(_)) => Err(Error::ConnectionAborted),
-            (None, None) => Err(Error::WouldBlock),
-        }
-    }
-
-    fn add(&mut self, id: StreamId) -> u32 {
-        self.holders += 1;
-        let mut stream = StreamState::new(id, self.connection.side());
-        stream.pull(&mut self.connection);
-        self.streams.insert(stream)
-    }
-
-    pub fn stream_close(&mut self, cx: &mut Context, number: u32) {
-        if let Some(mut stream) = self.streams.remove(number) {
-            stream.close(&mut self.connection);
-            self.release(cx);
-        }
-    }
-
-    /// A stream, and what it needs of the connection.
-    pub fn stream(&mut self, number: u32) -> Result<(&mut StreamState, &mut Connection, Option<Error>)> {
-        let lost = self.lost();
-        let stream = self.streams.get_mut(number).ok_or(Error::BadDescriptor)?;
-        Ok((stream, &mut self.connection, lost))
-    }
-
-    pub fn stream_readiness(&self, number: u32) -> Readiness {
-        let gone = Readiness { read: true, write: true, hangup: true, ..Default::default() };
-        self.streams.get(number).map_or(gone, |stream| stream.readiness(self.lost().is_some()))
-    }
-
-    /// Wakes at once if what is wanted is there.
-    pub fn stream_watch(&mut self, cx: &mut Context, number: u32, interest: Interest, waiter: Waiter) {
-        let is_lost = self.lost().is_some();
-        if let Some(stream) = self.streams.get_mut(number) {
-            stream.watch.join(interest, waiter);
-            stream.watch.fire(stream.readiness(is_lost), cx.stack.wakes());
-        }
-    }
-
-    /// Of the guest's connection: `stream_accept` reads, and `stream_create` writes.
-    pub fn readiness(&self) -> Readiness {
-        let is_lost = self.lost().is_some();
-        Readiness {
-            read: is_lost || !self.waiting.is_empty() || self.kind == SocketKind::Datagram,
-            write: is_lost || !self.is_full,
-            read_bytes: self.waiting.len(),
-            write_bytes: 0,
-            hangup: is_lost,
-        }
-    }
-
-    // Datagrams.
-
-    /// The one stream of datagrams.
-    pub fn take_datagrams(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.datagrams.is_taken, true) {
-            return Err(Error::NotSupported);
-        }
-        self.holders += 1;
-        Ok(())
-    }
-
-    fn pull_datagram(&mut self) {
-        if self.kind == SocketKind::Datagram && self.datagrams.ahead.is_none() {
-            self.datagrams.ahead = self.connection.datagrams().recv();
-        }
-    }
-
-    pub fn datagram_read(&mut self, buffer: &mut [u8], peek: bool) -> Result<Read> {
-        if self.datagrams.is_shut {
-            return Ok(Read::default());
-        }
-        self.pull_datagram();
-        let Some(datagram) = &self.datagrams.ahead else {
-            return Err(self.lost().unwrap_or(Error::WouldBlock));
-        };
-        let count = datagram.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&datagram[..count]);
-        let read = Read { count, truncated: count < datagram.len() };
-        if !peek {
-            self.datagrams.ahead = None;
-            self.pull_datagram();
-        }
-        Ok(read)
-    }
-
-    pub fn datagram_write(&mut self, bytes: &[u8]) -> Result<usize> {
-        if let Some(error) = self.lost() {
-            return Err(error);
-        }
-        match self.connection.datagrams().send(Bytes::copy_from_slice(bytes), false) {
-            Ok(()) => Ok(bytes.len()),
-            Err(SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled) => {
-                Err(Error::NotSupported)
-            }
-            Err(SendDatagramError::TooLarge) => Err(Error::MessageSize),
-            Err(SendDatagramError::Blocked(_)) => {
-                self.datagrams.is_full = true;
-                Err(Error::WouldBlock)
-            }
-        }
-    }
-
-    pub fn datagram_shutdown(&mut self, read: bool) {
-        self.datagrams.is_shut |= read;
-    }
-
-    pub fn datagram_watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
-        self.datagrams.watch.join(interest, waiter);
-        self.datagrams.watch.fire(self.datagram_readiness(), cx.stack.wakes());
-    }
-
-    pub fn datagram_readiness(&self) -> Readiness {
-        let is_lost = self.lost().is_some();
-        let Datagrams { ahead, is_full, is_shut, .. } = &self.datagrams;
-        Readiness {
-            read: ahead.is_some() || is_lost || *is_shut,
-            write: is_lost || !is_full,
-            read_bytes: ahead.as_ref().map_or(0, Bytes::len),
-            write_bytes: usize::from(!is_lost && !is_full),
-            hangup: is_lost || *is_shut,
-        }
     }
 }

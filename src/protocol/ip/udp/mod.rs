@@ -1,17 +1,21 @@
-//! UDP as controls, flows and their one stream of datagrams.
+//! UDP and echo requests as controls (here), and flows with their one stream of datagrams (`flow.rs`).
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::scope::Scope;
-use super::{Family, bind_all};
+use super::{Family, Speaks, bind_all};
 use crate::dns::name::HostName;
 use crate::dns::resolver::{Lookup, Outcome, Progress};
 use crate::error::{Error, Result};
-use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOption, Stream};
+use crate::node::object::{Connection, Context, Control, Endpoint, SocketOption};
 use crate::node::slab::Id;
-use crate::node::stack::{Flow, Stack, Udp};
+use crate::node::stack::{Stack, Udp};
 use crate::node::{Interest, Readiness, SocketKind, Waiter};
 use crate::protocol::target::{Host, Target};
+
+mod flow;
+
+use flow::UdpConnection;
 
 pub struct UdpControl {
     /// One, or one of each family.
@@ -37,11 +41,15 @@ enum Role {
 impl UdpControl {
     pub fn open(cx: &mut Context, binds: &[SocketAddr], scope: Scope) -> Result<Self> {
         let bind = |cx: &mut Context, local| {
-            let udp = cx.stack.udp_bind(local)?;
+            let udp = match scope.speaks {
+                Speaks::Transport => cx.stack.udp_bind(local)?,
+                Speaks::Echo => cx.stack.echo_bind(local)?,
+            };
             Ok((udp, cx.stack.udp_local(udp).ok_or(Error::BadDescriptor)?))
         };
         let release = |cx: &mut Context, udp, _| cx.stack.udp_release(udp);
-        Ok(Self { sockets: bind_all(cx, binds, bind, release)?, scope, role: Role::Idle })
+        let sockets = bind_all(cx, binds, bind, release)?;
+        Ok(Self { sockets, scope, role: Role::Idle })
     }
 
     fn flow(&mut self, cx: &mut Context, peer: SocketAddr) -> Result<Box<dyn Connection>> {
@@ -52,7 +60,7 @@ impl UdpControl {
         if !matches!(self.role, Role::Listening) {
             self.role = Role::Connected;
         }
-        Ok(Box::new(UdpConnection { flow, udp, stream_taken: false }))
+        Ok(Box::new(UdpConnection::new(flow, udp)))
     }
 
     /// A flow to the best of the addresses that a name has: there is no telling whether anybody is there.
@@ -85,6 +93,9 @@ impl UdpControl {
 
 impl Control for UdpControl {
     fn listen(&mut self, cx: &mut Context, backlog: usize) -> Result<()> {
+        if self.scope.speaks == Speaks::Echo {
+            return Err(Error::NotSupported);
+        }
         match self.role {
             Role::Connected | Role::LookingUp { .. } => return Err(Error::IsConnected),
             Role::Idle | Role::Listening => {}
@@ -109,7 +120,7 @@ impl Control for UdpControl {
                     cx.stack.flow_release(flow);
                     continue;
                 }
-                return Ok(Box::new(UdpConnection { flow, udp, stream_taken: false }));
+                return Ok(Box::new(UdpConnection::new(flow, udp)));
             }
         }
         Err(Error::WouldBlock)
@@ -143,19 +154,22 @@ impl Control for UdpControl {
     }
 
     fn join_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
-        let (udp, group, interface) = self.group(group)?;
+        let (udp, group, interface) = self.group(cx, group)?;
         cx.stack.udp_join(udp, group, interface)
     }
 
     fn leave_group(&mut self, cx: &mut Context, group: &str) -> Result<()> {
-        let (udp, group, interface) = self.group(group)?;
+        let (udp, group, interface) = self.group(cx, group)?;
         cx.stack.udp_leave(udp, group, interface)
     }
 }
 
 impl UdpControl {
     /// The socket of its family, the group and the interface that `text` names, if the group may be listened to.
-    fn group<'t>(&self, text: &'t str) -> Result<(Id<Udp>, IpAddr, Option<&'t str>)> {
+    fn group<'t>(&self, cx: &mut Context, text: &'t str) -> Result<(Id<Udp>, IpAddr, Option<&'t str>)> {
+        if self.scope.speaks == Speaks::Echo {
+            return Err(Error::NoOption);
+        }
         let (group, interface) = match text.split_once('%') {
             Some((group, interface)) => (group, Some(interface)),
             None => (text, None),
@@ -166,8 +180,8 @@ impl UdpControl {
         if !group.is_multicast() {
             return Err(Error::Invalid);
         }
-        let allowed = self.scope.settings.policy.may_bind(SocketAddr::new(group, local.port())).is_ok();
-        if allowed { Ok((udp, group, interface)) } else { Err(Error::Access) }
+        self.scope.check_own(cx, "group_join", SocketAddr::new(group, local.port()))?;
+        Ok((udp, group, interface))
     }
 }
 
@@ -234,6 +248,9 @@ impl Endpoint for UdpControl {
 fn get(stack: &Stack, udp: Id<Udp>, option: SocketOption) -> Result<u64> {
     match option {
         SocketOption::HopLimit => Ok(u64::from(stack.udp_hop_limit(udp).unwrap_or(64))),
+        SocketOption::GroupHopLimit | SocketOption::GroupLoop if stack.udp_is_echo(udp) => {
+            Err(Error::NoOption)
+        }
         SocketOption::GroupHopLimit => Ok(u64::from(stack.udp_group_hop_limit(udp))),
         SocketOption::GroupLoop => Ok(u64::from(stack.udp_group_loop(udp))),
         SocketOption::NoDelay
@@ -250,6 +267,9 @@ fn set(cx: &mut Context, udp: Id<Udp>, option: SocketOption, value: u64) -> Resu
         SocketOption::HopLimit if (1..=255).contains(&value) => {
             cx.stack.udp_set_hop_limit(udp, Some(value as u8));
             Ok(())
+        }
+        SocketOption::GroupHopLimit | SocketOption::GroupLoop if cx.stack.udp_is_echo(udp) => {
+            Err(Error::NoOption)
         }
         SocketOption::GroupHopLimit if value <= 255 => {
             cx.stack.udp_set_group_hop_limit(udp, value as u8);
@@ -268,117 +288,3 @@ fn set(cx: &mut Context, udp: Id<Udp>, option: SocketOption, value: u64) -> Resu
         | SocketOption::Unidirectional => Err(Error::NoOption),
     }
 }
-
-pub struct UdpConnection {
-    flow: Id<Flow>,
-    udp: Id<Udp>,
-    /// A flow has exactly one stream.
-    stream_taken: bool,
-}
-
-impl UdpConnection {
-    fn stream(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>> {
-        if self.stream_taken {
-            return Err(Error::NotSupported);
-        }
-        self.stream_taken = true;
-        cx.stack.flow_hold(self.flow);
-        Ok(Box::new(UdpStream { flow: self.flow, udp: self.udp, write_shut: false }))
-    }
-}
-
-impl Connection for UdpConnection {
-    fn stream_create(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>> {
-        self.stream(cx)
-    }
-
-    fn stream_accept(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>> {
-        self.stream(cx)
-    }
-}
-
-pub struct UdpStream {
-    flow: Id<Flow>,
-    udp: Id<Udp>,
-    /// The guest said that it writes no more.
-    write_shut: bool,
-}
-
-impl Stream for UdpStream {
-    fn read(&mut self, cx: &mut Context, buffer: &mut [u8], peek: bool) -> Result<Read> {
-        let (count, length) = cx.stack.flow_read(self.flow, buffer, peek)?;
-        Ok(Read { count, truncated: count < length })
-    }
-
-    fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize> {
-        if self.write_shut {
-            return Err(Error::Pipe);
-        }
-        cx.stack.flow_write(self.flow, bytes)?;
-        Ok(bytes.len())
-    }
-
-    /// The peer hears nothing of it: a datagram has no end to send.
-    fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()> {
-        self.write_shut |= write;
-        if read {
-            cx.stack.flow_shutdown(self.flow);
-        }
-        Ok(())
-    }
-}
-
-/// A flow and its stream differ only in what waiting means.
-macro_rules! endpoint {
-    ($type:ty, stream: $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
-        impl Endpoint for $type {
-            fn readiness(&self, cx: &Context) -> Readiness {
-                let ($endpoint, $stack) = (self, &*cx.stack);
-                $readiness
-            }
-
-            fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
-                // Nothing is written to a connection.
-                (!$stream && interest.write).then_some(Error::Invalid)
-            }
-
-            fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
-                cx.stack.flow_watch(self.flow, interest, waiter);
-            }
-
-            fn close(&mut self, cx: &mut Context) {
-                cx.stack.flow_release(self.flow);
-            }
-
-            fn local_address(&self, cx: &Context) -> Result<String> {
-                let addresses = cx.stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
-                Ok(addresses.0.to_string())
-            }
-
-            fn peer_address(&self, cx: &Context) -> Result<String> {
-                let addresses = cx.stack.flow_addresses(self.flow).ok_or(Error::BadDescriptor)?;
-                Ok(addresses.1.to_string())
-            }
-
-            fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
-                get(cx.stack, self.udp, option)
-            }
-
-            fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
-                set(cx, self.udp, option, value)
-            }
-
-            fn kind(&self) -> SocketKind {
-                SocketKind::Datagram
-            }
-        }
-    };
-}
-
-// `stream_accept` answers at once, whether with the stream or with an error.
-endpoint!(UdpConnection, stream: false, |connection, stack| Readiness {
-    read: true,
-    hangup: stack.flow_readiness(connection.flow).hangup,
-    ..Default::default()
-});
-endpoint!(UdpStream, stream: true, |stream, stack| stack.flow_readiness(stream.flow));

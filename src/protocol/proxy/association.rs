@@ -1,0 +1,251 @@
+//! The task behind datagrams through a SOCKS 5 server (RFC 1928, 7): makes the association, and hands datagrams of the relay
+//! to the flows that they are for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use super::Settings;
+use super::dialogue::Dialogue;
+use super::socks5::{Client, Command, read_target};
+use crate::error::{Error, Result};
+use crate::node::object::{Context, Control};
+use crate::node::task::{Task, TaskId};
+use crate::node::wake::Watch;
+use crate::node::{Interest, Readiness, Waiter};
+use crate::protocol::layer::{Carrier, Upgrade};
+use crate::protocol::target::{Host, Target};
+
+/// Flows of one association.
+const FLOWS_MAX: usize = 256;
+/// Datagrams that wait in one flow to be read, by number and bytes; one more is dropped.
+const QUEUED_MAX: usize = 256;
+const QUEUED_BYTES_MAX: usize = 256 * 1024;
+/// RSV and FRAG.
+pub(super) const PREFIX: [u8; 3] = [0; 3];
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+
+pub(super) struct Association {
+    pub settings: Settings,
+    pub stream: Box<dyn Control>,
+    pub datagrams: Box<dyn Control>,
+    pub stage: Stage,
+    pub flows: BTreeMap<u32, Flow>,
+    pub next_flow: u32,
+    /// The control's own watch, for a connect that waits for the server.
+    pub watch: Watch,
+    /// False once the guest closed it.
+    pub held: bool,
+    /// Room for one datagram, which would cost more to make each time than the datagram itself.
+    pub buffer: Vec<u8>,
+}
+
+pub(super) enum Stage {
+    Idle,
+    Connecting,
+    Talking(Box<dyn Upgrade>),
+    Ready { association: Carrier, relay: Carrier },
+    Over(Error),
+}
+
+/// Datagrams exchanged with one peer through the relay.
+pub(super) struct Flow {
+    pub target: Target,
+    /// Where its datagrams come from: the target, or what the server found for its name.
+    pub source: Option<Target>,
+    pub received: VecDeque<Vec<u8>>,
+    pub received_bytes: usize,
+    pub watch: Watch,
+    pub holders: u8,
+}
+
+impl Association {
+    /// One that nobody has connected by yet.
+    pub fn new(settings: Settings, stream: Box<dyn Control>, datagrams: Box<dyn Control>) -> Self {
+        Self {
+            settings,
+            stream,
+            datagrams,
+            stage: Stage::Idle,
+            flows: BTreeMap::new(),
+            next_flow: 0,
+            watch: Watch::default(),
+            held: true,
+            buffer: vec![0; DATAGRAM_BYTES_MAX],
+        }
+    }
+
+    /// True once the relay takes datagrams.
+    pub fn is_ready(&self) -> Result<bool> {
+        match self.stage {
+            Stage::Ready { .. } => Ok(true),
+            Stage::Idle | Stage::Connecting | Stage::Talking(_) => Ok(false),
+            Stage::Over(error) => Err(error),
+        }
+    }
+
+    fn end(&mut self, cx: &mut Context, error: Error) {
+        match std::mem::replace(&mut self.stage, Stage::Over(error)) {
+            Stage::Idle | Stage::Connecting | Stage::Over(_) => {}
+            Stage::Talking(mut upgrade) => upgrade.close(cx),
+            Stage::Ready { mut association, mut relay } => {
+                relay.close(cx);
+                association.close(cx);
+            }
+        }
+        self.wake_all(cx, Readiness { read: true, write: true, ..Default::default() });
+    }
+
+    fn wake_all(&mut self, cx: &mut Context, readiness: Readiness) {
+        self.watch.fire(readiness, cx.stack.wakes());
+        for flow in self.flows.values_mut() {
+            flow.watch.fire(readiness, cx.stack.wakes());
+        }
+    }
+
+    fn go_on(&mut self, cx: &mut Context, waiter: Waiter) -> Result<()> {
+        loop {
+            match &mut self.stage {
+                Stage::Idle | Stage::Over(_) => return Err(Error::WouldBlock),
+                Stage::Connecting => match self.stream.connect(cx, &self.settings.server) {
+                    Err(Error::InProgress) => {
+                        self.stream.watch(cx, Interest::WRITE, waiter);
+                        return Err(Error::WouldBlock);
+                    }
+                    connection => {
+                        let below = Carrier::connected(cx, connection?)?;
+                        // RFC 1928, 7: all zeros where the client does not know yet where it sends from.
+                        let anywhere = Target { host: Host::Address(IpAddr::from([0; 4])), port: 0 };
+                        let credentials = self.settings.credentials.clone();
+                        let script = Client::new(Command::UdpAssociate, anywhere, credentials);
+                        self.stage = Stage::Talking(Box::new(Dialogue::new(below, script)));
+                    }
+                },
+                Stage::Talking(upgrade) => {
+                    let connection = upgrade.poll(cx, waiter)?;
+                    let relay = self.relay(&connection.peer_address(cx)?)?;
+                    let association = Carrier::connected(cx, connection)?;
+                    let relay = self.datagrams.connect(cx, &relay)?;
+                    let relay = Carrier::connected(cx, relay)?;
+                    self.stage = Stage::Ready { association, relay };
+                    self.wake_all(cx, Readiness { write: true, ..Default::default() });
+                }
+                Stage::Ready { association, relay } => {
+                    let mut byte = [0];
+                    match association.read(cx, &mut byte) {
+                        Err(Error::WouldBlock) => association.watch(cx, Interest::READ, waiter),
+                        // RFC 1928, 7: the association ends with the connection that made it.
+                        Ok(0) | Err(_) => return Err(Error::ConnectionReset),
+                        Ok(_) => return Err(Error::ConnectionAborted),
+                    }
+                    let length = match relay.read(cx, &mut self.buffer) {
+                        Ok(length) => length,
+                        Err(Error::WouldBlock) => {
+                            let blocked = self.flows.values().any(|flow| flow.watch.is_writing());
+                            let interest = if blocked { Interest::BOTH } else { Interest::READ };
+                            relay.watch(cx, interest, waiter);
+                            return Err(Error::WouldBlock);
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    let buffer = std::mem::take(&mut self.buffer);
+                    self.receive(cx, &buffer[..length]);
+                    self.buffer = buffer;
+                }
+            }
+        }
+    }
+
+    /// The relay's address; a server that does not say where means itself.
+    fn relay(&self, bound: &str) -> Result<String> {
+        let mut relay = Target::parse(bound)?;
+        if matches!(relay.host, Host::Address(address) if address.is_unspecified()) {
+            relay.host = Target::parse(&self.settings.server)?.host;
+        }
+        Ok(relay.to_string())
+    }
+
+    fn receive(&mut self, cx: &mut Context, datagram: &[u8]) {
+        // Fragments (FRAG other than 0) are dropped, as RFC 1928, 7 lets a client do.
+        let Some(rest) = datagram.strip_prefix(&PREFIX) else { return };
+        let Ok(Some((source, length))) = read_target(rest) else { return };
+        let known = self.flows.values().any(|flow| flow.source.as_ref() == Some(&source));
+        // A name's first answer tells which address it is.
+        let fits = |flow: &&mut Flow| match known {
+            true => flow.source.as_ref() == Some(&source),
+            false => flow.source.is_none() && flow.target.port == source.port,
+        };
+        let Some(flow) = self.flows.values_mut().find(fits) else { return };
+        flow.source = Some(source);
+        let payload = &rest[length..];
+        let full = flow.received_bytes + payload.len() > QUEUED_BYTES_MAX;
+        if full || flow.received.len() >= QUEUED_MAX {
+            return;
+        }
+        flow.received_bytes += payload.len();
+        flow.received.push_back(payload.to_vec());
+        flow.watch.fire(Readiness { read: true, ..Default::default() }, cx.stack.wakes());
+    }
+
+    pub fn add_flow(&mut self, target: Target) -> Result<u32> {
+        if self.flows.len() >= FLOWS_MAX {
+            return Err(Error::NoBuffers);
+        }
+        let source = matches!(target.host, Host::Address(_)).then(|| target.clone());
+        if source.is_some() && self.flows.values().any(|flow| flow.source == source) {
+            return Err(Error::AddressInUse);
+        }
+        let number = self.next_flow;
+        self.next_flow = self.next_flow.wrapping_add(1);
+        let flow = Flow {
+            target,
+            source,
+            received: VecDeque::new(),
+            received_bytes: 0,
+            watch: Watch::default(),
+            holders: 1,
+        };
+        self.flows.insert(number, flow);
+        Ok(number)
+    }
+
+    pub fn release(&mut self, cx: &mut Context, number: u32) {
+        if let Some(flow) = self.flows.get_mut(&number) {
+            flow.holders -= 1;
+            if flow.holders == 0 {
+                self.flows.remove(&number);
+            }
+        }
+        self.close_if_alone(cx);
+    }
+
+    pub fn close_if_alone(&mut self, cx: &mut Context) {
+        if !self.held && self.flows.is_empty() {
+            self.abort(cx);
+        }
+    }
+}
+
+impl Task for Association {
+    fn poll(&mut self, cx: &mut Context, me: TaskId) {
+        match self.go_on(cx, Waiter::Task(me)) {
+            Ok(()) | Err(Error::WouldBlock) => {}
+            Err(error) => self.end(cx, error),
+        }
+        if let Stage::Ready { relay, .. } = &self.stage {
+            let readiness = Readiness { read: false, ..relay.readiness(cx) };
+            self.wake_all(cx, readiness);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        !self.held && self.flows.is_empty()
+    }
+
+    fn abort(&mut self, cx: &mut Context) {
+        self.held = false;
+        self.end(cx, Error::ConnectionAborted);
+        self.flows.clear();
+        self.stream.close(cx);
+        self.datagrams.close(cx);
+    }
+}
