@@ -80,3 +80,10 @@ need_rust_lints() {
     { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 ||
         die "cargo fmt or cargo clippy is missing; $rust_advice; or leave them out: scripts/test --quick"
 }
+
+# Scenarios that a thousand seeds of are a matter of minutes, not hours.
+# shellcheck disable=SC2034
+readonly quick_scenarios=(tests/scenarios/{crashed,duplicates,echo,echo6,fin_lost,half_closed,handshake,injected,killed,last_ack_lost}.toml
+    tests/scenarios/{late_listener,link_down,linger,loss_30,multihomed,partition_for_good,paused,rebound,reset_midway}.toml
+    tests/scenarios/{router_reboot,stdio,syn_ack_lost,syn_backoff,time,trunk,udp,udp6,udp_duplicated,udp_lossy,udp_outage}.toml
+    tests/scenarios/{udp_reordered,unreachable,demo/lab}.toml)

@@ -8,6 +8,7 @@ pub mod docs;
 pub mod error;
 pub mod event;
 pub mod filter;
+pub mod folders;
 pub mod guest;
 pub mod lab;
 pub mod live;

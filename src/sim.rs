@@ -76,11 +76,19 @@ pub fn run(
 pub fn until_end(
     world: &mut World,
     duration: Option<Duration>,
+    turn: impl FnMut(&World, Vec<Report>) -> bool,
+) -> Ending {
+    drive(world, duration, Patience::default(), turn)
+}
+
+fn drive(
+    world: &mut World,
+    duration: Option<Duration>,
+    mut patience: Patience,
     mut turn: impl FnMut(&World, Vec<Report>) -> bool,
 ) -> Ending {
     let end = duration.map(|duration| Instant::START + duration);
     let mut now = world.now();
-    let mut patience = Patience::default();
     let ending = loop {
         let more = world.poll(now);
         let reports = world.take_reports();
@@ -114,6 +122,41 @@ pub fn until_end(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::{Engine, EngineSettings};
+    use crate::scenario::assets::Assets;
+    use crate::scenario::parse;
+    use crate::world::Settings;
+
+    /// Two switches joined by two links: scenarios may not have it, as a broadcast goes round for ever.
+    #[test]
+    fn rounds_without_end_at_one_instant_are_a_livelock() {
+        let text = "[switch.one]\nsnooping = false\n[switch.two]\nsnooping = false\n\
+                    [link.trunk]\nends = ['one', 'two']\n[guest.a]\nmodule = 'a.wat'\nnetwork = 'one'\n\
+                    [[at]]\ntime = '0s'\ninject = { port = 'one.0', frame = 'ffffffffffff 020000000009 0806 00010800060400010200000000090a0000090000000000000a000063' }\n";
+        let mut plan =
+            parse(text, std::path::Path::new("lab.toml")).unwrap_or_else(|e| panic!("{}", e.plain()));
+        let mut assets = Assets::default();
+        assets.insert(
+            "a.wat".into(),
+            b"(module (memory (export \"memory\") 1) (func (export \"_start\")))".to_vec(),
+        );
+        let engine = Engine::new(EngineSettings::default()).unwrap();
+        let ending = |plan: &crate::scenario::plan::Plan| {
+            let mut world = World::new(plan, &assets, Settings::sim(plan, 1), &engine, &mut |_| ());
+            let few = Patience(Patience::ROUNDS_MAX - 1000);
+            let ending = drive(&mut world, None, few, |_, _| true);
+            (ending, world.now())
+        };
+        assert_eq!(ending(&plan).0, Ending::Over);
+        let mut second = plan.links.iter().find(|link| link.name == "trunk").unwrap().clone();
+        for (end, switch) in second.ends.iter_mut().zip(&mut plan.switches) {
+            end.index = switch.ports;
+            switch.ports += 1;
+        }
+        plan.links.push(second);
+        let (ending, at) = ending(&plan);
+        assert_eq!(ending, Ending::Livelock(at));
+    }
 
     #[test]
     fn patience_is_long_and_comes_back() {

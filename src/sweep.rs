@@ -75,7 +75,10 @@ pub fn run(
 
 /// `None` if it is not to go on.
 fn work(lab: &Lab, job: Job, go_on: &dyn Fn() -> bool) -> Option<Outcome> {
-    let report = lab.run_while(job.seed, go_on)?;
-    let difference = if job.verify { report.difference(&lab.run_while(job.seed, go_on)?) } else { None };
+    if !job.verify {
+        return Some(Outcome { job, report: lab.run_while(job.seed, go_on)?, difference: None });
+    }
+    let report = lab.run_traced_while(job.seed, go_on)?;
+    let difference = report.difference(&lab.run_traced_while(job.seed, go_on)?);
     Some(Outcome { job, report, difference })
 }

@@ -179,3 +179,107 @@ fn what_is_built_is_a_scenario_and_its_mistakes_have_places() {
     assert!(report.is_success(), "{report}");
     assert!(report.guest("hello").stdout().contains("hello"), "{report}");
 }
+
+/// A guest that is stopped with the lab has not ended, in the background or not, though it is gone by then.
+#[test]
+fn a_guest_that_never_ends_does_not_end_within_anything() {
+    let lab = |background: bool| {
+        let sleeper = Guest::new("sleeper", "target/guests/clock.wasm").args(["9000"]);
+        let sleeper = if background { sleeper.background() } else { sleeper };
+        let short = Guest::new("short", "target/guests/clock.wasm").args(["100"]);
+        let expect = |guest: &str| Expect::guest(guest).within(Duration::from_secs(5));
+        let lab = Lab::builder().duration(Duration::from_secs(5)).guest(sleeper).guest(short);
+        unmet(&run(lab.expect(expect("sleeper")).expect(expect("short"))))
+    };
+    for background in [false, true] {
+        let told = lab(background);
+        let last = told.last().map_or("", String::as_str);
+        assert!(last.contains("found: `sleeper` had not ended when the lab did"), "{told:#?}");
+        assert_eq!(told.len(), if background { 1 } else { 2 }, "{told:#?}");
+    }
+}
+
+/// A guest that traps leaves another waiting: it is told of both, and of the one that failed first.
+#[test]
+fn what_failed_is_told_before_what_waits_for_it() {
+    let lab = || {
+        let toml = "[switch.lan]\n[router.r]\n[router.r.interface.lan]\nnetwork = 'lan'\n[dns.names]\nnetwork = 'lan'";
+        let waits = Guest::new("waits", "target/guests/idle.wasm").args(["0.0.0.0:7"]).network("lan");
+        Lab::builder()
+            .toml(toml)
+            .guest(Guest::new("traps", "target/guests/trap.wat").network("lan"))
+            .guest(waits)
+    };
+    let told = unmet(&run(lab()));
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(told[0].starts_with("expected: guest `traps` exits with 0"), "{told:#?}");
+    assert!(
+        told[1].starts_with("expected: the lab ends by itself\nfound: nothing can happen any more"),
+        "{told:#?}"
+    );
+
+    // Every node is told of, whoever asked how the lab ends, and whatever ends it.
+    let table = |told: &str| -> Vec<String> {
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        told.lines().skip(2).map(words).collect()
+    };
+    let all = table(&told[1]);
+    assert_eq!(
+        &all[..3],
+        ["waits waits", "proto recv-q send-q local remote state", "tcp 0 0 0.0.0.0:7 * LISTEN"],
+        "{all:#?}"
+    );
+    assert!(all.iter().any(|line| line == "DNS server names serves"), "{all:#?}");
+    let router = "router r has forwarded 0 packets, dropped 0, 0 wait for a neighbour's answer";
+    assert!(all.iter().any(|line| line.starts_with(router)), "{all:#?}");
+    let expected = Expect::default().set("ending", "over");
+    let told = unmet(&run(lab().expect(expected).expect(Expect::guest("traps").set("exit", "trap"))));
+    assert!(told[0].contains("found: it is stalled\n"), "{told:#?}");
+    assert_eq!(table(&told[0])[..3], all[..3]);
+    let told = unmet(&run(lab()
+        .toml("[guest.ticks]\nmodule = 'target/guests/clock.wasm'\nargs = ['9000']\nnetwork = 'lan'")
+        .duration(Duration::from_secs(1))
+        .expect(Expect::guest("traps").set("exit", "trap"))));
+    assert!(told[0].contains("found: its duration was over before\n"), "{told:#?}");
+    assert!(told[0].contains("ticks waits"), "{told:#?}");
+}
+
+/// What the systems of guests send as they are stopped is nobody's doing.
+#[test]
+fn what_is_sent_once_the_lab_has_ended_counts_for_nothing() {
+    let lab = || {
+        let server = Guest::new("server", "target/guests/echo_server.wasm").args(["0.0.0.0:7"]).background();
+        let client = Guest::new("client", "target/guests/ticker.wasm").args(["10.0.0.2:7", "8", "500"]);
+        Lab::builder().duration(Duration::from_secs(1)).guest(server).guest(client)
+    };
+    let report = run(lab()
+        .expect(Expect::default().set("ending", "duration"))
+        .expect(Expect::never("tcp.flags.fin == 1 || tcp.flags.reset == 1"))
+        .expect(Expect::eventually("tcp.flags.syn == 1")));
+    assert_eq!(unmet(&report), [""; 0]);
+    assert!(
+        !report.packets("tcp.flags.fin == 1 || tcp.flags.reset == 1").unwrap().is_empty(),
+        "the capture has them"
+    );
+}
+
+/// A link is its two ports, and each frame on it counts once, whichever way it goes.
+#[test]
+fn packets_are_looked_at_by_ports_and_by_links() {
+    let frames = |at: &str| {
+        let report = run(echo().expect(Expect::counter("frames", 0..=0).at(at)));
+        let told = unmet(&report).remove(0);
+        let count = told.split("there are ").nth(1).and_then(|rest| rest.split(',').next());
+        (count.unwrap().parse::<usize>().unwrap(), report)
+    };
+    let (at_server, _) = frames("server");
+    let (on_link, report) = frames("client:lan");
+    let sent = |port: &str| {
+        let is_it = |record: &&capture::Record| {
+            record.way == capture::Way::Outbound && report.session.ports[record.port as usize].name == port
+        };
+        report.records.iter().filter(is_it).count()
+    };
+    assert_eq!(on_link, sent("client") + sent("lan.1"));
+    assert!(on_link > 10 && at_server > 10);
+}

@@ -5,6 +5,7 @@
 mod common;
 
 use std::path::Path;
+use std::process::Command;
 
 use common::{scenario, tshark};
 
@@ -66,4 +67,51 @@ fn a_lossy_handshake() {
             tshark::output(tshark::tshark(Path::new("captures/handshake.pcapng")).args(["-Y", &filter]));
         assert!(!lost.is_empty(), "{filter}");
     }
+}
+
+/// `guestnet test --bless` writes what is missing or differs, and leaves what is as it was; with another seed than the scenario's own,
+/// nothing is compared.
+#[test]
+fn golden_captures_are_blessed() {
+    let folder = tempfile::tempdir().unwrap();
+    let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/guests");
+    std::os::unix::fs::symlink(modules, folder.path().join("guests")).unwrap();
+    let write = |repeats: u32| {
+        let text = format!(
+            "seed = 3\n[guest.server]\nmodule = 'guests/echo_server.wasm'\nargs = ['0.0.0.0:7']\nbackground = true\n\
+             [guest.client]\nmodule = 'guests/echo_client.wasm'\nargs = ['10.0.0.2:7', 'stream', 'hello', '{repeats}']\n\
+             [[expect]]\ngolden = 'kept.pcapng'\ncompare = 'packets'\namong = 'tcp.len > 0'\n\
+             [[expect]]\ngolden = 'whole.pcapng'\n"
+        );
+        std::fs::write(folder.path().join("lab.toml"), text).unwrap();
+    };
+    let test = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_guestnet"));
+        command.arg("test").args(options).arg("lab.toml").current_dir(folder.path());
+        let output = command.output().expect("the program runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let kept = || std::fs::read(folder.path().join("kept.pcapng")).unwrap();
+
+    write(2);
+    let (code, told) = test(&[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("kept.pcapng: No such file") && told.contains("--bless` writes it"), "{told}");
+    let (code, told) = test(&["--bless"]);
+    assert_eq!(
+        (code, told.as_str()),
+        (Some(0), "lab.toml: wrote kept.pcapng\nlab.toml: wrote whole.pcapng\n")
+    );
+    assert_eq!(test(&[]).0, Some(0));
+    assert_eq!(test(&["--bless"]), (Some(0), String::new()), "they are as they were");
+    let first = kept();
+
+    write(3);
+    let (code, told) = test(&[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("it has 6 such packets in place of 4; more:"), "{told}");
+    assert_eq!(test(&["--seeds", "4"]).0, Some(0), "a golden capture is of one seed");
+    assert_eq!(test(&["--bless"]).0, Some(0));
+    assert_ne!(kept(), first);
+    assert_eq!(test(&[]).0, Some(0));
 }

@@ -107,7 +107,7 @@ macro_rules! labs {
 labs! {
     abi_answers alpn asymmetric backlog black_hole broken bufferbloat bufferbloat_codel buffers cable cellular
     clock_exact clock_skew corrupted crashed day_long dhcp duplicates echo echo6 echo_rust
-    ecn eyeballs fin_lost flap found_by_name fragments gratuitous_arp gratuitous_ndp half_closed handed_over handshake
+    ecn eyeballs files fin_lost flap found_by_name fragments gratuitous_arp gratuitous_ndp half_closed handed_over handover handshake
     hostile http http_go http3 inherited injected keep_alive killed killed_midway last_ack_lost late_listener lease_server_dies linger
     link_down loopback loss_30 loss_later lossy many multicast multihomed name_policy name_server_dies name_servers names nostd
     partition partition_for_good path_mtu path_mtu_tcp paused ping policy policy_names proxies quic quic_black_hole
@@ -115,7 +115,7 @@ labs! {
     quic_streams quic_unmoved rebound red renumbered reordering replicas reset_midway restarts router_reboot
     satellite slaac slow_reader stalled stdio syn_ack_lost syn_backoff taken time tls tls12 tls_alpn tls_clients
     tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk udp udp6 udp_duplicated udp_lossy
-    udp_reordered udp_truncated unix unix_answers unix_cut unix_handed_over unix_stacked unreachable unsnooped
+    udp_outage udp_reordered udp_truncated unix unix_answers unix_cut unix_handed_over unix_stacked unreachable unsnooped
     yamux yamux_ends yamux_lossy yamux_tls zero_window
 }
 

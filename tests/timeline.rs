@@ -173,11 +173,14 @@ fn a_partition_parts_guests_over_switches_and_routers() {
 #[test]
 fn a_timeline_of_others_shifts_nothing() {
     let quiet = format!("{TALK}\n[[at]]\nevery = \"10ms..20ms\"\nuntil = \"3s\"\nheal = true\n");
-    let sent = |text: &str| lab(text).run(SEED).capture();
+    let sent = |text: &str| {
+        let mut lab = lab(text);
+        // The head of a capture has the scenario's digest.
+        lab.plan_mut().digest = "the same".to_owned();
+        lab.run(SEED).capture()
+    };
     let (with, without) = (sent(&quiet), sent(TALK));
-    // The head of a capture has the scenario's digest.
-    assert_eq!(with.len(), without.len());
-    assert_eq!(with[with.len() / 2..], without[without.len() / 2..]);
+    assert!(with.len() > 2000 && with == without, "{} and {} bytes", with.len(), without.len());
 }
 
 /// Entries that wait for packets by filters: one for what the link drops, one for what that leads to, and what they do takes

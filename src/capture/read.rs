@@ -18,6 +18,9 @@ use crate::time::Instant;
 
 /// The Section Header Block, which reads the same in both byte orders.
 const PCAPNG_MAGIC: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
+/// With microseconds and with nanoseconds, in both byte orders.
+const PCAP_MAGICS: [[u8; 4]; 4] =
+    [[0xA1, 0xB2, 0xC3, 0xD4], [0xD4, 0xC3, 0xB2, 0xA1], [0xA1, 0xB2, 0x3C, 0x4D], [0x4D, 0x3C, 0xB2, 0xA1]];
 
 /// A capture's Ethernet frames, each with its time after the first; one that seems earlier than the
 /// first comes with it.
@@ -25,7 +28,11 @@ const PCAPNG_MAGIC: [u8; 4] = [0x0A, 0x0D, 0x0D, 0x0A];
 /// # Errors
 /// What is wrong with the file: cut short, of neither format, not of Ethernet, or without a frame.
 pub fn frames(file: &[u8]) -> Result<Vec<(Duration, Bytes)>, String> {
-    let stamped = if file.starts_with(&PCAPNG_MAGIC) { pcapng(file)? } else { pcap(file)? };
+    let stamped = match file {
+        _ if file.starts_with(&PCAPNG_MAGIC) => pcapng(file)?,
+        _ if PCAP_MAGICS.iter().any(|magic| file.starts_with(magic)) => pcap(file)?,
+        _ => return Err("is no capture: neither pcap nor pcapng, by its first bytes".to_owned()),
+    };
     let Some(&(first, _)) = stamped.first() else { return Err("has no frame in it".to_owned()) };
     Ok(stamped.into_iter().map(|(at, bytes)| (at.saturating_sub(first), bytes)).collect())
 }
@@ -76,6 +83,9 @@ const OPTION_PACKET_ID: u16 = 5;
 /// # Errors
 /// What is wrong with the file: cut short, no pcapng, not of Ethernet.
 pub fn records(file: &[u8]) -> Result<(Session, Vec<Record>), String> {
+    if !file.starts_with(&PCAPNG_MAGIC) {
+        return Err("is no capture in pcapng, by its first bytes".to_owned());
+    }
     let mut reader = PcapNgReader::new(file).map_err(|error| format!("is no capture: {error}"))?;
     let mut ports: Vec<PortInfo> = Vec::new();
     let mut packets: Vec<EnhancedPacketBlock<'static>> = Vec::new();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use guestnet::folders::Folders;
 use guestnet::live::{self, Interrupt, Outside, Sockets, Stdin, tap::Tap};
 use guestnet::scenario::assets::Assets;
 use guestnet::scenario::plan::{Action, FramesPlan, Plan, StdinPlan};
@@ -47,6 +48,9 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
     #[expect(clippy::option_option, reason = "absent, bare, or with a file")]
     trace: Option<Option<PathBuf>>,
+    /// Have guests write to private copies of their writable directories, which are thrown away, as `guestnet test` does
+    #[arg(long)]
+    scratch: bool,
     /// No progress and no summary
     #[arg(short, long)]
     quiet: bool,
@@ -235,7 +239,8 @@ fn settings(arguments: &Arguments, plan: &Plan) -> Result<Settings, Failure> {
     let settings =
         if arguments.sim { Settings::sim(plan, seed) } else { Settings::live(plan, live::epoch(), seed) };
     let log_secrets = arguments.capture.wants_secrets(settings.log_secrets);
-    Ok(Settings { trace: arguments.trace.is_some(), log_secrets, ..settings })
+    let folders = if arguments.scratch { Folders::private(plan) } else { Folders::default() };
+    Ok(Settings { trace: arguments.trace.is_some(), log_secrets, folders, ..settings })
 }
 
 /// In virtual time input comes whole before anything runs: when it comes must not matter. A terminal has none.

@@ -11,6 +11,8 @@ use guestnet::sweep::Outcome;
 /// Packets and calls that are told of a failure.
 const PACKETS_TOLD: usize = 12;
 const CALLS_TOLD: usize = 8;
+/// Of each, so many after it.
+const TOLD_AFTER: usize = 4;
 /// Seeds that are told of a scenario that failed with many.
 const SEEDS_TOLD: usize = 8;
 
@@ -98,16 +100,16 @@ pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &str)
         let _ = writeln!(text, "{verdict}");
     }
     if let Some(found) = unmet().find_map(|verdict| verdict.found.as_ref()) {
-        let packets = report.packets_before(found.at, PACKETS_TOLD);
+        let packets = report.packets_around(found.at, PACKETS_TOLD, TOLD_AFTER);
         if !packets.is_empty() {
-            text.push_str("the last packets:\n");
+            text.push_str("packets around it:\n");
         }
         packets.iter().for_each(|packet| {
             let _ = writeln!(text, "  {packet}");
         });
-        let calls = lab.calls_before(seed, found.at, CALLS_TOLD);
+        let calls = lab.calls_around(seed, found.at, CALLS_TOLD, TOLD_AFTER);
         if !calls.is_empty() {
-            text.push_str("the last calls:\n");
+            text.push_str("calls around it:\n");
         }
         calls.iter().for_each(|call| {
             let _ = writeln!(text, "  {call}");

@@ -23,7 +23,7 @@ impl Report {
                         && (selection.from..=selection.until).contains(&record.at)
                         && self.is_at(record, selection.at)
                 };
-                count = self.records.iter().filter(is_it).count() as u64;
+                count = self.judged().iter().filter(is_it).count() as u64;
             }
             Counter::DeviceDrops(reason) => {
                 let of_reason = self.device_drops.iter().find(|(why, _)| *why == reason);

@@ -5,7 +5,7 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 use super::{Report, packets};
 use crate::capture::{self, Record, Session};
 use crate::filter::{Filter, Packet};
-use crate::scenario::expectation::Compare;
+use crate::scenario::expectation::{Compare, Place};
 
 /// How the report's capture differs from a golden one; `None` if it does not.
 pub(super) fn compare(golden: &[u8], report: &Report, compare: &Compare) -> Option<String> {
@@ -45,7 +45,7 @@ pub(super) fn compare(golden: &[u8], report: &Report, compare: &Compare) -> Opti
 }
 
 /// How the packets that matter differ, as a person reads them.
-fn packets_differ(golden: &[u8], report: &Report, among: Option<&Filter>, at: &[String]) -> Option<String> {
+fn packets_differ(golden: &[u8], report: &Report, among: Option<&Filter>, at: &[Place]) -> Option<String> {
     let (session, records) = match capture::records(golden) {
         Ok(read) => read,
         Err(why) => return Some(format!("the golden capture {why}")),
@@ -75,7 +75,7 @@ fn packets_differ(golden: &[u8], report: &Report, among: Option<&Filter>, at: &[
 }
 
 /// A line for each packet, without its number and its time.
-fn told(session: &Session, records: &[Record], among: Option<&Filter>, at: &[String]) -> Vec<String> {
+fn told(session: &Session, records: &[Record], among: Option<&Filter>, at: &[Place]) -> Vec<String> {
     let packets = packets::seen_at(session, records, at);
     let wanted = packets.filter(|packet| among.is_none_or(|among| among.matches(packet)));
     let line = |packet: Packet| packet.to_string().splitn(3, ' ').nth(2).unwrap_or_default().to_owned();

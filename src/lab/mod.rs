@@ -30,8 +30,11 @@ struct TestingPage;
 
 mod builder;
 mod counters;
+mod difference;
 mod digest;
+mod files;
 mod golden;
+mod guests;
 mod packets;
 mod record;
 mod report;
@@ -39,11 +42,13 @@ mod verdict;
 
 pub use builder::{At, Entry, Expect, Guest, LabBuilder, Link};
 pub use digest::Digests;
+use files::Written;
 pub use report::{Call, GuestReport, Report};
 pub use verdict::{Found, Subject, Verdict};
 
 use std::path::{Path, PathBuf};
 
+use crate::folders::Folders;
 use crate::guest::{Engine, EngineSettings};
 use crate::scenario::assets::Assets;
 use crate::scenario::plan::Plan;
@@ -142,15 +147,21 @@ impl Lab {
         &mut self.plan
     }
 
-    /// The last calls of all guests up to `at`, a line each: the lab is run again, with its calls traced.
-    pub fn calls_before(&self, seed: u64, at: Instant, count: usize) -> Vec<String> {
-        let mut report = self.run_with(&self.plan, seed, true, &|| true);
-        report.calls.retain(|call| call.at <= at);
-        let last = report.calls.split_off(report.calls.len().saturating_sub(count));
-        last.into_iter().map(|call| format!("{} {}", report.guests[call.guest].name, call.line)).collect()
+    /// The last calls of all guests up to `at` and the first after it, a line each, between them a line with the time: the lab is run
+    /// again, with its calls traced.
+    pub fn calls_around(&self, seed: u64, at: Instant, before: usize, after: usize) -> Vec<String> {
+        let report = self.run_with(&self.plan, seed, true, &|| true);
+        let mut around = packets::Around::new(at, before, after);
+        for call in &report.calls {
+            if !around.add(call.at, || format!("{} {}", report.guests[call.guest].name, call.line)) {
+                break;
+            }
+        }
+        around.finish()
     }
 
-    /// Runs the lab in virtual time until it ends, or its duration is over.
+    /// Runs the lab in virtual time until it ends, or its duration is over. What guests write to directories is written to private
+    /// copies, which go with the report.
     pub fn run(&self, seed: u64) -> Report {
         self.run_with(&self.plan, seed, self.trace, &|| true)
     }
@@ -161,13 +172,21 @@ impl Lab {
         (report.ending != Ending::Interrupted).then_some(report)
     }
 
+    /// As [`Lab::run_while`], with the guests' calls traced.
+    pub fn run_traced_while(&self, seed: u64, go_on: &dyn Fn() -> bool) -> Option<Report> {
+        let report = self.run_with(&self.plan, seed, true, go_on);
+        (report.ending != Ending::Interrupted).then_some(report)
+    }
+
     /// Runs another plan with this lab's modules and files: the same lab with something left out, say.
     pub fn run_variant(&self, plan: &Plan, seed: u64) -> Report {
         self.run_with(plan, seed, self.trace, &|| true)
     }
 
     fn run_with(&self, plan: &Plan, seed: u64, trace: bool, go_on: &dyn Fn() -> bool) -> Report {
-        let settings = Settings { trace, ..Settings::sim(plan, seed) };
+        // Or what came of a run would depend on those before it, and on those beside it.
+        let folders = Folders::private(plan);
+        let settings = Settings { trace, folders: folders.clone(), ..Settings::sim(plan, seed) };
         let mut world = World::new(plan, &self.assets, settings, &self.engine, &mut |_| ());
         let records = record::Records::default();
         world.set_sink(Box::new(records.clone()));
@@ -177,10 +196,13 @@ impl Lab {
             gathered.extend(world.now(), reports);
             go_on()
         });
-        let end = report::End { ending, netstat: world.netstat() };
+        // Where a lab ends by itself nobody is cut short: what servers in the background still say belongs to it.
+        let judged = if ending == Ending::Over { usize::MAX } else { records.count() };
+        let end = report::End { ending, netstat: world.netstat(), records: judged };
         world.stop();
         gathered.extend(world.now(), world.take_reports());
-        let mut report = gathered.finish(seed, end, &world, records.take());
+        let written = Written::new(plan, folders);
+        let mut report = gathered.finish(seed, end, &world, records.take(), written);
         report.verdicts = verdict::judge(plan, &self.assets, &report);
         report
     }

@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{Report, golden};
-use crate::capture::{PortInfo, Record, Session, Way, is_port_of};
+use super::Report;
+use crate::capture::{PortInfo, Record, Session, Way};
 use crate::filter::{Dissector, Filter, FilterError, Packet};
-use crate::scenario::expectation::Compare;
+use crate::scenario::expectation::Place;
 use crate::time::Instant;
 
 /// Where and when packets are looked for.
 pub(super) struct Selection<'a> {
-    /// Names of ports or of what has them; empty: each packet where it was sent first.
-    pub at: &'a [String],
+    /// Empty: each packet where it was sent first.
+    pub at: &'a [Place],
     pub from: Instant,
     pub until: Instant,
 }
@@ -41,22 +41,29 @@ impl Report {
     /// What is wrong with the filter.
     pub fn packets_at(&self, filter: &str, ports: &[&str]) -> Result<Vec<Packet>, FilterError> {
         let filter = Filter::parse(filter)?;
-        let ports: Vec<String> = ports.iter().map(|&port| port.to_owned()).collect();
+        let ports: Vec<_> = ports.iter().map(|&port| Place::Port(port.to_owned())).collect();
         let seen = seen_at(&self.session, &self.records, &ports);
         Ok(seen.filter(|packet| filter.matches(packet)).collect())
     }
 
     /// Every packet in the window, at the ports that are looked at, to `take`. Those before it count for the analysis of TCP.
     pub(super) fn look_at(&self, selection: &Selection<'_>, mut take: impl FnMut(&Packet)) {
-        let seen = seen_at(&self.session, &self.records, selection.at);
+        let seen = seen_at(&self.session, self.judged(), selection.at);
         let in_time = |packet: &Packet| (selection.from..=selection.until).contains(&packet.record().at);
         seen.filter(in_time).for_each(|packet| take(&packet));
     }
 
-    /// True at one of these ports, or anywhere if none is named.
-    pub(super) fn is_at(&self, record: &Record, ports: &[String]) -> bool {
+    /// What expectations look at: what was recorded until the lab ended. Guests that are stopped then close what they have open, which
+    /// is nobody's doing.
+    pub(super) fn judged(&self) -> &[Record] {
+        &self.records[..self.records_judged.min(self.records.len())]
+    }
+
+    /// True where this is looked at, or anywhere if nothing is named.
+    pub(super) fn is_at(&self, record: &Record, places: &[Place]) -> bool {
         let port = self.session.ports.get(record.port as usize);
-        ports.is_empty() || port.is_some_and(|port| ports.iter().any(|name| is_port_of(&port.name, name)))
+        places.is_empty()
+            || port.is_some_and(|port| places.iter().any(|place| place.sees(&port.name, record.way)))
     }
 
     /// The packets that are `wanted`. Those before the window count for the analysis of TCP.
@@ -70,55 +77,80 @@ impl Report {
         matched
     }
 
-    /// The last packets up to `at`, a line each, as they are sent.
-    pub fn packets_before(&self, at: Instant, count: usize) -> Vec<String> {
-        let mut lines = VecDeque::new();
-        for packet in seen_at(&self.session, &self.records, &[]).take_while(|packet| packet.record().at <= at)
-        {
-            lines.push_back(packet.to_string());
-            if lines.len() > count {
-                lines.pop_front();
+    /// The last packets up to `at` and the first after it, a line each, as they are sent; between them a line with the time.
+    pub fn packets_around(&self, at: Instant, before: usize, after: usize) -> Vec<String> {
+        let mut around = Around::new(at, before, after);
+        for packet in seen_at(&self.session, &self.records, &[]) {
+            if !around.add(packet.record().at, || packet.to_string()) {
+                break;
             }
         }
-        lines.into()
+        around.finish()
     }
 }
 
-impl Report {
-    /// What another run of the same lab and seed had otherwise, the first such thing; `None` if they are the same.
-    pub fn difference(&self, other: &Report) -> Option<String> {
-        if let Some(difference) = golden::compare(&other.capture(), self, &Compare::Bytes) {
-            return Some(format!("the captures differ: {difference}"));
+/// What was last before a time, and first after it.
+pub(super) struct Around {
+    at: Instant,
+    room: [usize; 2],
+    before: VecDeque<String>,
+    after: Vec<String>,
+}
+
+impl Around {
+    pub fn new(at: Instant, before: usize, after: usize) -> Around {
+        Around { at, room: [before, after], before: VecDeque::new(), after: Vec::new() }
+    }
+
+    /// In the order of their times. False if none is wanted any more.
+    pub fn add(&mut self, at: Instant, line: impl FnOnce() -> String) -> bool {
+        if at <= self.at {
+            self.before.push_back(line());
+            if self.before.len() > self.room[0] {
+                self.before.pop_front();
+            }
+            return true;
         }
-        if let Some((ours, theirs)) =
-            self.calls.iter().zip(&other.calls).find(|(ours, theirs)| ours != theirs)
-        {
-            return Some(format!("a call differs:\n  {}\n  {}", ours.line, theirs.line));
+        if self.after.len() < self.room[1] {
+            self.after.push(line());
         }
-        if let Some((ours, _)) = self.guests.iter().zip(&other.guests).find(|(ours, theirs)| ours != theirs) {
-            return Some(format!("guest `{}` did something else", ours.name));
-        }
-        (self.verdicts != other.verdicts).then(|| "the verdicts differ".to_owned())
+        self.after.len() < self.room[1]
+    }
+
+    pub fn finish(self) -> Vec<String> {
+        let mark = (!self.after.is_empty()).then(|| format!("-- {} s --", self.at));
+        self.before.into_iter().chain(mark).chain(self.after).collect()
     }
 }
 
-/// Packets in order, at these ports; without any, each where it was sent first.
+/// Packets in order, at these places; without any, each where it was sent first.
 pub(super) fn seen_at(
     session: &Session,
     records: &[Record],
-    ports: &[String],
+    places: &[Place],
 ) -> impl Iterator<Item = Packet> {
-    let is_named = |port: &PortInfo| ports.iter().any(|name| is_port_of(&port.name, name));
-    let mut looked_at: Vec<bool> = session.ports.iter().map(is_named).collect();
-    let mut wanted = vec![true; records.len()];
-    if ports.is_empty() {
-        let mut known = BTreeSet::new();
-        for (record, wanted) in records.iter().zip(&mut wanted) {
-            *wanted = record.way == Way::Outbound && known.insert(record.frame.id);
-            if let Some(looked_at) = looked_at.get_mut(record.port as usize) {
-                *looked_at |= *wanted;
+    // Both ways of each port: a place's other way counts for what its packets are answers to.
+    let ways = |port: &PortInfo| {
+        [Way::Inbound, Way::Outbound].map(|way| places.iter().any(|place| place.sees(&port.name, way)))
+    };
+    let seen_ways: Vec<[bool; 2]> = session.ports.iter().map(ways).collect();
+    let mut looked_at: Vec<bool> = seen_ways.iter().map(|ways| ways.contains(&true)).collect();
+    let mut known = BTreeSet::new();
+    let mut wanted = Vec::with_capacity(records.len());
+    for record in records {
+        let port = record.port as usize;
+        wanted.push(if places.is_empty() {
+            let first = record.way == Way::Outbound && known.insert(record.frame.id);
+            if let Some(looked_at) = looked_at.get_mut(port) {
+                *looked_at |= first;
             }
-        }
+            first
+        } else {
+            seen_ways.get(port).is_some_and(|[inbound, outbound]| match record.way {
+                Way::Inbound => *inbound,
+                Way::Outbound => *outbound,
+            })
+        });
     }
     // What came in at a port counts for what its answers are.
     let mut dissector = Dissector::new(session);

@@ -28,6 +28,11 @@ impl Records {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records so far.
+    pub fn count(&self) -> usize {
+        self.lock().records.len()
+    }
+
     pub fn take(&self) -> Kept {
         std::mem::take(&mut *self.lock())
     }

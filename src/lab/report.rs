@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Verdict;
+use super::files::Written;
 use super::record::Kept;
 use crate::capture::{Record, Session, Writer};
 use crate::guest::Exit;
@@ -92,6 +93,9 @@ pub struct Report {
     pub qlogs: BTreeMap<PathBuf, Vec<u8>>,
     /// The ports that records name by number.
     pub session: Session,
+    /// Records until the lab ended: those after it are of guests that were stopped.
+    pub(super) records_judged: usize,
+    pub(super) written: Written,
 }
 
 impl Report {
@@ -159,6 +163,8 @@ impl fmt::Display for Report {
 pub(super) struct End {
     pub ending: Ending,
     pub netstat: String,
+    /// Records that expectations look at, the first ones.
+    pub records: usize,
 }
 
 /// A report in the making.
@@ -204,8 +210,8 @@ impl Gathered {
         }
     }
 
-    pub fn finish(self, seed: u64, end: End, world: &World, kept: Kept) -> Report {
-        let End { ending, netstat } = end;
+    pub fn finish(self, seed: u64, end: End, world: &World, kept: Kept, written: Written) -> Report {
+        let End { ending, netstat, records: records_judged } = end;
         let session = world.session().clone();
         Report {
             lab: session.name.clone(),
@@ -222,6 +228,8 @@ impl Gathered {
             secrets: kept.secrets,
             qlogs: kept.qlogs,
             session,
+            records_judged,
+            written,
         }
     }
 }

@@ -4,21 +4,19 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::guests::with_stderr;
 use super::packets::Selection;
-use super::{GuestReport, Report, golden};
+use super::{Report, golden, guests};
 use crate::filter::Packet;
 use crate::guest::Exit;
 use crate::scenario::assets::Assets;
 use crate::scenario::expectation::{
-    Compare, Counter, Expected, ExpectedCounter, ExpectedEnding, ExpectedExit, ExpectedGuest,
-    ExpectedPackets, ExpectedText, PacketRule,
+    Compare, Counter, Expected, ExpectedCounter, ExpectedEnding, ExpectedGuest, ExpectedPackets, PacketRule,
+    Place,
 };
 use crate::scenario::plan::Plan;
 use crate::sim::Ending;
 use crate::time::Instant;
-
-/// Characters of an output that a verdict quotes.
-const QUOTED_MAX: usize = 400;
 
 /// What became of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +37,10 @@ pub struct Verdict {
 pub enum Subject {
     /// An expectation, by its place in the plan.
     Expectation(usize),
-    /// How every lab ends, unless something else is expected.
-    Ending,
     /// How every guest ends, unless something else is expected; by its place in the plan.
     Guest(usize),
+    /// How every lab ends, unless something else is expected. It is the last that is told: guests that fail keep others waiting.
+    Ending,
 }
 
 /// What was found in place of what was expected.
@@ -79,7 +77,7 @@ pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdic
     let mut verdicts = built_in(plan, report);
     for (number, expectation) in plan.expectations.iter().enumerate() {
         let (expected, found) = match &expectation.expected {
-            Expected::Guest(guest) => (describe_guest(plan, guest), judge_guest(guest, report)),
+            Expected::Guest(guest) => (guests::describe(plan, guest), guests::judge(guest, assets, report)),
             Expected::Packets(packets) => (describe_packets(packets), judge_packets(packets, report)),
             Expected::Counter(counter) => (describe_counter(counter), judge_counter(counter, report)),
             Expected::Ending { ending, within } => {
@@ -130,19 +128,9 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
         found: Some(Found { what, missing: false, at }),
     };
     let mut verdicts = Vec::new();
-    if report.ending != Ending::Over && !of_ending {
-        let what = match report.ending {
-            Ending::Stalled => format!("nothing can happen any more, and guests wait\n{}", report.netstat),
-            Ending::Duration => "its duration was over before".to_owned(),
-            Ending::Interrupted => "it was interrupted".to_owned(),
-            Ending::Livelock(_) => "it keeps itself busy at one instant for ever".to_owned(),
-            Ending::Over => String::new(),
-        };
-        verdicts.push(unmet(Subject::Ending, "the lab ends by itself".to_owned(), what, report.at));
-        return verdicts;
-    }
     for (number, guest) in report.guests.iter().enumerate() {
-        let may_stop = of_ending && guest.exit == Exit::Stopped;
+        // Of one that is still there when the lab ends otherwise than it should, the lab's ending tells.
+        let may_stop = (of_ending || report.ending != Ending::Over) && guest.exit == Exit::Stopped;
         let of_exit = says(number, |expected| expected.exit.is_some());
         if !guest.is_success() && !of_exit && !may_stop {
             let expected = format!("guest `{}` exits with 0", guest.name);
@@ -160,71 +148,27 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
             verdicts.push(unmet(Subject::Guest(number), expected, what, guest.at));
         }
     }
+    if report.ending != Ending::Over && !of_ending {
+        let what = match report.ending {
+            Ending::Stalled => "nothing can happen any more, and guests wait".to_owned(),
+            Ending::Duration => "its duration was over before".to_owned(),
+            Ending::Interrupted => "it was interrupted".to_owned(),
+            Ending::Livelock(_) => "it keeps itself busy at one instant for ever".to_owned(),
+            Ending::Over => String::new(),
+        };
+        let what = what + &who_is_there(report);
+        verdicts.push(unmet(Subject::Ending, "the lab ends by itself".to_owned(), what, report.at));
+    }
     verdicts
 }
 
-fn describe_guest(plan: &Plan, expected: &ExpectedGuest) -> String {
-    let names: Vec<_> =
-        expected.guests.iter().map(|&guest| format!("`{}`", plan.guests[guest].name)).collect();
-    let mut parts = Vec::new();
-    parts.extend(expected.exit.map(|exit| match exit {
-        ExpectedExit::Code(code) => format!("exits with {code}"),
-        ExpectedExit::Trap => "traps".to_owned(),
-        ExpectedExit::OutOfFuel => "runs out of fuel".to_owned(),
-        ExpectedExit::Failed => "cannot be started".to_owned(),
-        ExpectedExit::Stopped => "runs until the lab's end".to_owned(),
-    }));
-    for (stream, text) in [("output", &expected.stdout), ("error output", &expected.stderr)] {
-        parts.extend(text.as_ref().map(|text| match text {
-            ExpectedText::Whole(text) => format!("its {stream} is {}", quoted(text)),
-            ExpectedText::Part(text) => format!("its {stream} has {}", quoted(text)),
-        }));
-    }
-    parts.extend(expected.within.map(|within| format!("it ends within {within:?}")));
-    parts.extend(expected.open.as_ref().map(|open| format!("it leaves {} descriptors open", range(open))));
-    let many = if names.len() > 3 { format!("{}, ...", names[..3].join(", ")) } else { names.join(", ") };
-    format!("guest {many}: {}", parts.join(", "))
-}
-
-fn judge_guest(expected: &ExpectedGuest, report: &Report) -> Option<Found> {
-    expected.guests.iter().find_map(|&number| {
-        let guest = &report.guests[number];
-        let found = |what: String| {
-            Some(Found { what: format!("`{}` {what}", guest.name), missing: false, at: guest.at })
-        };
-        if let Some(exit) = expected.exit
-            && !exit_is(&guest.exit, exit)
-        {
-            return found(with_stderr(guest, &guest.exit.to_string()));
+/// Where a lab was left, if it did not end by itself.
+fn who_is_there(report: &Report) -> String {
+    match report.ending {
+        Ending::Stalled | Ending::Duration | Ending::Livelock(_) => {
+            format!("\n{}", report.netstat.trim_end())
         }
-        for (text, stream, wrote) in
-            [(&expected.stdout, "output", guest.stdout()), (&expected.stderr, "error output", guest.stderr())]
-        {
-            let met = match text {
-                None => true,
-                Some(ExpectedText::Whole(text)) => *text == wrote,
-                Some(ExpectedText::Part(text)) => wrote.contains(text),
-            };
-            if !met {
-                return found(format!("has the {stream} {}", quoted(&wrote)));
-            }
-        }
-        let left = guest.left_open.descriptors;
-        if expected.open.as_ref().is_some_and(|open| !open.contains(&(left as u64))) {
-            return found(format!("left {left} open"));
-        }
-        let late = expected.within.filter(|&within| guest.at > Instant::START + within);
-        late.and_then(|_| found("ended later, or not at all".to_owned()))
-    })
-}
-
-fn exit_is(exit: &Exit, expected: ExpectedExit) -> bool {
-    match expected {
-        ExpectedExit::Code(code) => *exit == Exit::Code(code),
-        ExpectedExit::Trap => matches!(exit, Exit::Trap { .. }),
-        ExpectedExit::OutOfFuel => matches!(exit, Exit::OutOfFuel { .. }),
-        ExpectedExit::Failed => matches!(exit, Exit::Failed(_)),
-        ExpectedExit::Stopped => *exit == Exit::Stopped,
+        Ending::Over | Ending::Interrupted => String::new(),
     }
 }
 
@@ -243,15 +187,16 @@ fn describe_packets(expected: &ExpectedPackets) -> String {
     format!("{rule}{}", place(&expected.at, expected.from, expected.until))
 }
 
-fn place(at: &[String], from: Duration, until: Option<Duration>) -> String {
-    let at = if at.is_empty() { String::new() } else { format!(" at {}", at.join(", ")) };
+fn place(at: &[Place], from: Duration, until: Option<Duration>) -> String {
+    let names: Vec<_> = at.iter().map(Place::name).collect();
+    let at = if names.is_empty() { String::new() } else { format!(" at {}", names.join(", ")) };
     let from = if from.is_zero() { String::new() } else { format!(" from {from:?} on") };
     let until = until.map(|until| format!(" until {until:?}")).unwrap_or_default();
     format!("{at}{from}{until}")
 }
 
 /// `3`, `3 or more`, `1 to 3`.
-fn range(count: &RangeInclusive<u64>) -> String {
+pub(super) fn range(count: &RangeInclusive<u64>) -> String {
     match (*count.start(), *count.end()) {
         (least, most) if least == most => least.to_string(),
         (least, u64::MAX) => format!("{least} or more"),
@@ -260,7 +205,7 @@ fn range(count: &RangeInclusive<u64>) -> String {
     }
 }
 
-fn selection(at: &[String], from: Duration, until: Option<Duration>) -> Selection<'_> {
+fn selection(at: &[Place], from: Duration, until: Option<Duration>) -> Selection<'_> {
     let until = until.map_or(Instant::FAR_FUTURE, |until| Instant::START + until);
     Selection { at, from: Instant::START + from, until }
 }
@@ -340,18 +285,6 @@ fn judge_ending(ending: ExpectedEnding, within: Option<Duration>, report: &Repor
         ExpectedEnding::Duration => report.ending == Ending::Duration,
     };
     let late = within.is_some_and(|within| report.at > Instant::START + within);
-    (!met || late).then(|| Found { what: format!("it is {}", report.ending), missing: false, at: report.at })
-}
-
-/// With what it wrote to its error output, which is where programs say why.
-fn with_stderr(guest: &GuestReport, what: &str) -> String {
-    let stderr = guest.stderr();
-    let last: Vec<_> = stderr.lines().rev().take(5).collect();
-    let told: String = last.iter().rev().map(|line| format!("\n  {line}")).collect();
-    format!("{what}{told}")
-}
-
-fn quoted(text: &str) -> String {
-    let cut: String = text.chars().take(QUOTED_MAX).collect();
-    if cut.len() < text.len() { format!("{cut:?}...") } else { format!("{cut:?}") }
+    let what = || format!("it is {}{}", report.ending, who_is_there(report));
+    (!met || late).then(|| Found { what: what(), missing: false, at: report.at })
 }

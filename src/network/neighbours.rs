@@ -119,6 +119,15 @@ impl<P: Waiting> Neighbours<P> {
         self.queued_bytes == 0
     }
 
+    /// Packets that wait, of which looking is not for every packet.
+    pub fn waiting(&self) -> usize {
+        let queued = self.entries.values().map(|entry| match entry {
+            Entry::Incomplete { queue, .. } => queue.len(),
+            Entry::Reachable { .. } | Entry::Probing { .. } => 0,
+        });
+        queued.sum()
+    }
+
     /// Until when `address` counts without asking again, if it is known and nobody asks.
     pub fn reachable_until(&self, address: IpAddr) -> Option<Instant> {
         match self.entries.get(&address)? {

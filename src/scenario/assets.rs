@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 
 use super::contents::{FILE_BYTES_MAX, read_file, read_input};
-use super::expectation::Expected;
+use super::expectation::{Expected, ExpectedContent, ExpectedFile, ExpectedGuest};
 use super::plan::{Action, FramesPlan, Plan, StdinPlan};
 
 /// Contents by path. A file that could not be read is kept as its error: it ends the guests that need it
@@ -45,6 +45,10 @@ impl Assets {
         for expectation in &plan.expectations {
             match &expectation.expected {
                 Expected::Golden { path, .. } => assets.add(path),
+                Expected::Guest(ExpectedGuest {
+                    file: Some(ExpectedFile { content: ExpectedContent::SameAs(path), .. }),
+                    ..
+                }) => assets.add(path),
                 Expected::Guest(_)
                 | Expected::Packets(_)
                 | Expected::Counter(_)

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::capture::{Way, is_port_of};
 use crate::filter::Filter;
 use crate::network::drops::DeviceDrop;
 use crate::network::link::DropReason;
@@ -41,7 +42,7 @@ pub struct ExpectedCounter {
     pub counter: Counter,
     pub count: RangeInclusive<u64>,
     /// As of [`ExpectedPackets`].
-    pub at: Vec<String>,
+    pub at: Vec<Place>,
     pub from: Duration,
     pub until: Option<Duration>,
 }
@@ -74,6 +75,24 @@ pub struct ExpectedGuest {
     pub within: Option<Duration>,
     /// So many descriptors that it had opened were not closed when it ended.
     pub open: Option<RangeInclusive<u64>>,
+    /// So is a file when the lab is over.
+    pub file: Option<ExpectedFile>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpectedFile {
+    /// As the guest names it: in one of its directories.
+    pub path: String,
+    pub content: ExpectedContent,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExpectedContent {
+    Text(ExpectedText),
+    /// As another file, which is the scenario's own.
+    SameAs(PathBuf),
+    /// There is nothing of that name.
+    Absent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +112,45 @@ pub enum ExpectedText {
     Part(String),
 }
 
+/// Where packets are looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A port, or all those of a guest, router or switch: either way.
+    Port(String),
+    /// A link: what either of its two ports sends.
+    Link { name: String, ports: [String; 2] },
+}
+
+impl Place {
+    /// Whether what crosses this port, this way, is seen there.
+    pub fn sees(&self, port: &str, way: Way) -> bool {
+        match self {
+            Place::Port(name) => is_port_of(port, name),
+            Place::Link { ports, .. } => way == Way::Outbound && ports.iter().any(|own| own == port),
+        }
+    }
+
+    /// The ports, or the one name that stands for several.
+    pub fn ports(&self) -> &[String] {
+        match self {
+            Place::Port(name) => std::slice::from_ref(name),
+            Place::Link { ports, .. } => ports,
+        }
+    }
+
+    /// As the scenario calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            Place::Port(name) | Place::Link { name, .. } => name,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExpectedPackets {
     pub rule: PacketRule,
-    /// Ports that are looked at, by their names; empty: where each packet was sent first.
-    pub at: Vec<String>,
+    /// What is looked at; nothing: where each packet was sent first.
+    pub at: Vec<Place>,
     /// From when on, and until when.
     pub from: Duration,
     pub until: Option<Duration>,
@@ -133,6 +186,6 @@ pub enum Compare {
     Packets {
         among: Option<Filter>,
         /// As of [`ExpectedPackets`].
-        at: Vec<String>,
+        at: Vec<Place>,
     },
 }

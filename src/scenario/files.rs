@@ -11,7 +11,7 @@ use toml::Spanned;
 use super::contents::{FILE_BYTES_MAX, read_file};
 use super::mistake::{Mistakes, quote};
 use super::plan::StdinPlan;
-use super::spec::{ActionSpec, FramesSpec, KindSpec, Spec};
+use super::spec::{ActionSpec, ContentSpec, FileSpec, FramesSpec, KindSpec, Spec, Subject};
 use crate::network::link::{Rate, Trace};
 
 mod pem;
@@ -66,6 +66,13 @@ pub(super) fn check(spec: &Spec, folder: &Path, mistakes: &Mistakes) {
             | None => {}
         }
     }
+    for expect in &spec.expectations {
+        if let Subject::Guest { file: Some(FileSpec { content: ContentSpec::SameAs(path), .. }), .. } =
+            &expect.subject
+        {
+            file("same_as", folder, path.get_ref(), path.span(), Metadata::is_file, mistakes);
+        }
+    }
     for entry in &spec.timeline {
         if let ActionSpec::Inject { frames: FramesSpec::Capture(named), .. } = &entry.action {
             capture(folder, named, mistakes);
@@ -86,11 +93,10 @@ fn capture(folder: &Path, named: &Spanned<PathBuf>, mistakes: &Mistakes) {
 /// Reads the traces that links follow, each file once.
 pub(super) fn read_traces(spec: &mut Spec, folder: &Path, mistakes: &Mistakes) {
     let mut read: BTreeMap<PathBuf, Result<Arc<Trace>, String>> = BTreeMap::new();
-    for direction in spec.directions_mut().flatten() {
-        let Some(trace) = &direction.trace else { continue };
+    let mut of = |trace: &Spanned<PathBuf>| -> Option<Arc<Trace>> {
         let path = folder.join(trace.get_ref());
         match read.entry(path.clone()).or_insert_with(|| read_trace(&path)) {
-            Ok(trace) => direction.parameters.rate = Rate::Trace(Arc::clone(trace)),
+            Ok(trace) => Some(Arc::clone(trace)),
             Err(wrong) => {
                 let message = format!("trace: {}: {wrong}", quote(&trace.get_ref().to_string_lossy()));
                 let help = format!(
@@ -98,7 +104,20 @@ pub(super) fn read_traces(spec: &mut Spec, folder: &Path, mistakes: &Mistakes) {
                     looked_for(&path)
                 );
                 mistakes.add(trace.span(), message, help);
+                None
             }
+        }
+    };
+    for direction in spec.directions_mut().flatten() {
+        if let Some(trace) = direction.trace.as_ref().and_then(&mut of) {
+            direction.parameters.rate = Rate::Trace(trace);
+        }
+    }
+    for entry in &mut spec.timeline {
+        if let ActionSpec::Change { change, trace: Some(trace), .. } = &mut entry.action
+            && let Some(trace) = of(trace)
+        {
+            change.follow(trace);
         }
     }
 }

@@ -98,7 +98,10 @@ pub(super) fn rate(value: &DeValue<'_>) -> Result<u64, Problem> {
                         leave it out for no limit";
     let bits = quantity(value, BITS, "a rate", "bits", HELP)?;
     match u64::try_from(bits / 8) {
-        Ok(0) => Err(Problem::new("is less than a byte a second", HELP)),
+        Ok(0) => {
+            let shown = value.as_str().map(quote).unwrap_or_default();
+            Err(Problem::new(format!("{shown} is less than a byte a second"), HELP))
+        }
         Ok(bytes) => Ok(bytes),
         Err(_) => Err(Problem::new("is too large", HELP)),
     }

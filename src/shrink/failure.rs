@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::capture::is_port_of;
 use crate::guest::Exit;
 use crate::lab::{GuestReport, Report, Subject, Verdict};
-use crate::scenario::expectation::{Expectation, Expected};
+use crate::scenario::expectation::{Expectation, Expected, Place};
 use crate::scenario::plan::Plan;
 use crate::sim::Ending;
 
@@ -137,7 +137,7 @@ impl Failure {
         };
         let is_named = |guest: &str| {
             let has_port = |port: &String| is_port_of(port, guest) || is_port_of(guest, port);
-            self.ends.contains_key(guest) || looked_at.iter().any(has_port)
+            self.ends.contains_key(guest) || looked_at.iter().flat_map(Place::ports).any(has_port)
         };
         names.filter(|(_, guest)| is_named(guest)).map(|(number, _)| number).collect()
     }

@@ -45,6 +45,7 @@ pub(super) fn rebase(script: &mut Script, folder: &Path) {
     }
     for number in 0..script.expectations().len() {
         add(place(&["expect", &number.to_string()]), "golden");
+        add(place(&["expect", &number.to_string()]), "same_as");
     }
     for (place, key) in keys {
         script.edit(&place, |table| {

@@ -9,6 +9,7 @@ use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Secrets,
 use crate::abi::{FileView, Setup, lock};
 use crate::capture::PortInfo;
 use crate::event::Queue;
+use crate::folders::Folders;
 use crate::guest::{Engine, Exit};
 use crate::network::link::Direction;
 use crate::node::{LeftOpen, Whereabouts};
@@ -27,6 +28,8 @@ pub struct Settings {
     /// What guests compute takes virtual time; otherwise time passes by itself.
     pub charge_fuel: bool,
     pub file_view: FileView,
+    /// Where the folders are that guests are handed.
+    pub folders: Folders,
     /// Record guest calls.
     pub trace: bool,
     /// Where secrets come from. A live world's come from the operating system, whatever its seed: a seed is printed.
@@ -43,6 +46,7 @@ impl Settings {
             epoch: plan.epoch,
             charge_fuel: true,
             file_view: FileView::Repeatable,
+            folders: Folders::default(),
             trace: false,
             entropy: Entropy::Seed(Seed(seed)),
             log_secrets: plan.log_secrets.unwrap_or(true),
@@ -56,6 +60,7 @@ impl Settings {
             epoch,
             charge_fuel: false,
             file_view: FileView::Host,
+            folders: Folders::default(),
             trace: false,
             entropy: Entropy::System,
             log_secrets: plan.log_secrets.unwrap_or(false),
@@ -140,6 +145,9 @@ impl World {
         world.begin_configuration();
         if let Err(why) = timeline {
             world.give_up(&format!("timeline: {why}"));
+        }
+        if let Some(why) = world.settings.folders.failure().map(str::to_owned) {
+            world.give_up(&why);
         }
         world
     }
@@ -304,7 +312,7 @@ impl World {
             directories: plan
                 .directories
                 .iter()
-                .map(|d| (d.guest.clone(), d.host.clone(), d.writable))
+                .map(|d| (d.guest.clone(), self.settings.folders.place(&d.host).to_owned(), d.writable))
                 .collect(),
             protocols: plan.protocols.iter().map(|p| (p.name.clone(), p.grant.clone(), p.private)).collect(),
             memory_bytes_max: usize::try_from(plan.memory_bytes_max).unwrap_or(usize::MAX),

@@ -56,6 +56,11 @@ impl Expect {
         self.set("within", time(limit))
     }
 
+    /// A file of the guest's, as it names it, is this when the lab is over; for other keys of files there is [`Expect::set`].
+    pub fn file(self, path: &str, whole: &str) -> Expect {
+        self.set("file", path).set("is", whole)
+    }
+
     /// Where packets are looked at.
     pub fn at(self, port: &str) -> Expect {
         self.set("at", port)

@@ -70,6 +70,21 @@ impl Guest {
         self
     }
 
+    /// A folder of the machine that it is handed, and its name for it. It may write there: to a private copy in each run.
+    pub fn writable(mut self, path: &str, host: &str) -> Guest {
+        let mut folder = InlineTable::new();
+        folder.insert("host", host.into());
+        folder.insert("writable", true.into());
+        match self.keys.0.iter_mut().find(|(key, _)| key == "directories") {
+            Some((_, Value::InlineTable(folders))) => drop(folders.insert(path, folder.into())),
+            Some(_) | None => {
+                let folders = InlineTable::from_iter([(path, Value::InlineTable(folder))]);
+                return self.set("directories", Value::InlineTable(folders));
+            }
+        }
+        self
+    }
+
     /// When it starts, after the lab began.
     pub fn start(self, after: Duration) -> Guest {
         self.set("start", time(after))

@@ -168,6 +168,11 @@ impl Router {
         Statistics { queue_full, ..self.statistics }
     }
 
+    /// Packets that wait for a neighbour's Ethernet address.
+    pub fn waiting(&self) -> usize {
+        self.interfaces.iter().map(|interface| interface.neighbours.waiting()).sum()
+    }
+
     /// Takes a frame that arrived at `port` and appends what leaves because of it.
     pub fn ingest(&mut self, now: Instant, port: usize, frame: Frame, out: &mut Egress) {
         self.statistics.received += 1;

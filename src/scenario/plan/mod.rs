@@ -284,6 +284,25 @@ pub struct DirectoryPlan {
     pub writable: bool,
 }
 
+impl DirectoryPlan {
+    /// Which of a guest's directories a file of its own is in, the innermost, and the file's path from there on. `None`: in none,
+    /// or the path names no file.
+    pub fn of<'a>(directories: &'a [DirectoryPlan], file: &str) -> Option<(&'a DirectoryPlan, PathBuf)> {
+        // A guest's directory may be `.` or `/`, which is where all of its paths begin.
+        let parts = |path: &str| -> Option<PathBuf> {
+            let is_named = |part: &&str| !matches!(*part, "" | ".");
+            let parts = path.split('/').filter(is_named);
+            parts.map(|part| (part != "..").then_some(part)).collect()
+        };
+        let file = parts(file)?;
+        let within = directories.iter().filter_map(|directory| {
+            let rest = file.strip_prefix(parts(&directory.guest)?).ok()?;
+            (!rest.as_os_str().is_empty()).then(|| (directory, rest.to_owned()))
+        });
+        within.min_by_key(|(_, rest)| rest.components().count())
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerPlan {
     pub name: String,

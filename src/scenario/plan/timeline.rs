@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::DeviceRef;
 use crate::filter::Filter;
-use crate::network::link::LinkParameters;
+use crate::network::link::{LinkParameters, Rate, Trace};
 use crate::rng::Rng;
 use crate::scenario::spec::knobs_over;
 
@@ -183,7 +184,11 @@ pub enum FramesPlan {
 /// Knobs of a link, as TOML: laid over what the link has when the time comes, so that those which are not named
 /// stay as they are then.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkChange(String);
+pub struct LinkChange {
+    knobs: String,
+    /// What the rate follows from then on, if the knobs say a trace, which is a file.
+    trace: Option<Arc<Trace>>,
+}
 
 impl Action {
     /// The links whose knobs it changes, by their place in the plan.
@@ -208,17 +213,35 @@ impl Action {
 impl LinkChange {
     /// Of a table that was checked.
     pub(in crate::scenario) fn new(table: &DeTable<'_>) -> LinkChange {
-        LinkChange(entries(table).join("\n"))
+        LinkChange { knobs: entries(table).join("\n"), trace: None }
     }
 
     /// What `down` and `up` change.
     pub(in crate::scenario) fn up(up: bool) -> LinkChange {
-        LinkChange(format!("up = {up}"))
+        LinkChange { knobs: format!("up = {up}"), trace: None }
+    }
+
+    /// With the trace that its knobs name.
+    pub(in crate::scenario) fn follow(&mut self, trace: Arc<Trace>) {
+        self.trace = Some(trace);
+    }
+
+    /// The delay that it sets.
+    pub(in crate::scenario) fn delay(&self) -> Option<Duration> {
+        let [none, other] = [Duration::ZERO, Duration::from_nanos(1)]
+            .map(|delay| self.over(&LinkParameters { delay, ..LinkParameters::default() }).delay);
+        (none == other).then_some(none)
     }
 
     pub fn over(&self, parameters: &LinkParameters) -> LinkParameters {
-        match DeTable::parse(&self.0) {
-            Ok(table) => knobs_over(table.get_ref(), parameters),
+        match DeTable::parse(&self.knobs) {
+            Ok(table) => {
+                let mut after = knobs_over(table.get_ref(), parameters);
+                if let Some(trace) = &self.trace {
+                    after.rate = Rate::Trace(Arc::clone(trace));
+                }
+                after
+            }
             Err(error) => unreachable!("{self:?} was written here: {error}"),
         }
     }
@@ -259,7 +282,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::link::{Chance, Loss, QueueLimits, Rate};
+    use crate::network::link::{Chance, Loss, QueueLimits};
 
     #[test]
     fn a_change_names_some_knobs_and_leaves_the_others() {

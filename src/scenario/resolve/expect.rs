@@ -6,11 +6,13 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::super::expectation::{
-    Compare, Expectation, Expected, ExpectedCounter, ExpectedGuest, ExpectedPackets, PacketRule,
+    Compare, Expectation, Expected, ExpectedContent, ExpectedCounter, ExpectedEnding, ExpectedExit,
+    ExpectedFile, ExpectedGuest, ExpectedPackets, PacketRule, Place,
 };
 use super::super::mistake::{Mistakes, quote};
-use super::super::plan::{GuestPlan, LinkPlan};
-use super::super::spec::{CompareSpec, ExpectSpec, Rule, Subject, Where};
+use super::super::plan::{DirectoryPlan, GuestPlan, LinkPlan};
+use super::super::spec::{CompareSpec, ContentSpec, ExpectSpec, FileSpec, Rule, Subject, Where};
+use crate::capture::is_port_of;
 use crate::filter::{Filter, FilterError};
 
 /// What expectations may name.
@@ -40,14 +42,23 @@ pub(super) fn expectations(specs: &[ExpectSpec], named: &Named<'_>, mistakes: &M
 /// `None` after a mistake.
 fn expected(subject: &Subject, named: &Named<'_>, mistakes: &Mistakes) -> Option<Expected> {
     Some(match subject {
-        Subject::Guest { guest, exit, stdout, stderr, within, open } => Expected::Guest(ExpectedGuest {
-            guests: guests(guest, named, mistakes),
-            exit: *exit,
-            stdout: stdout.clone(),
-            stderr: stderr.clone(),
-            within: *within,
-            open: open.clone(),
-        }),
+        Subject::Guest { guest, exit, stdout, stderr, within, open, file } => {
+            check_within(within, named, mistakes);
+            if let (Some(within), Some(ExpectedExit::Stopped)) = (within, exit) {
+                let message = "within: a guest that is there until the lab's end does not end before";
+                mistakes.add(within.span(), message, "leave it out, or the `exit`");
+            }
+            let guests = guests(guest, named, mistakes);
+            Expected::Guest(ExpectedGuest {
+                exit: *exit,
+                stdout: stdout.clone(),
+                stderr: stderr.clone(),
+                within: within.as_ref().map(|within| *within.get_ref()),
+                open: open.clone(),
+                file: file.as_ref().map(|file| self::file(file, &guests, named, mistakes)),
+                guests,
+            })
+        }
         Subject::Packets { filter, rule, place } => {
             let (at, from, until) = self::place(place, named, mistakes);
             Expected::Packets(ExpectedPackets { rule: packet_rule(filter, rule, mistakes)?, at, from, until })
@@ -57,7 +68,15 @@ fn expected(subject: &Subject, named: &Named<'_>, mistakes: &Mistakes) -> Option
             let counter = *counter.get_ref();
             Expected::Counter(ExpectedCounter { counter, count: count.clone(), at, from, until })
         }
-        Subject::Ending { ending, within } => Expected::Ending { ending: *ending, within: *within },
+        Subject::Ending { ending, within } => {
+            check_within(within, named, mistakes);
+            if *ending.get_ref() == ExpectedEnding::Duration && named.duration.is_none() {
+                let help = "give the lab a `duration`";
+                mistakes.add(ending.span(), "ending: the lab has no duration that could be over", help);
+            }
+            let within = within.as_ref().map(|within| *within.get_ref());
+            Expected::Ending { ending: *ending.get_ref(), within }
+        }
         Subject::Golden { path, compare } => {
             let compare = match compare {
                 CompareSpec::Bytes => Compare::Bytes,
@@ -76,8 +95,43 @@ fn expected(subject: &Subject, named: &Named<'_>, mistakes: &Mistakes) -> Option
     })
 }
 
+/// Nothing ends after the lab, so an end within more than that is none that is expected.
+fn check_within(within: &Option<Spanned<Duration>>, named: &Named<'_>, mistakes: &Mistakes) {
+    if let (Some(within), Some(duration)) = (within, named.duration)
+        && *within.get_ref() > duration
+    {
+        let message = "within: is longer than the lab, at whose end everything has ended";
+        mistakes.add(within.span(), message, format!("at most the lab's `duration`, {duration:?}"));
+    }
+}
+
+/// A file that each of these guests has a directory for.
+fn file(spec: &FileSpec, guests: &[usize], named: &Named<'_>, mistakes: &Mistakes) -> ExpectedFile {
+    let path = spec.path.get_ref();
+    let guests = guests.iter().map(|&guest| &named.guests[guest]);
+    if let Some(guest) =
+        guests.into_iter().find(|guest| DirectoryPlan::of(&guest.directories, path).is_none())
+    {
+        let message = format!("file: guest {} has no directory with {}", quote(&guest.name), quote(path));
+        let has: Vec<_> = guest.directories.iter().map(|directory| quote(&directory.guest)).collect();
+        let help = match has.as_slice() {
+            [] => {
+                "hand it one: `directories = { \"/box\" = { host = \"box\", writable = true } }`".to_owned()
+            }
+            has => format!("a file in one of its directories: {}", has.join(", ")),
+        };
+        mistakes.add(spec.path.span(), message, help);
+    }
+    let content = match &spec.content {
+        ContentSpec::Text(text) => ExpectedContent::Text(text.clone()),
+        ContentSpec::SameAs(other) => ExpectedContent::SameAs(named.folder.join(other.get_ref())),
+        ContentSpec::Absent => ExpectedContent::Absent,
+    };
+    ExpectedFile { path: path.clone(), content }
+}
+
 /// Ports, and from when until when they are looked at.
-fn place(place: &Where, named: &Named<'_>, mistakes: &Mistakes) -> (Vec<String>, Duration, Option<Duration>) {
+fn place(place: &Where, named: &Named<'_>, mistakes: &Mistakes) -> (Vec<Place>, Duration, Option<Duration>) {
     if let (Some(duration), Some(from)) = (named.duration, &place.from)
         && *from.get_ref() > duration
     {
@@ -88,9 +142,8 @@ fn place(place: &Where, named: &Named<'_>, mistakes: &Mistakes) -> (Vec<String>,
     (ports(&place.at, named, mistakes), time(&place.from).unwrap_or_default(), time(&place.until))
 }
 
-fn ports(at: &[Spanned<String>], named: &Named<'_>, mistakes: &Mistakes) -> Vec<String> {
-    at.iter().for_each(|port| check_port(port, named, mistakes));
-    at.iter().map(|port| port.get_ref().clone()).collect()
+fn ports(at: &[Spanned<String>], named: &Named<'_>, mistakes: &Mistakes) -> Vec<Place> {
+    at.iter().filter_map(|name| port_or_link(name, named, mistakes)).collect()
 }
 
 /// True if the guest is one of the replicas that share this name.
@@ -115,18 +168,29 @@ fn guests(name: &Spanned<String>, named: &Named<'_>, mistakes: &Mistakes) -> Vec
     found
 }
 
-/// `client`, `client.eth1`, `r1` for all of its ports: as `--capture-at` has it.
-fn check_port(name: &Spanned<String>, named: &Named<'_>, mistakes: &Mistakes) {
+/// `client`, `client.eth1`, `r1` for all of its ports, as `--capture-at` has it; or a link: `line`, `client:lan`. `None` after a
+/// mistake.
+fn port_or_link(name: &Spanned<String>, named: &Named<'_>, mistakes: &Mistakes) -> Option<Place> {
+    let wanted = name.get_ref();
     let ports = || named.links.iter().flat_map(|link| &link.ends).map(|end| end.name.as_str());
-    if !ports().any(|port| crate::capture::is_port_of(port, name.get_ref())) {
-        let help = mistakes.did_you_mean(name.get_ref(), ports());
-        let help = if help.is_empty() {
-            "a guest, router, switch, TAP or port, such as `client`, `r1.wan` or `lan.0`".to_owned()
-        } else {
-            help
-        };
-        mistakes.add(name.span(), format!("there is no port of {}", quote(name.get_ref())), help);
+    if ports().any(|port| is_port_of(port, wanted)) {
+        return Some(Place::Port(wanted.clone()));
     }
+    if let Some(link) = named.links.iter().find(|link| link.name == *wanted) {
+        let ports = link.ends.each_ref().map(|end| end.name.clone());
+        return Some(Place::Link { name: wanted.clone(), ports });
+    }
+    let links = named.links.iter().map(|link| link.name.as_str());
+    let help = match mistakes.did_you_mean(wanted, ports().chain(links)) {
+        help if help.is_empty() => {
+            "a guest, router, switch, TAP or port, such as `client`, `r1.wan` or `lan.0`, or a link, such as \
+             `client:lan`"
+                .to_owned()
+        }
+        help => help,
+    };
+    mistakes.add(name.span(), format!("there is no port or link {}", quote(wanted)), help);
+    None
 }
 
 /// `None` after a mistake.

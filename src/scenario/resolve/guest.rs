@@ -92,7 +92,7 @@ pub(super) fn guest(mut parts: Parts<'_>) -> GuestPlan {
             .buffer_bytes_max
             .unwrap_or(descriptors_max as u64 * plan::DEFAULT_BUFFER_BYTES_EACH),
         linger: spec.linger.unwrap_or(plan::DEFAULT_LINGER),
-        start: spec.start.unwrap_or_default(),
+        start: spec.start.as_ref().map(|start| *start.get_ref()).unwrap_or_default(),
         background: spec.background,
     }
 }

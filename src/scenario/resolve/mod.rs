@@ -124,6 +124,12 @@ pub(super) fn resolve(mut spec: Spec, path: &Path, text: &str, mistakes: &Mistak
         ageing: switch.ageing.unwrap_or(DEFAULT_AGEING),
         snooping: switch.snooping.unwrap_or(true),
     });
+    for start in spec.guests.iter().filter_map(|guest| guest.start.as_ref()) {
+        if let Some(duration) = spec.duration.filter(|duration| start.get_ref() > duration) {
+            let message = format!("start: is after the lab's end, {duration:?}");
+            mistakes.add(start.span(), message, "make `duration` longer, or have it earlier");
+        }
+    }
     let named = expect::Named { guests: &guests, links: &links, duration: spec.duration, folder, text };
     let expectations = expect::expectations(&spec.expectations, &named, mistakes);
     let stem = || path.file_stem().map_or("lab".into(), |stem| stem.to_string_lossy().into_owned());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::Duration;
 
 use smoltcp::config::IFACE_MAX_ADDR_COUNT;
 use smoltcp::wire::IpCidr;
@@ -14,6 +15,7 @@ use super::super::plan::{Action, DeviceRef, EntryPlan, FramesPlan, Plan, PortPla
 use super::super::spec::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 use super::addressing::MTU_MIN_V6;
 use super::expect::{is_replica, parsed};
+use crate::network::link::LinkParameters;
 
 pub(super) type Name = Spanned<String>;
 
@@ -25,7 +27,62 @@ pub(super) fn timeline(
     mistakes: &Mistakes,
 ) -> Vec<EntryPlan> {
     let resolver = Resolver { plan, folder, mistakes, names: Names::of(plan) };
-    entries.iter().filter_map(|entry| resolver.entry(entry)).collect()
+    let resolved: Vec<_> = entries.iter().map(|entry| resolver.entry(entry)).collect();
+    check_jitters(entries, &resolved, plan, mistakes);
+    resolved.into_iter().flatten().collect()
+}
+
+/// A jitter that is set is more than no delay that its link has at any time.
+fn check_jitters(specs: &[EntrySpec], entries: &[Option<EntryPlan>], plan: &Plan, mistakes: &Mistakes) {
+    if !specs.iter().any(|spec| matches!(spec.action, ActionSpec::Change { jitter: Some(_), .. })) {
+        return;
+    }
+    let changes = entries.iter().map(|entry| match entry.as_ref().map(|entry| &entry.action) {
+        Some(Action::Change { links, directions, change }) => Some((links, directions, change)),
+        Some(
+            Action::Partition(_)
+            | Action::Heal
+            | Action::Kill { .. }
+            | Action::Pause(_)
+            | Action::Resume(_)
+            | Action::Restart { .. }
+            | Action::Rebind { .. }
+            | Action::RebindRouter { .. }
+            | Action::Dhcp { .. }
+            | Action::Inject { .. }
+            | Action::Clock { .. },
+        )
+        | None => None,
+    });
+    let changes: Vec<_> = changes.collect();
+    let ports = |links: &[usize], directions: [bool; 2]| -> Vec<(usize, usize)> {
+        let ends = [0, 1].into_iter().filter(move |&end| directions[end]);
+        links.iter().flat_map(|&link| ends.clone().map(move |end| (link, end))).collect()
+    };
+    let mut longest: BTreeMap<(usize, usize), Duration> = BTreeMap::new();
+    for (links, directions, change) in changes.iter().flatten() {
+        let Some(delay) = change.delay() else { continue };
+        for port in ports(links, **directions) {
+            let longest = longest.entry(port).or_default();
+            *longest = delay.max(*longest);
+        }
+    }
+    for (spec, change) in specs.iter().zip(changes) {
+        let ActionSpec::Change { jitter: Some(at), .. } = &spec.action else { continue };
+        let Some((links, directions, change)) = change else { continue };
+        let deviation = change.over(&LinkParameters::default()).jitter.deviation;
+        // With this entry's own delay alone, or with any that the link ever has.
+        let own = change.delay();
+        let delays = ports(links, *directions).into_iter().map(|port| {
+            let (link, end) = port;
+            let ever = || longest.get(&port).copied().unwrap_or_default();
+            own.unwrap_or_else(|| plan.links[link].directions[end].delay.max(ever()))
+        });
+        if let Some(delay) = delays.min().filter(|delay| deviation > *delay) {
+            let message = format!("jitter: {deviation:?} is more than the delay, {delay:?}");
+            mistakes.add(at.clone(), message, "a frame cannot arrive before it was sent: set `delay` too");
+        }
+    }
 }
 
 pub(super) struct Resolver<'a> {
@@ -89,6 +146,12 @@ impl Resolver<'_> {
             let message = format!("an entry of the timeline comes after the lab's end, {duration:?}");
             self.mistakes.add(first.span(), message, "make `duration` longer, or have it earlier");
         }
+        if let (Some(duration), Some(until)) = (self.plan.duration, &spec.until)
+            && *until.get_ref() > duration
+        {
+            let message = format!("until: is after the lab's end, {duration:?}");
+            self.mistakes.add(until.span(), message, "leave it out: nothing comes after the end");
+        }
         if let (Some(until), Some(first)) = (&spec.until, first)
             && first.get_ref().least > *until.get_ref()
         {
@@ -123,7 +186,7 @@ impl Resolver<'_> {
 
     fn action(&self, spec: &ActionSpec) -> Option<Action> {
         Some(match spec {
-            ActionSpec::Change { links, directions, change } => Action::Change {
+            ActionSpec::Change { links, directions, change, .. } => Action::Change {
                 links: all(links, |name| self.link_or_replicas(name))?,
                 directions: *directions,
                 change: change.clone(),

@@ -30,8 +30,9 @@ pub(in super::super) enum Subject {
         exit: Option<ExpectedExit>,
         stdout: Option<ExpectedText>,
         stderr: Option<ExpectedText>,
-        within: Option<Duration>,
+        within: Option<Spanned<Duration>>,
         open: Option<RangeInclusive<u64>>,
+        file: Option<FileSpec>,
     },
     Packets {
         filter: Spanned<String>,
@@ -44,13 +45,25 @@ pub(in super::super) enum Subject {
         place: Where,
     },
     Ending {
-        ending: ExpectedEnding,
-        within: Option<Duration>,
+        ending: Spanned<ExpectedEnding>,
+        within: Option<Spanned<Duration>>,
     },
     Golden {
         path: Spanned<PathBuf>,
         compare: CompareSpec,
     },
+}
+
+/// A file as the guest names it, and what it is to be.
+pub(in super::super) struct FileSpec {
+    pub path: Spanned<String>,
+    pub content: ContentSpec,
+}
+
+pub(in super::super) enum ContentSpec {
+    Text(ExpectedText),
+    SameAs(Spanned<PathBuf>),
+    Absent,
 }
 
 /// Where and when packets are looked at.
@@ -115,14 +128,57 @@ fn guest(reader: &mut Reader<'_>) -> Option<Subject> {
     let exit = reader.get("exit", exit).map(Spanned::into_inner);
     let stdout = text(reader, "stdout", "stdout_has");
     let stderr = text(reader, "stderr", "stderr_has");
-    let within = reader.get("within", units::duration).map(Spanned::into_inner);
+    let within = reader.get("within", units::duration);
     let open = reader.get("open", count).map(Spanned::into_inner);
-    let says = ["exit", "stdout", "stdout_has", "stderr", "stderr_has", "within", "open"];
+    let file = file(reader);
+    let says = ["exit", "stdout", "stdout_has", "stderr", "stderr_has", "within", "open", "file"];
     if let Some(guest) = guest.as_ref().filter(|_| !says.iter().any(|key| reader.has(key))) {
         let message = format!("nothing is expected of guest {}", quote(guest.get_ref()));
         reader.mistakes.add(guest.span(), message, format!("add one of {}", says.join(", ")));
     }
-    Some(Subject::Guest { guest: guest?, exit, stdout, stderr, within, open })
+    Some(Subject::Guest { guest: guest?, exit, stdout, stderr, within, open, file })
+}
+
+/// What a file is to be, by one of these keys.
+const OF_FILE: [&str; 4] = ["is", "has", "same_as", "absent"];
+
+fn file(reader: &mut Reader<'_>) -> Option<FileSpec> {
+    let mistakes = reader.mistakes;
+    let path = reader.get("file", string);
+    let is = reader.get("is", string);
+    let has = reader.get("has", string);
+    let same_as = reader.get("same_as", super::guest::path);
+    let absent = reader.get("absent", |value| match boolean(value)? {
+        true => Ok(()),
+        false => Err(Problem::new("is false", "a file that is there is one that `is` or `has` something")),
+    });
+    let given: Vec<_> = OF_FILE.into_iter().filter(|key| reader.has(key)).collect();
+    let Some(path) = path else {
+        // Without a file they mean nothing; a file that is no text was told of.
+        if !reader.has("file")
+            && let Some(value) = given.first().and_then(|&key| reader.value(key))
+        {
+            let message = format!("{}: of which file is not said", given[0]);
+            mistakes.add(value.span(), message, "`file = \"/box/out.txt\"`, as the guest names it");
+        }
+        return None;
+    };
+    if given.len() != 1 {
+        let message = match given.as_slice() {
+            [] => "file: what it is to be is not said".to_owned(),
+            several => format!("file: has both `{}`", several.join("` and `")),
+        };
+        mistakes.add(path.span(), message, format!("exactly one of {}", OF_FILE.join(", ")));
+        return None;
+    }
+    let content = match (is, has, same_as, absent) {
+        (Some(text), ..) => ContentSpec::Text(ExpectedText::Whole(text.into_inner())),
+        (_, Some(text), ..) => ContentSpec::Text(ExpectedText::Part(text.into_inner())),
+        (_, _, Some(other), _) => ContentSpec::SameAs(other),
+        (_, _, _, Some(_)) => ContentSpec::Absent,
+        (None, None, None, None) => return None,
+    };
+    Some(FileSpec { path, content })
 }
 
 /// The whole output by one key, or a part of it by the other.
@@ -277,8 +333,8 @@ fn ending(reader: &mut Reader<'_>) -> Option<Subject> {
             Err(Problem::new(format!("{} is no way for a lab to end", quote(other)), help))
         }
     });
-    let within = reader.get("within", units::duration).map(Spanned::into_inner);
-    Some(Subject::Ending { ending: ending?.into_inner(), within })
+    let within = reader.get("within", units::duration);
+    Some(Subject::Ending { ending: ending?, within })
 }
 
 fn golden(reader: &mut Reader<'_>) -> Option<Subject> {

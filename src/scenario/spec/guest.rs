@@ -52,7 +52,7 @@ pub(in super::super) struct GuestSpec {
     pub fuel_max: Option<u64>,
     pub descriptors_max: Option<Spanned<usize>>,
     pub linger: Option<Duration>,
-    pub start: Option<Duration>,
+    pub start: Option<Spanned<Duration>>,
     pub address_wait: Option<Duration>,
     pub background: bool,
 }
@@ -92,7 +92,7 @@ pub(super) fn guest(Named { name, table }: Named<'_>, mistakes: &Mistakes) -> Gu
         descriptors_max: reader.get("descriptors", count(1 << 20)),
         buffer_bytes_max: reader.get("buffers", buffers).map(Spanned::into_inner),
         linger: reader.get("linger", units::duration).map(Spanned::into_inner),
-        start: reader.get("start", units::duration).map(Spanned::into_inner),
+        start: reader.get("start", units::duration),
         address_wait: reader.get("address_wait", units::duration).map(Spanned::into_inner),
         background: reader.get("background", boolean).is_some_and(Spanned::into_inner),
         name,

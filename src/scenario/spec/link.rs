@@ -109,6 +109,11 @@ pub(super) fn one_direction(reader: &mut Reader<'_>, base: DirectionSpec) -> Dir
 }
 
 impl DirectionSpec {
+    /// Where the key `jitter` stands.
+    pub(super) fn jitter_at(&self) -> Option<Range<usize>> {
+        self.places.jitter.clone()
+    }
+
     /// What each key allows and all together do not.
     fn check(&self, mistakes: &Mistakes) {
         let LinkParameters { delay, jitter, .. } = &self.parameters;

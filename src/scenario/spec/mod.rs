@@ -21,10 +21,10 @@ use std::time::Duration;
 
 use smoltcp::wire::IpCidr;
 use toml::Spanned;
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::address;
-use super::mistake::Mistakes;
+use super::mistake::{Mistakes, Problem};
 use super::read::{Named, Reader, boolean, integer, string};
 use super::units;
 
@@ -45,7 +45,7 @@ mod tls;
 mod unix;
 
 pub(super) use dhcp::{AdvertiseSpec, DhcpSpec};
-pub(super) use expect::{CompareSpec, ExpectSpec, Rule, Subject, Where};
+pub(super) use expect::{CompareSpec, ContentSpec, ExpectSpec, FileSpec, Rule, Subject, Where};
 pub(super) use guest::{GUESTS_MAX, GuestSpec};
 pub(super) use interface::{InterfaceSpec, RoutingSpec, default_route};
 use interface::{Owner, interfaces, routing};
@@ -132,12 +132,20 @@ fn missing(mistakes: &Mistakes, at: Range<usize>, what: &str, key: &str, help: &
     mistakes.add(at, format!("{what} has no `{key}`"), help);
 }
 
+/// A lab that is over as it begins shows nothing.
+fn some_time(value: &DeValue<'_>) -> Result<Duration, Problem> {
+    match units::duration(value)? {
+        Duration::ZERO => Err(Problem::new("ends the lab as it begins", "longer than \"0s\"")),
+        duration => Ok(duration),
+    }
+}
+
 pub(super) fn read(root: &DeTable<'_>, mistakes: &Mistakes) -> Spec {
     let mut reader = Reader::new(root, "the scenario", mistakes);
     let spec = Spec {
         name: reader.get("name", string).map(Spanned::into_inner),
         seed: reader.get("seed", integer(0..=u64::MAX)).map(Spanned::into_inner),
-        duration: reader.get("duration", units::duration).map(Spanned::into_inner),
+        duration: reader.get("duration", some_time).map(Spanned::into_inner),
         epoch: reader.get("epoch", units::epoch).map(Spanned::into_inner),
         secrets: reader.get("secrets", boolean).map(Spanned::into_inner),
         authorities: reader.named("ca").into_iter().map(|named| tls::authority(named, mistakes)).collect(),

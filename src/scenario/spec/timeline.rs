@@ -40,17 +40,45 @@ pub(in super::super) enum AfterSpec {
 }
 
 pub(in super::super) enum ActionSpec {
-    Change { links: Names, directions: [bool; 2], change: LinkChange },
+    Change {
+        links: Names,
+        directions: [bool; 2],
+        change: LinkChange,
+        /// The file that its rate follows.
+        trace: Option<Spanned<PathBuf>>,
+        /// Where its jitter stands, which the link's delay has to allow.
+        jitter: Option<Range<usize>>,
+    },
     Partition(Vec<Names>),
     Heal,
-    Kill { names: Names, graceful: Option<Spanned<bool>> },
+    Kill {
+        names: Names,
+        graceful: Option<Spanned<bool>>,
+    },
     Pause(Names),
     Resume(Names),
-    Restart { names: Names, graceful: Option<Spanned<bool>> },
-    Rebind { device: Spanned<String>, interface: Spanned<String>, addresses: Vec<Spanned<IpCidr>> },
-    Dhcp { server: Spanned<String>, range: Option<Spanned<(Ipv4Addr, Ipv4Addr)>>, revoke: Names },
-    Inject { port: Spanned<String>, frames: FramesSpec },
-    Clock { guest: Spanned<String>, skew_ns: i64 },
+    Restart {
+        names: Names,
+        graceful: Option<Spanned<bool>>,
+    },
+    Rebind {
+        device: Spanned<String>,
+        interface: Spanned<String>,
+        addresses: Vec<Spanned<IpCidr>>,
+    },
+    Dhcp {
+        server: Spanned<String>,
+        range: Option<Spanned<(Ipv4Addr, Ipv4Addr)>>,
+        revoke: Names,
+    },
+    Inject {
+        port: Spanned<String>,
+        frames: FramesSpec,
+    },
+    Clock {
+        guest: Spanned<String>,
+        skew_ns: i64,
+    },
 }
 
 pub(in super::super) enum FramesSpec {
@@ -241,7 +269,8 @@ fn names(reader: &mut Reader<'_>, key: &'static str) -> Option<Names> {
 }
 
 fn switched(links: Names, up: bool) -> ActionSpec {
-    ActionSpec::Change { links, directions: [true; 2], change: LinkChange::up(up) }
+    let change = LinkChange::up(up);
+    ActionSpec::Change { links, directions: [true; 2], change, trace: None, jitter: None }
 }
 
 fn change(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
@@ -258,10 +287,7 @@ fn change(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
     }
     let (set_at, table) = set?;
     let mut knobs = Reader::new(table, "`set`", mistakes);
-    if let Some(trace) = one_direction(&mut knobs, DirectionSpec::default()).trace {
-        let help = "it belongs to the link itself; here, `rate` has a number";
-        mistakes.add(trace.span(), "set: a trace cannot be followed from the midst of a run", help);
-    }
+    let changed = one_direction(&mut knobs, DirectionSpec::default());
     knobs.finish();
     if table.is_empty() {
         mistakes.add(set_at, "set: changes nothing", "the knobs to change: `set = { delay = \"50ms\" }`");
@@ -279,7 +305,8 @@ fn change(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
         return None;
     };
     let directions = direction.map_or([true; 2], Spanned::into_inner);
-    Some(ActionSpec::Change { links, directions, change: LinkChange::new(table) })
+    let (change, jitter) = (LinkChange::new(table), changed.jitter_at());
+    Some(ActionSpec::Change { links, directions, change, trace: changed.trace, jitter })
 }
 
 fn direction(value: &DeValue<'_>) -> Result<[bool; 2], Problem> {

@@ -76,13 +76,13 @@ fn a_direction_takes_over_what_it_does_not_name() {
 fn values_that_cannot_be() {
     insta::assert_snapshot!(mistakes("delay = '-1ms', rate = '0bit', duplicate = '101%', up = 1, mtu = 60"), @r#"
     3:18: delay: `-1ms` is not a duration; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
-    3:33: rate: is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
+    3:33: rate: `0bit` is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
     3:53: duplicate: `101%` is out of range; a share such as "1%", from "0%" to "100%", or a number from 0 to 1
     3:66: up: an integer where a boolean belongs; write true or false
     3:75: mtu: `60` is out of range; a whole number from 68 to 65521
     "#);
     insta::assert_snapshot!(mistakes("rate = { limit = '0bit' }, corrupt = { probability = 2 }, reorder = { gap = 0 }"), @r#"
-    3:27: limit: is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
+    3:27: limit: `0bit` is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
     3:63: probability: `2` is out of range; a share such as "1%", from "0%" to "100%", or a number from 0 to 1
     3:78: reorder: the link has no delay; frames that are not delayed cannot be overtaken: add `delay = "10ms"`
     3:86: gap: `0` is out of range; a whole number from 1 to 4294967295

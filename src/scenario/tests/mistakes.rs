@@ -66,7 +66,7 @@ fn values_of_the_wrong_kind_or_size() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n\
          link = { delay = '0.1ns', rate = '1bit', loss = 2, forward = { loss = 'much' } }"), @r#"
     labs/lab.toml:3:18: delay: `0.1ns` is not a whole number of nanoseconds; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
-    labs/lab.toml:3:34: rate: is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
+    labs/lab.toml:3:34: rate: `1bit` is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
     labs/lab.toml:3:49: loss: `2` is out of range; a share such as "1%", from "0%" to "100%", or a number from 0 to 1
     labs/lab.toml:3:71: loss: `much` is not a share; a share such as "1%", from "0%" to "100%", or a number from 0 to 1
     "#);
@@ -401,12 +401,12 @@ fn one_mistake_in_a_table_does_not_hide_the_next() {
     labs/lab.toml:3:1: an expectation is about nothing; did you mean `guest`? it has exactly one of guest, packets, eventually, never, always, counter, ending, golden
     labs/lab.toml:4:10: within: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
     labs/lab.toml:5:8: exit: `x` is no way to end; an exit code, or "trap", "fuel", "failed" or "stopped"
-    labs/lab.toml:6:1: unknown key `guset` in an expectation; did you mean `guest`? known here: guest, exit, stdout, stdout_has, stderr, stderr_has, within, open, packets, count, at, from, until, eventually, never, always, among, counter, reason, ending, golden, compare, sometimes
+    labs/lab.toml:6:1: unknown key `guset` in an expectation; did you mean `guest`? known here: guest, exit, stdout, stdout_has, stderr, stderr_has, within, open, file, is, has, same_as, absent, packets, count, at, from, until, eventually, never, always, among, counter, reason, ending, golden, compare, sometimes
     labs/lab.toml:8:9: guest: an integer where a string belongs; put it in quotes
     labs/lab.toml:9:10: within: an integer where a duration in quotes belongs; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
-    labs/lab.toml:10:1: unknown key `foo` in an expectation; known here: sometimes, guest, exit, stdout, stdout_has, stderr, stderr_has, within, open
+    labs/lab.toml:10:1: unknown key `foo` in an expectation; known here: sometimes, guest, exit, stdout, stdout_has, stderr, stderr_has, within, open, file, is, has, same_as, absent
     labs/lab.toml:11:1: an expectation is about guest and never at once; it has exactly one of guest, packets, eventually, never, always, counter, ending, golden
-    labs/lab.toml:13:9: nothing is expected of guest `a`; add one of exit, stdout, stdout_has, stderr, stderr_has, within, open
+    labs/lab.toml:13:9: nothing is expected of guest `a`; add one of exit, stdout, stdout_has, stderr, stderr_has, within, open, file
     labs/lab.toml:14:8: from: `x` is not a duration; a number and one of ns, us, ms, s, min, h, such as "10ms" or "1.5s"
     labs/lab.toml:16:11: packets: how many is not said; `count = 3` or `count = "1..5"`; for at least one, and for none, there are `eventually` and `never`
     labs/lab.toml:19:9: until: is before `from`; the later time is `until`

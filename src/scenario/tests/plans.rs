@@ -77,7 +77,7 @@ fn a_lab_with_some_of_everything() {
     link up
       Tap(0) 0 gn0 -> delay 2ms
       Router(0) 2 r1.wan -> delay 1ms
-    EntryPlan { when: Packet { port: PortPlan { link: 2, end: 0 }, packet: PacketMatch { protocol: Tcp(Syn), port: Some(80) } }, delay: Span { least: 1ms, most: 2ms }, every: None, until: None, times: None, action: Change { links: [7, 0], directions: [false, true], change: LinkChange("\"loss\" = \"10%\"\n\"queue\" = 7") } }
+    EntryPlan { when: Packet { port: PortPlan { link: 2, end: 0 }, packet: PacketMatch { protocol: Tcp(Syn), port: Some(80) } }, delay: Span { least: 1ms, most: 2ms }, every: None, until: None, times: None, action: Change { links: [7, 0], directions: [false, true], change: LinkChange { knobs: "\"loss\" = \"10%\"\n\"queue\" = 7", trace: None } } }
     EntryPlan { when: Time(Span { least: 2s, most: 2s }), delay: Span { least: 0ns, most: 0ns }, every: Some(Span { least: 1s, most: 1s }), until: None, times: Some(3), action: Partition([[Guest(0), Switch(0)], [Guest(3), Tap(0)]]) }
     EntryPlan { when: Time(Span { least: 3s, most: 3s }), delay: Span { least: 0ns, most: 0ns }, every: None, until: None, times: None, action: Rebind { guest: 0, interface: 0, addresses: [Ipv4(Cidr { address: 10.0.0.9, prefix_len: 24 }), Ipv6(Cidr { address: fe80::aa:ff:fe00:1, prefix_len: 64 })] } }
     "#);

@@ -72,7 +72,7 @@ fn what_an_entry_does() {
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[at]]\ntime = '1s'\nlink = 'a:lan'\nset = { loss = '101%', dealy = '1ms', rate = '0bit' }\n[[at]]\ntime = '1s'\ndown = []\n[[at]]\ntime = '1s'\nup = ['b:lan', 'line']")), @r#"
     labs/lab.toml:11:16: loss: `101%` is out of range; a share such as "1%", from "0%" to "100%", or a number from 0 to 1
     labs/lab.toml:11:24: unknown key `dealy` in `set`; did you mean `delay`? known here: up, mtu, delay, jitter, distribution, correlation, in_order, rate, queue, loss, duplicate, corrupt, reorder, drop, delayed, duplicated
-    labs/lab.toml:11:46: rate: is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
+    labs/lab.toml:11:46: rate: `0bit` is less than a byte a second; bits a second: a number and one of bit, kbit, Mbit, Gbit, Tbit, such as "10Mbit"; leave it out for no limit
     labs/lab.toml:14:8: down: is empty; one name or more
     labs/lab.toml:17:16: link: there is no link `line`; there are: a:lan, b:lan
     "#);
@@ -148,4 +148,23 @@ fn replicas_and_filters_that_are_wrong() {
     labs/lab.toml:12:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`
     labs/lab.toml:15:9: after: is not one event; `guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`
     ");
+}
+
+/// What a change sets is held against what its link has by then: its own delay, or one that it is given at any time.
+#[test]
+fn jitter_is_no_more_than_the_delay() {
+    let with = |entries: &str| format!("{BASE}link = {{ delay = '5ms' }}\n{entries}");
+    let set = |knobs: &str| format!("[[at]]\ntime = '1s'\nlink = 'b:lan'\nset = {{ {knobs} }}\n");
+    for fine in ["jitter = '5ms'", "jitter = '9ms', delay = '9ms'", "jitter = '0s'"] {
+        crate::scenario::parse(&with(&set(fine)), std::path::Path::new("lab.toml"))
+            .unwrap_or_else(|e| panic!("{}", e.plain()));
+    }
+    let later = with(&(set("jitter = '9ms'") + &set("delay = '9ms'")));
+    crate::scenario::parse(&later, std::path::Path::new("lab.toml"))
+        .unwrap_or_else(|e| panic!("{}", e.plain()));
+    insta::assert_snapshot!(mistakes(&with(&(set("jitter = '6ms'") + &set("jitter = '4ms', delay = '3ms'") + "[[at]]\ntime = '1s'\nlink = 'a:lan'\nset = { jitter = '1ms' }"))), @r#"
+    labs/lab.toml:12:18: jitter: 6ms is more than the delay, 5ms; a frame cannot arrive before it was sent: set `delay` too
+    labs/lab.toml:16:18: jitter: 4ms is more than the delay, 3ms; a frame cannot arrive before it was sent: set `delay` too
+    labs/lab.toml:20:18: jitter: 1ms is more than the delay, 0ns; a frame cannot arrive before it was sent: set `delay` too
+    "#);
 }
