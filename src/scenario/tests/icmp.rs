@@ -10,7 +10,7 @@ fn icmp(keys: &str) -> Result<Grant, String> {
 
 #[test]
 fn its_rules_are_about_addresses_and_names() {
-    let mut grant = icmp(
+    let grant = icmp(
         "[guest.client.protocol.ping]\nkind = 'icmp'\nbind = '10.0.0.2:*'\n\
          connect = ['10.0.0.0/8:*', '*.example.org:*']\ndeny = { connect = '[fd00::9]:*' }",
     )

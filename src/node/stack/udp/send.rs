@@ -98,7 +98,9 @@ impl Stack {
         if let Some(flow) = self.udp.flows.get_mut(id) {
             flow.sending_bytes += cost;
         }
-        self.udp_dirty(socket_id);
+        if cost > 0 {
+            self.udp_dirty(socket_id);
+        }
         match failed {
             Some(error) if cost == 0 => Err(error),
             Some(_) | None => Ok(taken),
