@@ -201,7 +201,9 @@ fn a_wait_for_input_can_be_interrupted() {
     }
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     let status = child.wait().unwrap();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGINT as i32));
+    // By the signal itself, or, if it came between two steps, in order.
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    assert!(signal == Some(Signal::SIGINT as i32) || status.code() == Some(130), "{status}");
 }
 
 #[test]

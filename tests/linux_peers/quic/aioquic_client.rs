@@ -105,7 +105,8 @@ fn a_client_goes_on_from_another_address() {
         lab.stop(Signal::SIGINT);
         complete(&lab.capture());
         let moved = count(&lab.capture(), &format!("{OURS} && udp && ip.dst == 10.0.0.9"));
-        assert_eq!(moved > 0, answered, "{moved} packets to where it moved");
+        // A server that does not go along may still tell the stranger that it is none of its connections.
+        assert!(if answered { moved > 2 } else { moved <= 2 }, "{moved} packets to where it moved");
     }
 }
 
