@@ -188,7 +188,9 @@ const GUEST_INPUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 /// In virtual time the standard input is read whole first. Whoever does not want to wait for it presses Ctrl-C once.
 #[test]
 fn a_wait_for_input_can_be_interrupted() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_guestnet"))
+    // Whoever started the tests may have had them ignore it, as shells have what runs in their background.
+    let mut child = Command::new("env")
+        .args(["--default-signal=INT", env!("CARGO_BIN_EXE_guestnet")])
         .args(["run", "--sim", "target/guests/stdin_cat.wasm"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
