@@ -1,4 +1,4 @@
-//! The little ICMP that this stack says itself, besides what smoltcp does: answers to echo requests that came in fragments,
+//! The little ICMP that this stack says itself, besides what smoltcp does: answers to long echo requests,
 //! and that not all fragments came.
 
 use std::net::IpAddr;
@@ -21,15 +21,29 @@ const TIME_EXCEEDED_IPV4: u8 = 11;
 const TIME_EXCEEDED_IPV6: u8 = 3;
 const ECHO_REQUEST_IPV6: u8 = 128;
 const ECHO_REPLY_IPV6: u8 = 129;
+/// Long answers to echo requests that are remembered, for what routers say of them.
+const ANSWERS_MAX: usize = 8;
 /// The code of both: not all fragments came.
 const REASSEMBLY: u8 = 1;
 
 impl Stack {
-    /// Answers an echo request, in fragments if need be; drops anything else.
-    pub(super) fn echo(&mut self, now: Instant, index: usize, ip: &[u8]) {
-        if let Some(reply) = echo_reply(ip, |address| self.is_own(address)) {
-            self.send(now, index, reply);
+    /// Answers an echo request, in fragments if need be; false if it is none.
+    pub(super) fn echo(&mut self, now: Instant, index: usize, ip: &[u8]) -> bool {
+        let Some(Answer { to, number, packet }) = echo_answer(ip, |address| self.is_own(address)) else {
+            return false;
+        };
+        if self.answered.len() == ANSWERS_MAX {
+            self.answered.pop_front();
         }
+        self.answered.push_back((to, number));
+        self.send(now, index, packet);
+        true
+    }
+
+    /// Whether a long echo request of `peer`'s was answered lately: what a router says of the answer may be true.
+    /// `number`: identifier and sequence number of both.
+    pub(super) fn has_answered(&self, peer: IpAddr, number: u32) -> bool {
+        self.answered.contains(&(peer, number))
     }
 
     /// Tells the sender of `first`, the first fragment of a packet, that not all came in time (RFC 792; RFC 8200, 4.5).
@@ -41,8 +55,17 @@ impl Stack {
     }
 }
 
-/// The answer to an echo request of `ip`'s, to one address of ours, with room for the Ethernet header in front.
-fn echo_reply(ip: &[u8], is_own: impl Fn(IpAddr) -> bool) -> Option<BytesMut> {
+/// The answer to an echo request.
+struct Answer {
+    to: IpAddr,
+    /// Identifier and sequence number.
+    number: u32,
+    /// With room for the Ethernet header in front.
+    packet: BytesMut,
+}
+
+/// What there is to be said to an echo request in `ip`, to one address of ours.
+fn echo_answer(ip: &[u8], is_own: impl Fn(IpAddr) -> bool) -> Option<Answer> {
     if ip.first()? >> 4 == 4 {
         let packet = Ipv4Packet::new_checked(ip).ok()?;
         let mut message = ip.get(usize::from(packet.header_len())..usize::from(packet.total_len()))?.to_vec();
@@ -61,7 +84,12 @@ fn echo_reply(ip: &[u8], is_own: impl Fn(IpAddr) -> bool) -> Option<BytesMut> {
         message.get_mut(2..4)?.fill(0);
         let sum = !checksum::data(&message);
         message[2..4].copy_from_slice(&sum.to_be_bytes());
-        return Some(ipv4(to, from, IpProtocol::Icmp, 0, 0, &message));
+        let number = number(&message)?;
+        return Some(Answer {
+            to: from.into(),
+            number,
+            packet: ipv4(to, from, IpProtocol::Icmp, 0, 0, &message),
+        });
     }
     let packet = Ipv6Packet::new_checked(ip).ok()?;
     let mut message = ip.get(packet.header_len()..packet.total_len())?.to_vec();
@@ -75,7 +103,14 @@ fn echo_reply(ip: &[u8], is_own: impl Fn(IpAddr) -> bool) -> Option<BytesMut> {
     message.get_mut(2..4)?.fill(0);
     let sum = !transport_sum(to.into(), from.into(), IpProtocol::Icmpv6, &message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
-    Some(with_room(&ipv6(to, from, IpProtocol::Icmpv6, HOP_LIMIT, &message)))
+    let number = number(&message)?;
+    let packet = with_room(&ipv6(to, from, IpProtocol::Icmpv6, HOP_LIMIT, &message));
+    Some(Answer { to: from.into(), number, packet })
+}
+
+/// Identifier and sequence number of an echo message.
+fn number(message: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(message.get(4..8)?.try_into().ok()?))
 }
 
 /// Where it goes, and the error about `first`; `None` where nothing may be said (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).

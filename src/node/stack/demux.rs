@@ -68,6 +68,8 @@ pub enum Quoted {
     Udp,
     /// A request, its identifier being the local port.
     Echo,
+    /// An answer to somebody's request.
+    EchoAnswer,
 }
 
 /// What an ICMP error says of the packet that it is about.
@@ -76,7 +78,7 @@ pub struct Quote {
     pub protocol: Quoted,
     /// The flow, as this node sees it: the packet was ours, so its source is local.
     pub tuple: Tuple,
-    /// The sequence number of a TCP segment; of no meaning for others.
+    /// The sequence number of a TCP segment; identifier and sequence number of an echo message; of no meaning for others.
     pub sequence: u32,
     /// Length of the whole IP packet in bytes.
     pub bytes: usize,
@@ -284,13 +286,22 @@ fn quote(
 
 fn quoted_echo(local: IpAddr, remote: IpAddr, message: &[u8], bytes: usize) -> Option<Quote> {
     let tuple = echo_tuple(message, local, remote)?;
-    let is_request = message[..2] == [echo_request(local), 0];
-    is_request.then_some(Quote { protocol: Quoted::Echo, tuple, sequence: 0, bytes })
+    let sequence = u32::from_be_bytes(message.get(4..8)?.try_into().ok()?);
+    let protocol = match [message[0], message[1]] {
+        [kind, 0] if kind == echo_request(local) => Quoted::Echo,
+        [kind, 0] if kind == echo_answer(local) => Quoted::EchoAnswer,
+        _ => return None,
+    };
+    Some(Quote { protocol, tuple, sequence, bytes })
 }
 
 /// The type of an echo request (RFC 792, RFC 4443), by the family of its addresses.
 pub fn echo_request(ip: IpAddr) -> u8 {
     if ip.is_ipv4() { Icmpv4Message::EchoRequest.into() } else { Icmpv6Message::EchoRequest.into() }
+}
+
+fn echo_answer(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { Icmpv4Message::EchoReply.into() } else { Icmpv6Message::EchoReply.into() }
 }
 
 /// Flows by both ends. Looked up, never iterated: its order is nobody's business.

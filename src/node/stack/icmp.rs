@@ -1,7 +1,7 @@
 //! Packets of ours that did not get through, as ICMP errors and our own link say, and whom that concerns.
 //!
 //! Anybody can send an ICMP error: one about TCP is believed if it quotes a segment that is in flight (RFC 5927, 4.1), one
-//! about UDP or an echo request if it quotes a flow that there is.
+//! about UDP or an echo request if it quotes a flow that there is, one about an answer to an echo request if that is among the last.
 
 use super::Stack;
 use super::demux::{Quote, Quoted, Tuple, Unreachable};
@@ -43,6 +43,8 @@ impl Stack {
             Quoted::Tcp => self.tcp_unreachable(now, quote.tuple, Some(quote.sequence), reason),
             Quoted::Udp => self.udp_unreachable(Carried::Udp, quote.tuple, reason),
             Quoted::Echo => self.udp_unreachable(Carried::Echo, quote.tuple, reason),
+            // Nobody here waits to hear of it.
+            Quoted::EchoAnswer => {}
         }
     }
 
@@ -56,6 +58,7 @@ impl Stack {
             }
             Quoted::Udp => self.has_flow(Carried::Udp, &quote.tuple),
             Quoted::Echo => self.has_flow(Carried::Echo, &quote.tuple),
+            Quoted::EchoAnswer => self.has_answered(quote.tuple.remote.ip(), quote.sequence),
         };
         is_ours && self.paths.learn(now, quote.tuple.remote.ip(), quote.bytes, mtu)
     }

@@ -247,7 +247,7 @@ impl Stack {
             Some((Quoted::Tcp, tuple)) => self.tcp_unreachable(now, tuple, None, Unreachable::Host),
             Some((Quoted::Udp, tuple)) => self.udp_unreachable(Carried::Udp, tuple, Unreachable::Host),
             Some((Quoted::Echo, tuple)) => self.udp_unreachable(Carried::Echo, tuple, Unreachable::Host),
-            None => {}
+            Some((Quoted::EchoAnswer, _)) | None => {}
         }
     }
 

@@ -154,6 +154,8 @@ pub struct Stack {
     identification: Option<u32>,
     reassembly: Reassembly,
     paths: PathMtu,
+    /// Long echo requests that were answered last: whose, and their numbers.
+    answered: VecDeque<(IpAddr, u32)>,
     budget: Budget,
     statistics: Counted,
 }
@@ -210,6 +212,7 @@ impl Stack {
             identification: None,
             reassembly: Reassembly::default(),
             paths: PathMtu::default(),
+            answered: VecDeque::new(),
             rng,
             wakes: Wakes::default(),
             budget: Budget::new(BUFFERS),
@@ -289,8 +292,9 @@ impl Stack {
                     self.statistics.malformed += 1;
                 }
             }
-            // smoltcp cuts no answer into fragments.
-            Class::Other if packet.len() > self.nics[index].wire.ip_mtu() => self.echo(now, index, &packet),
+            // smoltcp cuts no answer into fragments, and remembers none for what routers say of it.
+            Class::Other if packet.len() > path_mtu::IPV6_MIN && self.echo(now, index, &packet) => {}
+            Class::Other if packet.len() > self.nics[index].wire.ip_mtu() => {}
             Class::Other if ethernet && self.heard_membership(now, index, &packet) => {}
             Class::Other if ethernet && self.heard_router(now, index, &packet) => {}
             Class::Other => self.receive_for_nobody(now, index, packet),

@@ -17,7 +17,7 @@ const DESTINATIONS_MAX: usize = 256;
 /// Linux's `min_pmtu`: forged errors get no further. A path that is narrower still has its routers cut.
 const IPV4_MIN: usize = 552;
 /// RFC 8200, 5: every link takes so much.
-const IPV6_MIN: usize = 1280;
+pub(super) const IPV6_MIN: usize = 1280;
 /// RFC 1191, 7.1: what to try where a router does not say what its link takes.
 const PLATEAUS: [usize; 9] = [32_000, 17_914, 8166, 4352, 2002, 1492, 1006, 576, IPV4_MIN];
 

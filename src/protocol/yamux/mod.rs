@@ -1,7 +1,7 @@
 //! `yamux`: many streams over one stream protocol, for those who have no UDP, with the crate of that name.
 //!
 //! ```text
-//! Yamux (a Layer) --> Session (session.rs), a task of the node --> Pipe (pipe.rs) <--> the carrier
+//! Yamux (a Layer) --> Session (session/), a task of the node --> Pipe (pipe.rs) <--> the carrier
 //!                       |-- StreamState (streams.rs)       ^-- the crate's connection reads and writes it
 //!                       '-- handles: the guest's connection and streams (handles.rs)
 //! ```

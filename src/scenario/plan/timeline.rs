@@ -193,8 +193,13 @@ pub struct LinkChange {
 impl Action {
     /// The links whose knobs it changes, by their place in the plan.
     pub fn links(&self) -> &[usize] {
+        self.change().map_or(&[], |(links, ..)| links)
+    }
+
+    /// Which links' knobs it changes, in which directions, and how.
+    pub fn change(&self) -> Option<(&[usize], [bool; 2], &LinkChange)> {
         match self {
-            Action::Change { links, .. } => links,
+            Action::Change { links, directions, change } => Some((links, *directions, change)),
             Action::Partition(_)
             | Action::Heal
             | Action::Kill { .. }
@@ -205,7 +210,7 @@ impl Action {
             | Action::RebindRouter { .. }
             | Action::Dhcp { .. }
             | Action::Inject { .. }
-            | Action::Clock { .. } => &[],
+            | Action::Clock { .. } => None,
         }
     }
 }

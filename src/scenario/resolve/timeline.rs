@@ -37,23 +37,7 @@ fn check_jitters(specs: &[EntrySpec], entries: &[Option<EntryPlan>], plan: &Plan
     if !specs.iter().any(|spec| matches!(spec.action, ActionSpec::Change { jitter: Some(_), .. })) {
         return;
     }
-    let changes = entries.iter().map(|entry| match entry.as_ref().map(|entry| &entry.action) {
-        Some(Action::Change { links, directions, change }) => Some((links, directions, change)),
-        Some(
-            Action::Partition(_)
-            | Action::Heal
-            | Action::Kill { .. }
-            | Action::Pause(_)
-            | Action::Resume(_)
-            | Action::Restart { .. }
-            | Action::Rebind { .. }
-            | Action::RebindRouter { .. }
-            | Action::Dhcp { .. }
-            | Action::Inject { .. }
-            | Action::Clock { .. },
-        )
-        | None => None,
-    });
+    let changes = entries.iter().map(|entry| entry.as_ref()?.action.change());
     let changes: Vec<_> = changes.collect();
     let ports = |links: &[usize], directions: [bool; 2]| -> Vec<(usize, usize)> {
         let ends = [0, 1].into_iter().filter(move |&end| directions[end]);
@@ -62,7 +46,7 @@ fn check_jitters(specs: &[EntrySpec], entries: &[Option<EntryPlan>], plan: &Plan
     let mut longest: BTreeMap<(usize, usize), Duration> = BTreeMap::new();
     for (links, directions, change) in changes.iter().flatten() {
         let Some(delay) = change.delay() else { continue };
-        for port in ports(links, **directions) {
+        for port in ports(links, *directions) {
             let longest = longest.entry(port).or_default();
             *longest = delay.max(*longest);
         }
@@ -73,7 +57,7 @@ fn check_jitters(specs: &[EntrySpec], entries: &[Option<EntryPlan>], plan: &Plan
         let deviation = change.over(&LinkParameters::default()).jitter.deviation;
         // With this entry's own delay alone, or with any that the link ever has.
         let own = change.delay();
-        let delays = ports(links, *directions).into_iter().map(|port| {
+        let delays = ports(links, directions).into_iter().map(|port| {
             let (link, end) = port;
             let ever = || longest.get(&port).copied().unwrap_or_default();
             own.unwrap_or_else(|| plan.links[link].directions[end].delay.max(ever()))
