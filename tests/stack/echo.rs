@@ -132,6 +132,44 @@ fn errors_reach_the_request_that_they_quote() {
     }
 }
 
+/// Of the answers to somebody's requests a router may say that they are too long; others may not.
+#[test]
+fn answers_are_cut_for_a_path_that_a_router_calls_narrow() {
+    let (mut one, mut two) = (stack(1), stack(2));
+    let socket = two.echo_bind(address("[fd00::2]:0")).unwrap();
+    let there = flow(&mut two, socket, "[fd00::1]:0");
+    two.flow_write(there, &request(1, 1)).unwrap();
+    exchange(&mut one, &mut two, at(0));
+    let mut ask = |one: &mut Stack, number: u8| {
+        let long = [request(1, number), vec![7; 1400]].concat();
+        two.flow_write(there, &long).unwrap();
+        let asked = settle(&mut two, at(u64::from(number)));
+        feed(one, at(u64::from(number)), of_type(&asked, REQUEST[1]).to_vec())
+    };
+    let longest = |frames: &[Bytes]| frames.iter().map(|frame| frame.len() - 14).max();
+    let answer = ask(&mut one, 2);
+    assert_eq!(longest(&answer), Some(1455));
+    let quoted = quote(&answer[0]);
+    let header = quoted.len() - 8;
+    // Of another type, identifier or number.
+    for byte in [header, header + 4, header + 7] {
+        let mut forged = quoted.clone();
+        forged[byte] ^= 1;
+        feed(&mut one, at(3), error([2, 0], 1280, &forged));
+    }
+    assert_eq!(one.statistics().forged, 3);
+    assert_eq!(longest(&ask(&mut one, 4)), Some(1455));
+    // True, but too late to be told from what somebody made up.
+    for number in 5..13 {
+        ask(&mut one, number);
+    }
+    feed(&mut one, at(14), error([2, 0], 1280, &quoted));
+    assert_eq!((one.statistics().forged, longest(&ask(&mut one, 15))), (4, Some(1455)));
+    let newest = quote(&ask(&mut one, 16)[0]);
+    feed(&mut one, at(17), error([2, 0], 1280, &newest));
+    assert_eq!((one.statistics().forged, longest(&ask(&mut one, 18))), (4, Some(1280)));
+}
+
 #[test]
 fn what_is_not_read_is_bounded_and_counts() {
     let (mut one, mut two) = (stack(1), stack(2));
