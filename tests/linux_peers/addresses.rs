@@ -2,21 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Child;
 use std::time::Duration;
 
 use crate::common::capture::{OURS, check, count};
 use crate::common::lab::{Lab, Site};
-
-/// A program that is stopped by its id at the end, however the test ends.
-struct Peer(Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::common::peer::Peer;
 
 fn dnsmasq(site: &Site, options: &str) -> Peer {
     let leases = site.path("leases");

@@ -1,6 +1,7 @@
 //! Names both ways: dig against a lab's DNS server, guests against dnsmasq and unbound.
 
 use crate::common::lab::{Lab, Site};
+use crate::common::peer::Peer;
 
 const SERVER: &str = "
 [guest.web]
@@ -90,16 +91,6 @@ fn the_server_outlives_nonsense() {
     // Not as a capture that has nothing wrong in it.
     let ended = lab.stop(nix::sys::signal::Signal::SIGINT);
     assert_eq!(ended.status.code(), Some(130), "{ended:?}");
-}
-
-/// A process that ends with the test.
-struct Peer(std::process::Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A web server in the namespace, at addresses of the lab and outside of it, and two who answer for names.

@@ -1,21 +1,12 @@
 //! Guests through proxies that others wrote: microsocks, Dante, tinyproxy; and behind HAProxy.
 
 use std::fs;
-use std::process::{Child, Command};
+use std::process::Command;
 
 use crate::common::capture::count;
 use crate::common::lab::Site;
 use crate::common::namespace::Namespace;
-
-/// A process that ends with the test.
-struct Peer(Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::common::peer::Peer;
 
 /// Starts a server, and waits until it has its TCP or UDP port.
 fn serve(namespace: &Namespace, line: &str, port: u16) -> Peer {
