@@ -55,7 +55,7 @@ fn what_is_told_to_run_again_fails_again() {
     let text = format!(
         "[switch.lan]\n{BAD}network = 'lan'\ndirectories = {{ '/box' = {{ host = 'box', writable = true }} }}\n"
     );
-    for name in ["one dir/x.toml", "it's.toml", "-x.toml"] {
+    for name in ["one dir/x.toml", "it's.toml", "-x.toml", "one \"dir\"/$x.lab"] {
         let site = Site::new(&[(name, &text)]);
         fs::create_dir_all(site.path(name).with_file_name("box")).unwrap();
         let (code, told, why) = site.test(&["--seeds", "3", "--", name]);
@@ -142,6 +142,27 @@ fn what_is_told_does_not_depend_on_threads() {
         "c.toml, seed 3",
     ];
     assert_eq!(heads, wanted.map(|head| format!("---- ./{head}")));
+}
+
+/// A guest without an end keeps nobody waiting longer than was said, and is named.
+#[test]
+fn a_sweep_ends_when_its_time_is_over() {
+    let spin = "[guest.a]\nmodule = 'spin.wat'\n";
+    let site = Site::new(&[("g.toml", GOOD), ("s.toml", spin), ("z.toml", GOOD)]);
+    fs::write(site.path("spin.wat"), "(module (func (export \"_start\") (loop (br 0))))").unwrap();
+    let arguments = ["-j1", "--seeds", "1..2", "--time", "3s", "--junit", "r.xml", "."];
+    let (code, told, why) = site.test(&arguments);
+    assert_eq!(code, Some(124), "{told}{why}");
+    assert!(told.contains("ok   ./g.toml (2 seeds)\ncut  ./s.toml: seed 1 was under way\n"), "{told}");
+    assert!(told.contains("skip ./z.toml: not run before --time was over"), "{told}");
+    assert!(told.contains("2 of 6 runs in ") && told.contains("1 passed, 0 failed, 2 skipped"), "{told}");
+    let xml = fs::read_to_string(site.path("r.xml")).unwrap();
+    assert!(xml.contains("name=\"s.toml\"><skipped message=\"under way when all was stopped"), "{xml}");
+    // What failed before is worth more.
+    let site = Site::new(&[("b.toml", BAD), ("s.toml", spin)]);
+    fs::write(site.path("spin.wat"), "(module (func (export \"_start\") (loop (br 0))))").unwrap();
+    let (code, told, why) = site.test(&["-j1", "--time", "3s", "."]);
+    assert_eq!(code, Some(1), "{told}{why}");
 }
 
 #[test]

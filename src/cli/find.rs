@@ -56,8 +56,8 @@ fn below(folder: &Path, found: &mut Vec<PathBuf>, visited: &mut BTreeSet<PathBuf
     Ok(())
 }
 
-/// Other programs have files that end with `.toml` too.
-fn looks_like_one(path: &Path) -> Result<bool, Failure> {
+/// True for a scenario by what is in it: other programs have files that end with `.toml` too.
+pub fn looks_like_one(path: &Path) -> Result<bool, Failure> {
     const TABLES: [&str; 3] = ["guest", "tap", "dns"];
     // A pipe would keep whoever reads it waiting, and a link may lead nowhere.
     if !path.is_file() {

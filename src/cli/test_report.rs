@@ -23,6 +23,7 @@ pub enum Skipped {
     Live,
     Shard,
     Failure,
+    UnderWay,
     Interrupted,
     Time,
 }
@@ -33,6 +34,7 @@ impl Skipped {
             Skipped::Live => "it has a TAP or sockets of the host, which virtual time cannot run",
             Skipped::Shard => "no seed of it is in this shard",
             Skipped::Failure => "not run, after another's failure",
+            Skipped::UnderWay => "under way when all was stopped, and given up",
             Skipped::Interrupted => "not run before Ctrl-C",
             Skipped::Time => "not run before --time was over",
         }
