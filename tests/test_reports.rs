@@ -63,7 +63,7 @@ fn what_is_told_to_run_again_fails_again() {
         let line = |start: &str| told.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned();
         let (code, again, why) = site.sh(&line("again: "));
         assert_eq!(code, Some(1), "{again}{why}");
-        let failure = |told: &str| told.split(" runs in").next().unwrap().to_owned();
+        let failure = |told: &str| told.split(" run in").next().unwrap().to_owned();
         assert_eq!(failure(&told), failure(&again));
         let calls = line("calls and capture: ");
         assert!(calls.contains(" --scratch "), "{calls}");
@@ -165,16 +165,114 @@ fn a_sweep_ends_when_its_time_is_over() {
     assert_eq!(code, Some(1), "{told}{why}");
 }
 
+/// Read by a parser of XML: what follows its name are the cases, each with its folder, its name, and what became of it.
+fn junit(path: &Path) -> Vec<String> {
+    const READ: &str = "import sys, xml.etree.ElementTree as tree\n\
+        suite = tree.parse(sys.argv[1]).getroot()\n\
+        print(*(suite.tag + ' ' + ' '.join(k + '=' + v for k, v in suite.attrib.items() if k != 'time')).split('\\n'), sep='\\0', end='')\n\
+        for case in suite:\n  \
+        result = ' '.join(r.tag + ' ' + r.get('message') + '\\n' + (r.text or '') for r in case)\n  \
+        print('\\0' + case.tag, case.get('classname'), case.get('name'), result, sep='|', end='')\n";
+    let output = Command::new("python3").args(["-c", READ]).arg(path).output().expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().split('\0').map(str::to_owned).collect()
+}
+
 #[test]
 fn junit_has_mistakes_and_failures_as_they_were_told() {
-    let site = Site::new(&[("b.toml", BAD), ("z.toml", "[guest.a]\nmodule = 3\n"), ("g.toml", GOOD)]);
+    // What a guest says, with all that XML has no room for.
+    let says = "(module (import \"wasi_snapshot_preview1\" \"fd_write\" (func $w (param i32 i32 i32 i32) (result i32)))\
+        (memory (export \"memory\") 1) (data (i32.const 0) \"\\10\\00\\00\\00\\0c\\00\\00\\00\")\
+        (data (i32.const 16) \"<&]]>\\00\\1b\\ff\\22'é\")\
+        (func (export \"_start\") (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))";
+    let odd = "[guest.a]\nmodule = 'says.wat'\n[[expect]]\nguest = 'a'\nstdout = ''\n";
+    let site = Site::new(&[
+        ("p <&\"> q/b.toml", BAD),
+        ("z.toml", "[guest.a]\nmodule = 3\n"),
+        ("g.toml", GOOD),
+        ("o.toml", odd),
+        ("t.toml", "[tap.t]\ndevice = 'tap0'\nnetwork = 'lan'\n[switch.lan]\n"),
+    ]);
+    fs::write(site.path("says.wat"), says).unwrap();
     let (code, told, _) = site.test(&["--seeds", "1..20", "--junit", "r.xml", "."]);
     assert_eq!(code, Some(2), "{told}");
-    let xml = fs::read_to_string(site.path("r.xml")).unwrap();
-    assert!(xml.contains("tests=\"3\" failures=\"1\" errors=\"1\" skipped=\"0\""), "{xml}");
-    assert!(xml.contains("name=\"z.toml\"><error ") && xml.contains("z.toml:2:"), "{xml}");
-    assert!(xml.contains("again: guestnet test --seeds 1 ./b.toml"), "{xml}");
-    assert_eq!(xml.matches("---- ./b.toml, seed ").count(), 3, "{xml}");
+    let report = junit(&site.path("r.xml"));
+    assert_eq!(report[0], "testsuite name=guestnet tests=5 failures=2 errors=1 skipped=1");
+    let [good, odd, bad, tap, mistakes] = &report[1..] else { panic!("{report:?}") };
+    assert_eq!(good, "testcase|.|g.toml|");
+    let said = "found: `a` has the output \"<&]]>\\0\\u{1b}\u{fffd}\\\"'é\", at 0.000000000 s\n";
+    assert!(odd.contains(said), "{odd}");
+    let head = "testcase|./p <&\"> q|b.toml|failure FAIL ./p <&\"> q/b.toml: 20 of 20 seeds failed: 1, 2,";
+    assert!(bad.starts_with(head), "{bad}");
+    // No more are written out than were told, and those as they were told.
+    assert_eq!(bad.matches("---- ").count(), 3, "{bad}");
+    let text = bad.split_once('\n').unwrap().1;
+    for failure in text.split("\n\n") {
+        assert!(told.contains(failure), "{failure}\n{told}");
+        for line in
+            ["expected: ", "found: ", "capture: guestnet-failures/b-", "again: guestnet test --seeds "]
+        {
+            assert_eq!(failure.lines().filter(|text| text.starts_with(line)).count(), 1, "{line}: {failure}");
+        }
+    }
+    assert!(tap.starts_with("testcase|.|t.toml|skipped it has a TAP"), "{tap}");
+    assert!(
+        mistakes.starts_with("testcase|.|z.toml|error the scenario has mistakes\n./z.toml:2:10: "),
+        "{mistakes}"
+    );
+}
+
+/// A guest that is handed what differs each time it is read. `--verify` says so, with the call, and so does its line to run again.
+#[test]
+fn runs_that_are_not_repeatable_are_told_with_what_differs() {
+    let reads = "(module (import \"wasi_snapshot_preview1\" \"path_open\" (func $open \
+        (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))\
+        (import \"wasi_snapshot_preview1\" \"fd_read\" (func $read (param i32 i32 i32 i32) (result i32)))\
+        (import \"wasi_snapshot_preview1\" \"fd_write\" (func $write (param i32 i32 i32 i32) (result i32)))\
+        (memory (export \"memory\") 1) (data (i32.const 0) \"\\20\\00\\00\\00\\24\\00\\00\\00\")\
+        (data (i32.const 16) \"uuid\")\
+        (func (export \"_start\")\
+        (drop (call $open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 4) (i32.const 0)\
+        (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 12)))\
+        (drop (call $read (i32.load (i32.const 12)) (i32.const 0) (i32.const 1) (i32.const 8)))\
+        (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))";
+    let text = "[guest.a]\nmodule = 'reads.wat'\ndirectories = { '/r' = '/proc/sys/kernel/random' }\n";
+    let site = Site::new(&[("u.toml", text), ("g.toml", GOOD)]);
+    fs::write(site.path("reads.wat"), reads).unwrap();
+    let (code, told, why) = site.test(&["--seeds", "1..4", "."]);
+    assert_eq!(code, Some(0), "without --verify nobody can know: {told}{why}");
+    let (code, told, why) = site.test(&["--seeds", "1..4", "--verify=50", "."]);
+    assert_eq!(code, Some(1), "{told}{why}");
+    assert!(told.contains("FAIL ./u.toml: 2 of 4 seeds failed: 2, 4\n"), "{told}");
+    assert!(told.contains("ok   ./g.toml (4 seeds)"), "{told}");
+    let failure = told.split("---- ").nth(1).unwrap();
+    assert!(failure.contains("expected: the same run again\nfound: call "), "{failure}");
+    assert!(failure.contains("one run: ") && failure.contains("fd_read("), "{failure}");
+    let again = failure.lines().find_map(|line| line.strip_prefix("again: ")).unwrap();
+    assert_eq!(again, "guestnet test --seeds 2 --verify ./u.toml");
+    let (code, again, why) = site.sh(again);
+    assert_eq!(code, Some(1), "{again}{why}");
+    assert!(again.contains("expected: the same run again"), "{again}");
+}
+
+/// All shards together have each run once, and fail where it fails.
+#[test]
+fn shards_have_their_part_of_all_runs() {
+    let site = Site::new(&[("b.toml", BAD), ("g.toml", GOOD), ("h.toml", GOOD)]);
+    let mut digests = Vec::new();
+    for (shard, seeds, wanted) in [("1/4", "7", 1), ("2/4", "7", 0), ("3/4", "7", 0), ("4/4", "7", 0)] {
+        let (code, told, why) = site.test(&["--seeds", seeds, "--shard", shard, "--digests", "d", "."]);
+        assert_eq!(code, Some(wanted), "{shard}: {told}{why}");
+        digests.extend(fs::read_to_string(site.path("d")).unwrap().lines().map(str::to_owned));
+    }
+    digests.sort();
+    let (code, ..) = site.test(&["--seeds", "7", "--digests", "d", "."]);
+    assert_eq!(code, Some(1));
+    let whole = fs::read_to_string(site.path("d")).unwrap();
+    assert_eq!(digests, whole.lines().collect::<Vec<_>>());
+    assert_eq!(digests.len(), 3);
+    let (code, told, _) = site.test(&["--shard", "5/4", "."]);
+    assert_eq!(code, Some(2), "{told}");
 }
 
 /// Nothing panics, and the exit code says how it went.
@@ -213,6 +311,9 @@ fn scenarios_are_found_by_what_they_have() {
     let (code, told, why) = site.test(&["."]);
     assert_eq!(code, Some(0), "{told}{why}");
     assert!(told.contains("2 runs in") && told.contains("./d.toml") && told.contains("./s.toml"), "{told}");
+    let (code, told, why) = site.test(&["--filter", "d.to", "."]);
+    assert_eq!(code, Some(0), "{told}{why}");
+    assert!(told.contains("1 run in") && told.contains("./d.toml") && !told.contains("./s.toml"), "{told}");
     let (code, _, why) = site.test(&["--filter", "nobody", "."]);
     assert_eq!(code, Some(2));
     assert!(why.contains("no scenario there has `nobody` in its path"), "{why}");

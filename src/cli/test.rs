@@ -147,6 +147,7 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
     sayer.say(&match (interrupted, cut) {
         (true, _) => format!("{runs} of {} runs in {seconds:.1} s, then interrupted", jobs.len()),
         (false, true) => format!("{runs} of {} runs in {seconds:.1} s, then its time was over", jobs.len()),
+        (false, false) if runs == 1 => format!("1 run in {seconds:.1} s"),
         (false, false) => format!("{runs} runs in {seconds:.1} s"),
     });
     let skipped = match skipped {
