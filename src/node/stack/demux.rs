@@ -24,6 +24,11 @@ pub struct Tuple {
 }
 
 impl Tuple {
+    /// `local`'s own `port` towards `remote`.
+    pub fn new(local: IpAddr, port: u16, remote: SocketAddr) -> Self {
+        Self { local: SocketAddr::new(local, port), remote }
+    }
+
     /// True if either end is a loopback address.
     pub fn has_loopback(&self) -> bool {
         self.local.ip().is_loopback() || self.remote.ip().is_loopback()

@@ -11,9 +11,9 @@ use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetProtocol, IpCidr, Ipv6Packet,
 };
 
+use super::Stack;
 use super::demux::{self, Quoted, Unreachable};
 use super::udp::Carried;
-use super::{Stack, Statistics};
 use crate::network::Frame;
 use crate::network::ip::ndp::{
     ALL_NODES, FLAG_OVERRIDE, FLAG_SOLICITED, OPTION_SOURCE_ADDRESS, OPTION_TARGET_ADDRESS, finish,
@@ -294,34 +294,6 @@ impl Stack {
         }
     }
 
-    /// The neighbour on the link of `index` that a packet goes to next.
-    fn next_hop(&self, index: usize, destination: IpAddr) -> Option<IpAddr> {
-        let is_link_local = matches!(destination, IpAddr::V6(address) if address.is_unicast_link_local());
-        if is_link_local || self.is_on_link(index, destination) {
-            return Some(destination);
-        }
-        let learned =
-            self.learned.iter().filter(|&&(interface, _)| interface == index).map(|(_, route)| route);
-        let routes = self.routes.iter().chain(learned).filter(|route| {
-            route.prefix.contains_addr(&destination.into()) && self.is_on_link(index, route.via)
-        });
-        // Of several as long, the first.
-        routes
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .max_by_key(|route| route.prefix.prefix_len())
-            .map(|route| route.via)
-    }
-
-    pub(super) fn has(&self, index: usize, address: IpAddr) -> bool {
-        self.interfaces[index].addresses.iter().any(|cidr| IpAddr::from(cidr.address()) == address)
-    }
-
-    fn is_on_link(&self, index: usize, address: IpAddr) -> bool {
-        self.interfaces[index].addresses.iter().any(|cidr| cidr.contains_addr(&address.into()))
-    }
-
     fn learn(&mut self, now: Instant, index: usize, address: IpAddr, mac: EthernetAddress) {
         self.change(index, mac, |neighbours| neighbours.learn(now, address, mac).into());
     }
@@ -396,16 +368,6 @@ impl Stack {
         let Some(link) = &self.nics[index].link else { return };
         write_ethernet(&mut packet, to, link.mac, protocol);
         self.egress.push((index, Frame::new(packet.freeze())));
-    }
-
-    /// Counters of the links are kept there.
-    pub fn statistics(&self) -> Statistics {
-        let links = self.nics.iter().filter_map(|nic| nic.link.as_ref());
-        Statistics {
-            queue_full: links.map(Link::dropped).sum(),
-            reassembly_full: self.reassembly.displaced(),
-            ..*self.statistics
-        }
     }
 }
 

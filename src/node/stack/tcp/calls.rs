@@ -8,9 +8,10 @@ use smoltcp::socket::tcp;
 use super::{CONNECT, CONNECTIONS_MAX, ORPHAN, Phase, Tcp, UNACKNOWLEDGED};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
+use crate::node::stack::Stack;
 use crate::node::stack::demux::Tuple;
+use crate::node::stack::route::destination;
 use crate::node::stack::socket::{TcpOptions, configure, to_smoltcp};
-use crate::node::stack::{self, Stack};
 use crate::node::wake::{Interest, Readiness, Waiter};
 use crate::time::Instant;
 
@@ -23,7 +24,7 @@ impl Stack {
         remote: SocketAddr,
         options: &TcpOptions,
     ) -> Result<Id<Tcp>> {
-        let remote = stack::destination(remote);
+        let remote = destination(remote);
         if remote.port() == 0 {
             return Err(Error::AddressNotAvailable);
         }
@@ -39,7 +40,7 @@ impl Stack {
         if local.port() == 0 {
             return Err(Error::Invalid);
         }
-        let tuple = stack::tuple(ip, local.port(), remote);
+        let tuple = Tuple::new(ip, local.port(), remote);
         if Some(nic) != self.loopback && tuple.has_loopback() {
             return Err(Error::AddressNotAvailable);
         }
@@ -64,13 +65,13 @@ impl Stack {
 
     /// A port for one more connection of a control that left the choice to us.
     pub fn tcp_ephemeral(&mut self, now: Instant, ip: IpAddr, remote: SocketAddr) -> Result<SocketAddr> {
-        let remote = stack::destination(remote);
+        let remote = destination(remote);
         let nic = self.route(now, remote.ip())?;
         let source = if ip.is_unspecified() { self.source_address(nic, remote.ip())? } else { ip };
         let Stack { tcp_ports, rng, flows_by_tuple, time_wait, .. } = self;
         time_wait.expire(now);
-        let idle = |port| !flows_by_tuple.contains_key(&stack::tuple(source, port, remote));
-        let fresh = |port| idle(port) && !time_wait.holds(&stack::tuple(source, port, remote));
+        let idle = |port| !flows_by_tuple.contains_key(&Tuple::new(source, port, remote));
+        let fresh = |port| idle(port) && !time_wait.holds(&Tuple::new(source, port, remote));
         let port = tcp_ports.ephemeral(rng, fresh).ok_or(Error::AddressInUse)?;
         Ok(SocketAddr::new(ip, port))
     }
