@@ -7,17 +7,16 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::{Buf, Bytes, BytesMut};
-use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetProtocol, IpCidr, Ipv6Packet,
-};
+use smoltcp::wire::{ArpOperation, ArpRepr, EthernetAddress, EthernetProtocol, IpCidr, Ipv6Packet};
 
 use super::Stack;
 use super::demux::{self, Quoted, Unreachable};
 use super::udp::Carried;
 use crate::network::Frame;
+use crate::network::ip::arp::{self, Heard};
 use crate::network::ip::ndp::{
-    ALL_NODES, FLAG_OVERRIDE, FLAG_SOLICITED, OPTION_SOURCE_ADDRESS, OPTION_TARGET_ADDRESS, finish,
-    group_mac, message, parse, solicited_node,
+    ALL_NODES, FLAG_OVERRIDE, FLAG_SOLICITED, OPTION_SOURCE_ADDRESS, OPTION_TARGET_ADDRESS, advertisement,
+    finish, group_mac, parse, solicitation, solicited_node,
 };
 use crate::network::ip::{ETHERNET_HEADER_BYTES, IPV6_HEADER_BYTES, with_room, write_ethernet};
 use crate::network::neighbours::{Due, Limits, Lookup, Neighbours, Waiting};
@@ -33,9 +32,6 @@ const NEIGHBOURS: Limits = Limits {
 };
 /// What it costs to keep a packet, besides its bytes.
 const PACKET_OVERHEAD: usize = 128;
-
-const SOLICITATION: u8 = 135;
-const ADVERTISEMENT: u8 = 136;
 
 /// An IP packet with room for the Ethernet header in front.
 #[derive(Debug)]
@@ -117,21 +113,9 @@ impl Stack {
 
     /// Answers requests for our addresses, and learns from them and from answers. An announcement changes what is
     /// known, and adds nobody.
-    fn receive_arp(&mut self, now: Instant, index: usize, arp: &[u8]) -> Option<()> {
-        let packet = ArpPacket::new_checked(arp).ok()?;
-        if packet.hardware_len() != 6 || packet.protocol_len() != 4 {
-            return None;
-        }
-        let ArpRepr::EthernetIpv4 {
-            operation,
-            source_hardware_addr: sender_mac,
-            source_protocol_addr: sender,
-            target_protocol_addr: target,
-            ..
-        } = ArpRepr::parse(&packet).ok()?
-        else {
-            return None;
-        };
+    fn receive_arp(&mut self, now: Instant, index: usize, message: &[u8]) -> Option<()> {
+        let heard = arp::parse(message)?;
+        let Heard { operation, sender_mac, sender, target } = heard;
         if !sender_mac.is_unicast() || self.has(index, sender.into()) {
             return Some(());
         }
@@ -141,13 +125,7 @@ impl Stack {
         let is_neighbour = self.is_on_link(index, sender.into()) && is_one_host(self, index, sender);
         let is_announcement = sender == target;
         if operation == ArpOperation::Request && is_ours {
-            let reply = ArpRepr::EthernetIpv4 {
-                operation: ArpOperation::Reply,
-                source_hardware_addr: self.interfaces[index].mac,
-                source_protocol_addr: target,
-                target_hardware_addr: sender_mac,
-                target_protocol_addr: sender,
-            };
+            let reply = arp::reply(self.interfaces[index].mac, &heard);
             self.transmit_arp(index, sender_mac, reply);
         }
         // A probe (RFC 5227) has no sender yet.
@@ -339,7 +317,7 @@ impl Stack {
             }
             (IpAddr::V6(target), IpAddr::V6(source)) => {
                 let group = solicited_node(target);
-                let message = message(SOLICITATION, 0, target, OPTION_SOURCE_ADDRESS, mac);
+                let message = solicitation(target, mac);
                 self.transmit_ndp(index, group_mac(group), &finish(source, group, message));
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
@@ -347,14 +325,12 @@ impl Stack {
     }
 
     fn advertisement(&self, index: usize, target: Ipv6Addr, flags: u8) -> Vec<u8> {
-        message(ADVERTISEMENT, flags, target, OPTION_TARGET_ADDRESS, self.interfaces[index].mac)
+        advertisement(target, flags, self.interfaces[index].mac)
     }
 
-    pub(super) fn transmit_arp(&mut self, index: usize, to: EthernetAddress, arp: ArpRepr) {
-        let mut bytes = BytesMut::zeroed(ETHERNET_HEADER_BYTES + arp.buffer_len());
-        arp.emit(&mut ArpPacket::new_unchecked(&mut bytes[ETHERNET_HEADER_BYTES..]));
-        write_ethernet(&mut bytes, to, self.interfaces[index].mac, EthernetProtocol::Arp);
-        self.egress.push((index, Frame::new(bytes.freeze())));
+    pub(super) fn transmit_arp(&mut self, index: usize, to: EthernetAddress, message: ArpRepr) {
+        let frame = arp::frame(to, self.interfaces[index].mac, message);
+        self.egress.push((index, Frame::new(frame.freeze())));
     }
 
     pub(super) fn transmit_ndp(&mut self, index: usize, to: EthernetAddress, ip: &[u8]) {
