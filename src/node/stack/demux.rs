@@ -58,7 +58,7 @@ pub enum Class {
     EchoReply(Tuple, Range<usize>),
     /// An ICMP error about a packet that this node sent.
     Unreachable(Quote, Unreachable),
-    /// Neighbour discovery (RFC 4861), for link.rs.
+    /// Neighbour discovery (RFC 4861), for link/.
     Solicitation,
     Advertisement,
     /// Anything else, for smoltcp's interface to answer or drop.

@@ -1,7 +1,7 @@
 //! A node's IP stack: smoltcp interfaces with a demultiplexer of our own in front.
 //!
 //! ```text
-//! frame --> link.rs --> demux --> connection's own SocketSet --> smoltcp Interface --> output.rs --> link.rs --> egress
+//! frame --> link/ --> demux --> connection's own SocketSet --> smoltcp Interface --> output.rs --> link/ --> egress
 //!             |           |-----> listener: a SYN makes a connection (listen.rs)
 //!             |           |-----> TIME-WAIT table (time_wait.rs)
 //!             |           |-----> UDP flow, echo flow (udp/) ---------------------------------------^

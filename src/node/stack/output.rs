@@ -1,4 +1,4 @@
-//! The way out of IP: what is too long for its path is cut, loopback packets come in again, the rest goes to link.rs.
+//! The way out of IP: what is too long for its path is cut, loopback packets come in again, the rest goes to link/.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
