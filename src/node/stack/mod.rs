@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! frame --> link/ --> demux --> connection's own SocketSet --> smoltcp Interface --> output.rs --> link/ --> egress
-//!             |           |-----> listener: a SYN makes a connection (listen.rs)
-//!             |           |-----> TIME-WAIT table (time_wait.rs)
+//!             |           |-----> listener: a SYN makes a connection (tcp/)
+//!             |           |-----> TIME-WAIT table (tcp/)
 //!             |           |-----> UDP flow, echo flow (udp/) ---------------------------------------^
 //!             |           '-----> empty set: smoltcp answers echo, RST, unreachable
 //!             '--> ARP, neighbour discovery: answered and learned from here
@@ -29,7 +29,6 @@ mod demux;
 mod group;
 mod icmp;
 mod link;
-mod listen;
 mod netstat;
 mod nic;
 mod output;
@@ -37,20 +36,14 @@ mod path_mtu;
 mod ports;
 mod reassembly;
 mod rebind;
-mod reply;
 mod route;
-mod segment;
-mod socket;
 mod statistics;
 mod tcp;
-mod time_wait;
 mod udp;
 
-pub use listen::Listener;
 pub use netstat::SocketLine;
-pub use socket::TcpOptions;
 pub use statistics::Statistics;
-pub use tcp::Tcp;
+pub use tcp::{Listener, Tcp, TcpOptions};
 pub use udp::{Flow, Udp};
 
 use crate::event::Queue;
@@ -66,7 +59,7 @@ use path_mtu::PathMtu;
 use ports::Ports;
 use reassembly::{Outcome, Reassembly};
 use statistics::Counted;
-use time_wait::TimeWait;
+use tcp::TimeWait;
 
 /// Packets that one connection may send before the others of its node have their turn.
 const BURST_PACKETS_MAX: usize = 64;
@@ -108,7 +101,7 @@ pub struct Stack {
     tcp_ports: Ports,
     time_wait: TimeWait,
     /// Sockets of closed connections, kept for their buffers.
-    spare: Vec<socket::Spare>,
+    spare: Vec<tcp::Spare>,
     dirty: VecDeque<Work>,
     timers: Queue<(Id<Tcp>, Instant)>,
     loopback_queue: VecDeque<Bytes>,

@@ -5,15 +5,23 @@ use std::time::Duration;
 
 use smoltcp::socket::tcp;
 
-use super::{CONNECT, CONNECTIONS_MAX, ORPHAN, Phase, Tcp, UNACKNOWLEDGED};
+use super::socket::{TcpOptions, configure, to_smoltcp};
+use super::{ORPHAN, Phase, Tcp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::node::stack::Stack;
 use crate::node::stack::demux::Tuple;
 use crate::node::stack::route::destination;
-use crate::node::stack::socket::{TcpOptions, configure, to_smoltcp};
 use crate::node::wake::{Interest, Readiness, Waiter};
 use crate::time::Instant;
+
+/// A SYN that is never answered: as long as Linux's six retries take.
+const CONNECT: Duration = Duration::from_secs(127);
+/// Connections of one node, whoever holds them; one more is refused.
+const CONNECTIONS_MAX: usize = 65_536;
+/// Data that the peer never acknowledges: Linux's 15 retransmissions (tcp_retries2) take so long (RFC 9293, 3.8.3, wants at
+/// least 100 s).
+const UNACKNOWLEDGED: Duration = Duration::from_millis(924_600);
 
 impl Stack {
     /// Starts a connection from `local` (port 0: an ephemeral one).
@@ -76,7 +84,7 @@ impl Stack {
         Ok(SocketAddr::new(ip, port))
     }
 
-    pub(in super::super) fn in_use(&mut self, now: Instant, tuple: &Tuple) -> bool {
+    pub(super) fn in_use(&mut self, now: Instant, tuple: &Tuple) -> bool {
         self.flows_by_tuple.contains_key(tuple) || self.time_wait.contains(now, tuple)
     }
 
