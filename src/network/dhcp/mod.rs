@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! router/dhcp.rs --Message--> server.rs      who may have which address, and for how long
-//! node/stack/configure/dhcp.rs               the client, in a guest's stack
+//! node/stack/configure/dhcp/                 the client, in a guest's stack
 //! ```
 //!
 //! Sans-IO, and without frames: whoever has a message says where it came from, and sends the answer.
