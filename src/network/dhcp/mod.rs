@@ -1,7 +1,7 @@
 //! DHCPv4 (RFC 2131, RFC 2132): messages, and a server of leases.
 //!
 //! ```text
-//! router/dhcp.rs --Message--> server.rs      who may have which address, and for how long
+//! router/dhcp.rs --Message--> server/        who may have which address, and for how long
 //! node/stack/configure/dhcp/                 the client, in a guest's stack
 //! ```
 //!
