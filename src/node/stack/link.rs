@@ -14,13 +14,13 @@ use smoltcp::wire::{
 use super::demux::{self, Quoted, Unreachable};
 use super::udp::Carried;
 use super::{Stack, Statistics};
-use crate::network::Frame;
 use crate::network::ip::ndp::{
     ALL_NODES, FLAG_OVERRIDE, FLAG_SOLICITED, OPTION_SOURCE_ADDRESS, OPTION_TARGET_ADDRESS, finish,
     group_mac, message, parse, solicited_node,
 };
 use crate::network::ip::{ETHERNET_HEADER_BYTES, IPV6_HEADER_BYTES, with_room, write_ethernet};
 use crate::network::neighbours::{Due, Limits, Lookup, Neighbours, Waiting};
+use crate::network::{Frame, checksum};
 use crate::time::Instant;
 
 /// What one interface keeps. A datagram of 64 KiB has to fit in fragments of the smallest MTU.
@@ -393,8 +393,13 @@ impl Stack {
     fn emit(&mut self, index: usize, to: EthernetAddress, mut packet: BytesMut) {
         let is_ipv4 = packet[ETHERNET_HEADER_BYTES] >> 4 == 4;
         let protocol = if is_ipv4 { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 };
-        let Some(link) = &self.nics[index].link else { return };
+        let nic = &self.nics[index];
+        let Some(link) = &nic.link else { return };
         write_ethernet(&mut packet, to, link.mac, protocol);
+        if nic.wire.checksums {
+            // Of a datagram, and of whatever was written when nobody wanted them.
+            checksum::complete(&mut packet, true);
+        }
         self.egress.push((index, Frame::new(packet.freeze())));
     }
 
