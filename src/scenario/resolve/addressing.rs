@@ -7,13 +7,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use smoltcp::config::IFACE_MAX_ADDR_COUNT;
 use smoltcp::wire::{EthernetAddress, IpCidr};
 
-use super::super::address::{
-    address_of, automatic_mac, cidr_of, is_link_local_v6, link_local, network, nth_host,
-};
+use super::super::address::{address_of, automatic_mac, cidr_of, is_link_local_v6, network, nth_host};
 use super::super::mistake::Mistakes;
 use super::super::plan::{DEFAULT_MTU, DeviceRef};
 use super::expand::Node;
 use super::topology::{Domain, Interface, Topology};
+use crate::network::ip::link_local;
 
 /// The least an IPv6 link must carry (RFC 8200, section 5).
 pub(super) const MTU_MIN_V6: usize = 1280;
@@ -62,7 +61,7 @@ pub(super) fn addressing(
     for (interface, got) in topology.interfaces.iter().zip(&mut all) {
         let own = got.addresses.iter().any(|&cidr| is_link_local_v6(address_of(cidr)));
         if !own && got.mtu >= MTU_MIN_V6 {
-            got.addresses.push(link_local(got.mac));
+            got.addresses.push(link_local(got.mac).into());
         }
         if got.addresses.len() > IFACE_MAX_ADDR_COUNT {
             let written = interface.spec.addresses.as_ref().and_then(|list| list.last());
