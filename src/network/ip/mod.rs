@@ -94,6 +94,11 @@ pub fn write_ethernet(
     bytes[12..14].copy_from_slice(&u16::from(protocol).to_be_bytes());
 }
 
+/// fe80::/10 (RFC 4291, 2.5.6): of use on its link alone.
+pub fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
 /// The address of a prefix of 64 bits that is made of a MAC: its modified EUI-64 (RFC 4291, appendix A).
 pub fn address_of_mac(prefix: Ipv6Addr, mac: EthernetAddress) -> Ipv6Addr {
     let [a, b, c, d, e, f] = mac.0;

@@ -70,11 +70,6 @@ fn from_bits(bits: u128, v4: bool) -> IpAddr {
     }
 }
 
-/// fe80::/10 (RFC 4291, section 2.5.6).
-pub fn is_link_local_v6(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
-}
-
 /// The address of interface number `n`: `02:00:00:00:00:00` plus `n`.
 pub fn automatic_mac(n: u32) -> EthernetAddress {
     let [a, b, c, d] = n.to_be_bytes();

@@ -23,13 +23,14 @@ use std::path::Path;
 use smoltcp::wire::Ipv4Cidr;
 use toml::Spanned;
 
-use super::address::{address_of, is_link_local_v6};
+use super::address::address_of;
 use super::mistake::{Mistakes, place};
 use super::plan::{
     DEFAULT_AGEING, DEFAULT_EPOCH, DEFAULT_SWITCH, GuestPlan, HostFolderPlan, Plan, RouterPlan, ServicePlan,
     StdinPlan, SwitchPlan, TapPlan, digest,
 };
 use super::spec::{Spec, SwitchSpec, default_route, host_folders, unix_network};
+use crate::network::ip::is_link_local;
 use crate::network::{InterfaceConfig, Route};
 use addressing::{Addresses, addressing};
 use expand::{Node, expand};
@@ -262,7 +263,7 @@ impl Gateways {
             for via in addresses[gateway].addresses.iter().map(|&cidr| address_of(cidr)) {
                 let near = addresses[at].addresses.iter().any(|cidr| cidr.contains_addr(&via.into()));
                 let known = routes.iter().any(|route| route.via.is_ipv4() == via.is_ipv4());
-                if near && !known && !is_link_local_v6(via) {
+                if near && !known && !is_link_local(via) {
                     routes.push(default_route(via));
                 }
             }

@@ -9,12 +9,13 @@ use smoltcp::config::IFACE_MAX_ADDR_COUNT;
 use smoltcp::wire::IpCidr;
 use toml::Spanned;
 
-use super::super::address::{address_of, is_link_local_v6};
+use super::super::address::address_of;
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{Action, DeviceRef, EntryPlan, FramesPlan, Plan, PortPlan, Span, When};
 use super::super::spec::{ActionSpec, AfterSpec, EntrySpec, FramesSpec};
 use super::addressing::MTU_MIN_V6;
 use super::expect::{is_replica, parsed};
+use crate::network::ip::is_link_local;
 use crate::network::link::LinkParameters;
 
 pub(super) type Name = Spanned<String>;
@@ -267,8 +268,8 @@ impl Resolver<'_> {
             list.push(cidr);
         }
         // The link-local address stays, unless another is named.
-        if !list.iter().any(|&cidr| is_link_local_v6(address_of(cidr))) {
-            let own = of_device[index].addresses.iter().find(|&&cidr| is_link_local_v6(address_of(cidr)));
+        if !list.iter().any(|&cidr| is_link_local(address_of(cidr))) {
+            let own = of_device[index].addresses.iter().find(|&&cidr| is_link_local(address_of(cidr)));
             list.extend(own);
         }
         if let Some(last) = addresses.last().filter(|_| list.len() > IFACE_MAX_ADDR_COUNT) {
