@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! expand.rs      guests with a count become that many
-//! topology.rs    names looked up, cables laid (groups.rs: which switches are joined)
+//! topology/      names looked up, cables laid
 //! addressing.rs  MAC and IP addresses written and given out
 //! dhcp.rs        DHCP servers, advertisements, automatic addresses
 //! guest.rs       routes, protocols, listeners
@@ -41,7 +41,6 @@ mod connection;
 mod dhcp;
 mod expand;
 mod expect;
-mod groups;
 mod guest;
 mod machines;
 pub(super) mod names;
