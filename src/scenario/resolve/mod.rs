@@ -10,7 +10,7 @@
 //! names.rs       what guests' resolvers go by
 //! service.rs     services: the zones of DNS servers
 //! tls.rs         authorities, and who names them
-//! timeline.rs    what happens while the lab runs
+//! timeline/      what happens while the lab runs
 //! expect.rs      expectations
 //! ```
 //!
@@ -42,7 +42,6 @@ mod dhcp;
 mod expand;
 mod expect;
 mod guest;
-mod machines;
 pub(super) mod names;
 mod placeholder;
 mod protocol;
