@@ -95,7 +95,6 @@ impl Hub {
         }
         match self.endpoint.accept(incoming, cx.now.to_std(), &mut answer, None) {
             Ok((handle, connection)) => {
-                self.handshakes += 1;
                 let id = self.add(cx, connection, handle);
                 self.touch(cx, me, id);
             }
@@ -115,16 +114,16 @@ impl Hub {
         if error == Error::AddressNotAvailable {
             return self.move_path(cx, me, remote);
         }
-        if let Role::Connecting { stage: Stage::Handshake(id), .. } = &self.role
-            && matches!(error, Error::ConnectionRefused | Error::HostUnreachable | Error::NetworkUnreachable)
-        {
-            let id = *id;
-            if let Some(session) = self.sessions.get_mut(id).filter(|session| session.remote == remote) {
-                session.remark(cx, || error.to_string());
-                session.abort(cx.now);
-                self.handshakes = self.handshakes.saturating_sub(1);
-                self.finish_connect(cx, Err(error));
-                self.touch(cx, me, id);
+        if !matches!(error, Error::ConnectionRefused | Error::HostUnreachable | Error::NetworkUnreachable) {
+            return;
+        }
+        for id in self.begun.remove(&remote).into_iter().flatten() {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            session.remark(cx, || error.to_string());
+            let outcome = session.give_up(cx, error);
+            self.touch(cx, me, id);
+            if let Some(outcome) = outcome {
+                self.shaken(cx, me, id, outcome);
             }
         }
     }
