@@ -24,6 +24,11 @@ pub struct Tuple {
 }
 
 impl Tuple {
+    /// `local`'s own `port` towards `remote`.
+    pub fn new(local: IpAddr, port: u16, remote: SocketAddr) -> Self {
+        Self { local: SocketAddr::new(local, port), remote }
+    }
+
     /// True if either end is a loopback address.
     pub fn has_loopback(&self) -> bool {
         self.local.ip().is_loopback() || self.remote.ip().is_loopback()
@@ -53,7 +58,7 @@ pub enum Class {
     EchoReply(Tuple, Range<usize>),
     /// An ICMP error about a packet that this node sent.
     Unreachable(Quote, Unreachable),
-    /// Neighbour discovery (RFC 4861), for link.rs.
+    /// Neighbour discovery (RFC 4861), for link/.
     Solicitation,
     Advertisement,
     /// Anything else, for smoltcp's interface to answer or drop.

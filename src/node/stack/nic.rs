@@ -1,6 +1,6 @@
 //! A network interface: smoltcp's `Interface` with a device that holds one received packet and collects what is sent.
 //!
-//! smoltcp speaks IP alone here; what is sent has room in front for the Ethernet header that link.rs writes.
+//! smoltcp speaks IP alone here; what is sent has room in front for the Ethernet header that link/ writes.
 
 use bytes::{Bytes, BytesMut};
 use smoltcp::iface::{Config, Interface, PollIngressSingleResult, SocketSet};
@@ -50,7 +50,7 @@ impl Nic {
         nic
     }
 
-    /// Has these addresses from now on. smoltcp needs no routes: it asks them for neighbours alone, which link.rs finds.
+    /// Has these addresses from now on. smoltcp needs no routes: it asks them for neighbours alone, which link/ finds.
     pub fn rebind(&mut self, addresses: &[IpCidr]) {
         let before = std::mem::replace(&mut self.addresses, addresses.to_vec());
         self.unreported |= !solicited(addresses).is_empty();

@@ -12,10 +12,10 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use smoltcp::wire::{DhcpMessageType, EthernetAddress, IpAddress, Ipv4Cidr};
+use smoltcp::wire::{DhcpMessageType, EthernetAddress, IpAddress, IpProtocol, Ipv4Cidr};
 
-use super::packet;
-use crate::network::dhcp::Message;
+use crate::network::dhcp::{self, CLIENT_PORT, Message, SERVER_PORT};
+use crate::network::ip::ipv4;
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -155,7 +155,7 @@ impl Client {
                 } else {
                     (Ipv4Addr::BROADCAST, lease.expires)
                 };
-                out.push(Send::Packet(packet::dhcp(own, to, &request)));
+                out.push(Send::Packet(datagram(own, to, &request)));
                 let wait = (limit.since(now) / 2).max(RENEW_WAIT_MIN);
                 let again = (now + wait).min(limit).max(now + Duration::from_millis(1));
                 State::Bound { lease, asking: Some(Asking { tries: asking.tries + 1, again, ..asking }) }
@@ -300,7 +300,13 @@ impl Asking {
 
 /// From nobody yet.
 fn to_all(message: &Message) -> Send {
-    Send::Packet(packet::dhcp(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST, message))
+    Send::Packet(datagram(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST, message))
+}
+
+/// A message of the client, with room for the Ethernet header in front.
+fn datagram(source: Ipv4Addr, destination: Ipv4Addr, message: &Message) -> BytesMut {
+    let datagram = dhcp::datagram((source, CLIENT_PORT), (destination, SERVER_PORT), message);
+    ipv4(source, destination, IpProtocol::Udp, 0, 0, &datagram)
 }
 
 /// What a message grants, unless that makes no sense.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! smoltcp's sockets have no part in it: datagrams are complete when they are written, and wait, if need be, for their own
-//! next hop alone (link.rs).
+//! next hop alone (link/).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
