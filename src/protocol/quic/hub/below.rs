@@ -45,7 +45,7 @@ impl Hub {
         let mut answer = Vec::new();
         let event = self.endpoint.handle(cx.now.to_std(), remote, None, None, datagram, &mut answer);
         match event {
-            None => cx.stack.count_dropped_datagram(),
+            None => cx.stack.count_foreign_datagram(),
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 let id = self.by_handle.get(handle.0).copied().flatten();
                 if let Some((id, session)) = id.and_then(|id| Some((id, self.sessions.get_mut(id)?))) {
