@@ -7,6 +7,7 @@ mod heap;
 #[path = "common/quic_pair.rs"]
 mod quic_pair;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use guestnet::rng::Seed;
@@ -50,6 +51,12 @@ fn long_header() -> impl Strategy<Value = Vec<u8>> {
 /// of it counted).
 const BEYOND_BYTES: usize = 8 * 1500;
 
+/// Nothing of what somebody sent again counted twice.
+fn assert_heard_once(pair: &Pair) {
+    let twice: Vec<_> = pair.heard.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "messages by number, and how often they were read: {twice:?}");
+}
+
 /// The client's own ports are left out: there somebody is, and answers.
 fn assert_no_amplification(pair: &Pair) {
     for ((address, port), account) in pair.accounts.iter().filter(|((_, port), _)| *port <= 256) {
@@ -65,8 +72,15 @@ proptest! {
     fn an_endpoint_outlives_whoever_is_at_the_wire(
         deeds in prop::collection::vec(deed(), 1..80),
         retry in any::<bool>(),
+        early in any::<bool>(),
     ) {
-        let mut pair = Pair::new(if retry { ", retry = true" } else { "" });
+        let keys = [if retry { ", retry = true" } else { "" }, if early { ", early_data = true" } else { "" }];
+        let mut pair = Pair::new(&keys.concat());
+        if early {
+            // Somebody is at the wire from the second visit on, which begins with early data.
+            pair.knock();
+            pair.run(pair.now + Duration::from_secs(4));
+        }
         pair.wire = Wire::new(deeds);
         for _ in 0..3 {
             pair.knock();
@@ -74,6 +88,7 @@ proptest! {
         }
         prop_assert!(pair.is_well());
         assert_no_amplification(&pair);
+        assert_heard_once(&pair);
         prop_assert!(pair.server.node.object_count() < 20, "{} objects", pair.server.node.object_count());
     }
 }
@@ -97,6 +112,31 @@ fn what_is_no_quic_is_dropped_and_counted() {
     let foreign = after.datagrams_foreign - before.datagrams_foreign;
     assert!(foreign > 450, "{foreign} dropped");
     assert_eq!(after.datagrams_dropped, before.datagrams_dropped);
+    assert!(pair.is_well());
+}
+
+/// The first packet of a visit with early data, recorded and sent again: at once, once the server has forgotten the connection,
+/// from where it came and from elsewhere.
+#[test]
+fn early_data_that_is_sent_again_is_read_once() {
+    let mut pair = Pair::new(", early_data = true");
+    pair.knock();
+    pair.run(pair.now + Duration::from_secs(4));
+    assert_eq!(pair.heard, BTreeMap::from([(0, 1), (1, 1), (2, 1)]));
+    let first = pair.first_datagram();
+    pair.strike(first.clone());
+    pair.hear();
+    // No answer has been to the client by now.
+    assert!(pair.heard.contains_key(&3), "{:?}", pair.heard);
+    for wait in [0, 1, 10, 20, 60, 3600] {
+        pair.run(pair.now + Duration::from_secs(wait));
+        for from in [first.from(), ([10, 0, 0, 3], 7), ([10, 0, 0, 9], 7)] {
+            pair.strike(first.coming_from(from));
+            pair.hear();
+            pair.settle();
+        }
+    }
+    assert_heard_once(&pair);
     assert!(pair.is_well());
 }
 
