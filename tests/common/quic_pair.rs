@@ -25,8 +25,6 @@ const PORT: u16 = 443;
 const SERVER: [u8; 4] = [10, 0, 0, 2];
 /// Polls of a node, and turns of the pair, that one instant may take.
 const POLLS_MAX: usize = 10_000;
-/// Bytes of a message, the first four of them its number.
-const MESSAGE_BYTES: usize = 3000;
 
 /// Bytes of UDP's payload that the server had from an address and sent to it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +51,8 @@ pub struct Pair {
     pub accounts: BTreeMap<([u8; 4], u16), Account>,
     /// Bytes of echoes that the client had.
     pub echoed: usize,
+    /// Of each message, the first four its number.
+    pub message_bytes: usize,
     /// Messages that the client wrote.
     written: u32,
     /// By number, how often the server's program read a message, or its beginning.
@@ -94,6 +94,7 @@ impl Pair {
             wire: Wire::default(),
             accounts: BTreeMap::new(),
             echoed: 0,
+            message_bytes: 3000,
             written: 0,
             heard: BTreeMap::new(),
             numbers: BTreeMap::new(),
@@ -124,7 +125,7 @@ impl Pair {
         let Side { node, connections, streams, .. } = &mut self.client;
         for _ in 0..3 {
             let Ok(stream) = node.stream_create(connection) else { continue };
-            let mut message = [b'm'; MESSAGE_BYTES];
+            let mut message = vec![b'm'; self.message_bytes];
             message[..4].copy_from_slice(&self.written.to_be_bytes());
             self.written += 1;
             let _ = node.write(stream, &message);
@@ -294,10 +295,10 @@ impl Pair {
     pub fn is_well(&mut self) -> bool {
         self.wire = Wire::default();
         self.run(self.now + Duration::from_secs(120));
-        self.echoed = 0;
+        (self.echoed, self.message_bytes) = (0, 3000);
         self.knock();
         self.run(self.now + Duration::from_secs(120));
-        self.echoed == 3 * MESSAGE_BYTES
+        self.echoed == 3 * self.message_bytes
     }
 
     /// The first datagram of a new connection of the client's, which does not arrive; the client gives up at once, and
