@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! given by the scenario --> duplicate.rs ------.
-//! dhcp.rs       lease, with an ARP probe -------+--> apply: what the interface has now (rebind.rs), routes, DNS servers
+//! dhcp/         lease, with an ARP probe -------+--> apply: what the interface has now (rebind.rs), routes, DNS servers
 //! slaac.rs      prefixes --> duplicate.rs ------'
 //! ```
 //!
