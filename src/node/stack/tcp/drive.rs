@@ -59,9 +59,12 @@ impl Stack {
                     .wire
                     .sent
                     .retain(|packet| demux::sequence(&packet[ETHERNET_HEADER_BYTES..]).is_none());
-            } else if let Some(syn) = nics[nic].wire.sent.last() {
-                connection.initial = demux::sequence(&syn[ETHERNET_HEADER_BYTES..]);
             }
+        }
+        if let (Phase::Connecting | Phase::HalfOpen(_), None) = (connection.phase, connection.initial)
+            && let Some(syn) = nics[nic].wire.sent.last()
+        {
+            connection.initial = demux::sequence(&syn[ETHERNET_HEADER_BYTES..]);
         }
         self.flush(now, nic);
         if expired {
