@@ -122,23 +122,24 @@ impl Scenario {
         {
             return format!("FAIL {path}: {missed}");
         }
-        let runs = if self.runs == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.runs) };
+        // Other parts of a sweep ran elsewhere, or not at all.
+        let runs = match (self.runs, self.planned) {
+            (runs, planned) if runs < planned => format!("{runs} of {planned} seeds"),
+            (1, _) => "1 seed".to_owned(),
+            (runs, _) => format!("{runs} seeds"),
+        };
         if self.failed_seeds.is_empty() {
             let open = self.sometimes.iter().filter(|line| !self.met.contains(line)).map(usize::to_string);
             let open: Vec<_> = open.collect();
             let open = match self.runs < self.planned && !open.is_empty() {
-                true => format!(
-                    "; not judged: line {}, with {} of {} seeds",
-                    open.join(", "),
-                    self.runs,
-                    self.planned
-                ),
+                true => format!("; not judged: line {}", open.join(", ")),
                 false => String::new(),
             };
             return format!("ok   {path} ({runs}){open}");
         }
         let told: Vec<_> = self.failed_seeds.iter().take(SEEDS_TOLD).map(u64::to_string).collect();
         let more = if self.failed_seeds.len() > SEEDS_TOLD { ", ..." } else { "" };
+        let runs = if self.runs == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.runs) };
         format!("FAIL {path}: {} of {runs} failed: {}{more}", self.failed_seeds.len(), told.join(", "))
     }
 }
