@@ -73,6 +73,26 @@ fn what_is_told_to_run_again_fails_again() {
     }
 }
 
+/// Among many, what one guest did is not lost in what all the others did, and how many more there are is said.
+#[test]
+fn of_many_guests_the_one_that_failed_is_told() {
+    let text = "[guest.good]\nmodule = 'zero.wat'\ncount = 10\n[guest.worse]\nmodule = 'three.wat'\ncount = 3\n\
+                [[expect]]\nguest = 'worse'\nexit = 0\n";
+    let site = Site::new(&[("m.toml", text)]);
+    for (name, code) in [("zero.wat", 0), ("three.wat", 3)] {
+        let module = format!(
+            "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32))) (memory (export \"memory\") 1)
+             (func (export \"_start\") (call $exit (i32.const {code}))))"
+        );
+        fs::write(site.path(name), module).unwrap();
+    }
+    let (code, told, why) = site.test(&["m.toml"]);
+    assert_eq!(code, Some(1), "{told}{why}");
+    let end = "found: `worse-0` exited with 3, at 0.000000000 s\n2 more of these 3 are not as expected\n\
+               calls of worse-0 around 0.000000000 s:\n  worse-0 0.000000000 proc_exit(3) = ?\ncapture: ";
+    assert!(told.contains(end), "{told}");
+}
+
 #[test]
 fn captures_of_one_name_are_kept_both() {
     let site = Site::new(&[("p/x.toml", BAD), ("q/x.toml", BAD)]);

@@ -12,6 +12,8 @@ use super::replay;
 /// Packets and calls that are told of a failure.
 const PACKETS_TOLD: usize = 12;
 const CALLS_TOLD: usize = 8;
+/// Guests up to which those of all are told.
+const GUESTS_TOLD: usize = 4;
 /// Of each, so many after it.
 const TOLD_AFTER: usize = 4;
 /// Seeds that are told of a scenario that failed with many.
@@ -176,12 +178,16 @@ pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &str)
         let _ = writeln!(text, "{verdict}");
     }
     // The first thing that went wrong is the nearest to why.
-    if let Some(at) = unmet().filter_map(|verdict| Some(verdict.found.as_ref()?.at)).min() {
-        let packets = report.packets_around(at, PACKETS_TOLD, TOLD_AFTER);
-        let calls = lab.calls_around(seed, at, CALLS_TOLD, TOLD_AFTER);
+    if let Some(found) = unmet().filter_map(|verdict| verdict.found.as_ref()).min_by_key(|found| found.at) {
+        let at = found.at;
+        // Among many what a guest did is not to be seen.
+        let of = found.guest.filter(|_| report.guests.len() > GUESTS_TOLD);
+        let whose = of.map(|guest| format!(" of {}", report.guests[guest].name)).unwrap_or_default();
+        let packets = report.packets_around(of, at, PACKETS_TOLD, TOLD_AFTER);
+        let calls = lab.calls_around(seed, of, at, CALLS_TOLD, TOLD_AFTER);
         for (what, lines) in [("packets", packets), ("calls", calls)] {
             if !lines.is_empty() {
-                let _ = writeln!(text, "{what} around {at} s:\n  {}", lines.join("\n  "));
+                let _ = writeln!(text, "{what}{whose} around {at} s:\n  {}", lines.join("\n  "));
             }
         }
     }

@@ -43,6 +43,15 @@ pub enum Subject {
     Ending,
 }
 
+impl Subject {
+    fn guest(self) -> Option<usize> {
+        match self {
+            Subject::Guest(guest) => Some(guest),
+            Subject::Expectation(_) | Subject::Ending => None,
+        }
+    }
+}
+
 /// What was found in place of what was expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -51,6 +60,8 @@ pub struct Found {
     pub missing: bool,
     /// When, for a look at the packets and calls around it.
     pub at: Instant,
+    /// Whose packets and calls show it, by its place in the plan, if it is one guest's.
+    pub guest: Option<usize>,
 }
 
 impl Verdict {
@@ -106,7 +117,8 @@ pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdic
                         Some(golden::Differs { what, at: report.at })
                     }
                 };
-                let found = found.map(|golden::Differs { what, at }| Found { what, missing: false, at });
+                let found =
+                    found.map(|golden::Differs { what, at }| Found { what, missing: false, at, guest: None });
                 (format!("{what} {}", path.display()), found)
             }
         };
@@ -128,12 +140,12 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
         })
     };
     let of_ending = plan.expectations.iter().any(|e| matches!(e.expected, Expected::Ending { .. }));
-    let unmet = |subject, expected: String, what: String, at| Verdict {
+    let unmet = |subject: Subject, expected: String, what: String, at| Verdict {
         subject,
         line: None,
         sometimes: false,
         expected,
-        found: Some(Found { what, missing: false, at }),
+        found: Some(Found { what, missing: false, at, guest: subject.guest() }),
     };
     let mut verdicts = Vec::new();
     for (number, guest) in report.guests.iter().enumerate() {
@@ -236,7 +248,8 @@ fn judge_counter(expected: &ExpectedCounter, report: &Report) -> Option<Found> {
     let selection = selection(&expected.at, expected.from, expected.until);
     let (count, over) = report.count(expected.counter, &selection, *expected.count.end());
     let missing = count < *expected.count.start();
-    let found = || Found { what: format!("there are {count}"), missing, at: over.unwrap_or(report.at) };
+    let found =
+        || Found { what: format!("there are {count}"), missing, at: over.unwrap_or(report.at), guest: None };
     (!expected.count.contains(&count)).then(found)
 }
 
@@ -266,7 +279,7 @@ fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
                 (_, false) if missing => format!("there are {found}, the last of them:{lines}"),
                 (_, false) => format!("there are {found}, from number {} on:{lines}", odd + 1),
             };
-            Some(Found { what, missing, at: at.map_or(report.at, |packet| packet.at) })
+            Some(Found { what, missing, at: at.map_or(report.at, |packet| packet.at), guest: None })
         }
         PacketRule::Always { filter, among } => {
             let among = |packet: &Packet| among.as_ref().is_none_or(|among| among.matches(packet));
@@ -275,11 +288,14 @@ fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
             match odd.first() {
                 Some(first) => {
                     let what = format!("{} of {} are not:\n  {}", odd.len(), all.len(), first.line);
-                    Some(Found { what, missing: false, at: first.at })
+                    Some(Found { what, missing: false, at: first.at, guest: None })
                 }
-                None if all.is_empty() => {
-                    Some(Found { what: "there is no such packet".to_owned(), missing: true, at: report.at })
-                }
+                None if all.is_empty() => Some(Found {
+                    what: "there is no such packet".to_owned(),
+                    missing: true,
+                    at: report.at,
+                    guest: None,
+                }),
                 None => None,
             }
         }
@@ -303,5 +319,5 @@ fn judge_ending(ending: ExpectedEnding, within: Option<Duration>, report: &Repor
     };
     let late = within.is_some_and(|within| report.at > Instant::START + within);
     let what = || format!("it is {}{}", report.ending, who_is_there(report));
-    (!met || late).then(|| Found { what: what(), missing: false, at: report.at })
+    (!met || late).then(|| Found { what: what(), missing: false, at: report.at, guest: None })
 }
