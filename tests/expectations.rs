@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::scenario::cache;
 use guestnet::capture;
-use guestnet::lab::{At, Expect, Guest, Lab, LabBuilder, Link, Report};
+use guestnet::lab::{At, Expect, Guest, Lab, LabBuilder, Link, Report, Unmet};
 use guestnet::scenario::expectation::Expected;
 
 const SEED: u64 = 1;
@@ -130,8 +130,8 @@ fn what_is_found_is_told_with_its_time() {
     // The first frames have 90 bytes each, and there are two at once.
     let second = report.packets("frame").unwrap()[1].record().at;
     assert!(told[3].ends_with(&format!(", at {second} s")), "{}", told[3]);
-    let missing: Vec<_> = report.verdicts.iter().filter_map(|v| Some(v.found.as_ref()?.missing)).collect();
-    assert_eq!(missing, [false, true, true, false]);
+    let kinds: Vec<_> = report.verdicts.iter().filter_map(|v| Some(v.found.as_ref()?.unmet)).collect();
+    assert_eq!(kinds, [Unmet::TooMany, Unmet::TooFew, Unmet::TooFew, Unmet::TooMany]);
 }
 
 /// What stands in a capture is what it was written from.

@@ -181,7 +181,8 @@ pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &str)
     if let Some(found) = unmet().filter_map(|verdict| verdict.found.as_ref()).min_by_key(|found| found.at) {
         let at = found.at;
         // Among many what a guest did is not to be seen.
-        let of = found.guest.filter(|_| report.guests.len() > GUESTS_TOLD);
+        let guest = found.guests.first().map(|(guest, _)| *guest);
+        let of = guest.filter(|_| report.guests.len() > GUESTS_TOLD);
         let whose = of.map(|guest| format!(" of {}", report.guests[guest].name)).unwrap_or_default();
         let packets = report.packets_around(of, at, PACKETS_TOLD, TOLD_AFTER);
         let calls = lab.calls_around(seed, of, at, CALLS_TOLD, TOLD_AFTER);

@@ -1,6 +1,6 @@
 //! What is expected of guests, held against what they did.
 
-use super::verdict::{Found, range};
+use super::verdict::{Found, Unmet, range};
 use super::{GuestReport, Report};
 use crate::folders::Content;
 use crate::guest::Exit;
@@ -46,60 +46,56 @@ pub(super) fn describe(plan: &Plan, expected: &ExpectedGuest) -> String {
     format!("guest {many}: {}", parts.join(", "))
 }
 
-/// What the first of the guests did in place of what was expected, and how many of the others are not as expected either.
 pub(super) fn judge(expected: &ExpectedGuest, assets: &Assets, report: &Report) -> Option<Found> {
-    let judge =
-        |&number: &usize| Some((number, judge_one(expected, &report.guests[number], assets, report)?));
-    let mut unmet = expected.guests.iter().filter_map(judge);
-    let (number, what) = unmet.next()?;
-    let guest = &report.guests[number];
-    let more = match (unmet.count(), expected.guests.len()) {
-        (0, _) => String::new(),
-        (1, all) => format!("\none more of these {all} is not as expected"),
-        (more, all) => format!("\n{more} more of these {all} are not as expected"),
-    };
-    let what = format!("`{}` {what}{more}", guest.name);
-    Some(Found { what, missing: false, at: guest.at, guest: Some(number) })
-}
-
-fn judge_one(
-    expected: &ExpectedGuest,
-    guest: &GuestReport,
-    assets: &Assets,
-    report: &Report,
-) -> Option<String> {
-    if let Some(exit) = expected.exit
-        && !exit_is(&guest.exit, exit)
-    {
-        return Some(with_stderr(guest, &guest.exit.to_string()));
-    }
-    for (text, stream, wrote) in
-        [(&expected.stdout, "output", guest.stdout()), (&expected.stderr, "error output", guest.stderr())]
-    {
-        let met = match text {
-            None => true,
-            Some(ExpectedText::Whole(text)) => *text == wrote,
-            Some(ExpectedText::Part(text)) => wrote.contains(text),
+    let mut unmet = expected.guests.iter().filter_map(|&number| {
+        let guest = &report.guests[number];
+        let found = |unmet, what: String| {
+            Some(Found::of_guest(format!("`{}` {what}", guest.name), unmet, number, guest.at))
         };
-        if !met {
-            return Some(format!("has the {stream} {}", quoted(&wrote)));
+        if let Some(exit) = expected.exit
+            && !exit_is(&guest.exit, exit)
+        {
+            return found(Unmet::Exit, with_stderr(guest, &guest.exit.to_string()));
         }
-    }
-    let left = guest.left_open.descriptors;
-    if expected.open.as_ref().is_some_and(|open| !open.contains(&(left as u64))) {
-        return Some(format!("left {left} open"));
-    }
-    if let Some(within) = expected.within {
-        // One that was stopped with the lab had not ended, whenever that was.
-        if guest.exit == Exit::Stopped {
-            return Some("had not ended when the lab did".to_owned());
+        for (text, unmet, stream, wrote) in [
+            (&expected.stdout, Unmet::Stdout, "output", guest.stdout()),
+            (&expected.stderr, Unmet::Stderr, "error output", guest.stderr()),
+        ] {
+            let met = match text {
+                None => true,
+                Some(ExpectedText::Whole(text)) => *text == wrote,
+                Some(ExpectedText::Part(text)) => wrote.contains(text),
+            };
+            if !met {
+                return found(unmet, format!("has the {stream} {}", quoted(&wrote)));
+            }
         }
-        if guest.at > Instant::START + within {
-            return Some("ended later".to_owned());
+        let left = guest.left_open.descriptors;
+        if expected.open.as_ref().is_some_and(|open| !open.contains(&(left as u64))) {
+            return found(Unmet::Descriptors, format!("left {left} open"));
         }
-    }
-    let file = expected.file.as_ref()?;
-    Some(format!("has {}: {}", file.path, judge_file(file, &guest.name, assets, report)?))
+        if let Some(within) = expected.within {
+            // One that was stopped with the lab had not ended, whenever that was.
+            if guest.exit == Exit::Stopped {
+                return found(Unmet::Late, "had not ended when the lab did".to_owned());
+            }
+            if guest.at > Instant::START + within {
+                return found(Unmet::Late, "ended later".to_owned());
+            }
+        }
+        let file = expected.file.as_ref()?;
+        let why = judge_file(file, &guest.name, assets, report)?;
+        found(Unmet::File, format!("has {}: {why}", file.path))
+    });
+    let first = unmet.next()?;
+    let guests: Vec<_> = first.guests.iter().copied().chain(unmet.flat_map(|found| found.guests)).collect();
+    let all = expected.guests.len();
+    let more = match guests.len() - 1 {
+        0 => String::new(),
+        1 => format!("\none more of these {all} is not as expected"),
+        more => format!("\n{more} more of these {all} are not as expected"),
+    };
+    Some(Found { what: first.what + &more, guests, at: first.at, unmet: first.unmet })
 }
 
 fn exit_is(exit: &Exit, expected: ExpectedExit) -> bool {

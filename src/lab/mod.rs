@@ -44,7 +44,7 @@ pub use builder::{At, Entry, Expect, Guest, LabBuilder, Link};
 pub use digest::Digests;
 use files::Written;
 pub use report::{Call, GuestReport, Report};
-pub use verdict::{Found, Subject, Verdict};
+pub use verdict::{Found, Subject, Unmet, Verdict};
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
