@@ -6,7 +6,7 @@
 //!           router            router/    forwards IPv4 and IPv6 between subnets; advertises itself
 //!                             dhcp/          leases, at a router's interface
 //!                             ip/            packets as bytes, for routers and nodes' stacks
-//!                             neighbours.rs  who has which Ethernet address: for routers, and for nodes' stacks
+//!                             neighbours/    who has which Ethernet address: for routers, and for nodes' stacks
 //! ```
 //!
 //! Everything here is sans-IO: a frame goes in with the current time, frames come out of an

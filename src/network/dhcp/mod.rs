@@ -1,8 +1,8 @@
 //! DHCPv4 (RFC 2131, RFC 2132): messages, and a server of leases.
 //!
 //! ```text
-//! router/dhcp.rs --Message--> server.rs      who may have which address, and for how long
-//! node/stack/configure/dhcp.rs               the client, in a guest's stack
+//! router/dhcp.rs --Message--> server/        who may have which address, and for how long
+//! node/stack/configure/dhcp/                 the client, in a guest's stack
 //! ```
 //!
 //! Sans-IO, and without frames: whoever has a message says where it came from, and sends the answer.

@@ -1,8 +1,9 @@
-//! IP packets as bytes, for routers and nodes' stacks alike: headers, sums, fragments, neighbour discovery.
+//! IP packets as bytes, for routers and nodes' stacks alike: headers, sums, fragments, ARP, neighbour discovery.
 //!
 //! A packet that is to leave has [`ETHERNET_HEADER_BYTES`] of room in front, so that whoever knows the neighbour writes
 //! the Ethernet header in place.
 
+pub mod arp;
 pub mod fragment;
 pub mod group;
 pub mod ndp;

@@ -1,4 +1,4 @@
-//! Neighbour discovery's messages (RFC 4861 4.3, 4.4, 7) and the groups that they go to.
+//! Neighbour discovery's messages (RFC 4861 4, 7) and the groups that they go to.
 
 use std::net::Ipv6Addr;
 
@@ -9,7 +9,13 @@ use super::{ipv6, transport_sum};
 /// Not routed, or it would be less (RFC 4861 7.1).
 pub const HOP_LIMIT_OF_NEIGHBOURS: u8 = 255;
 /// Header, flags or reserved word, target address.
-pub const MESSAGE_BYTES_MIN: usize = 24;
+const MESSAGE_BYTES_MIN: usize = 24;
+/// ICMPv6 types (4.1 to 4.4).
+pub const ROUTER_SOLICITATION: u8 = 133;
+pub const ROUTER_ADVERTISEMENT: u8 = 134;
+pub const NEIGHBOUR_SOLICITATION: u8 = 135;
+pub const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+
 pub const OPTION_SOURCE_ADDRESS: u8 = 1;
 pub const OPTION_TARGET_ADDRESS: u8 = 2;
 pub const FLAG_ROUTER: u8 = 0x80;
@@ -54,8 +60,18 @@ pub fn parse(hop_limit: u8, message: &[u8], wanted: u8) -> Option<(Ipv6Addr, Opt
     Some((target, found))
 }
 
+/// "Who has `target`?", from `mac`; its checksum is zero.
+pub fn solicitation(target: Ipv6Addr, mac: EthernetAddress) -> Vec<u8> {
+    message(NEIGHBOUR_SOLICITATION, 0, target, OPTION_SOURCE_ADDRESS, mac)
+}
+
+/// "`target` is at `mac`"; its checksum is zero.
+pub fn advertisement(target: Ipv6Addr, flags: u8, mac: EthernetAddress) -> Vec<u8> {
+    message(NEIGHBOUR_ADVERTISEMENT, flags, target, OPTION_TARGET_ADDRESS, mac)
+}
+
 /// A message with one option, its checksum zero.
-pub fn message(kind: u8, flags: u8, target: Ipv6Addr, option: u8, mac: EthernetAddress) -> Vec<u8> {
+fn message(kind: u8, flags: u8, target: Ipv6Addr, option: u8, mac: EthernetAddress) -> Vec<u8> {
     let mut message = vec![kind, 0, 0, 0, flags, 0, 0, 0];
     message.extend_from_slice(&target.octets());
     message.extend_from_slice(&[option, 1]);

@@ -14,7 +14,9 @@ use smoltcp::wire::{EthernetAddress, EthernetProtocol, Ipv6Cidr};
 
 use super::{Discard, Interface, Router};
 use crate::network::Egress;
-use crate::network::ip::ndp::{ALL_NODES, HOP_LIMIT_OF_NEIGHBOURS, finish, group_mac};
+use crate::network::ip::ndp::{
+    ALL_NODES, HOP_LIMIT_OF_NEIGHBOURS, OPTION_SOURCE_ADDRESS, ROUTER_ADVERTISEMENT, finish, group_mac,
+};
 use crate::time::Instant;
 
 /// MAX_INITIAL_RTR_ADVERTISEMENTS and MAX_INITIAL_RTR_ADVERT_INTERVAL (section 10).
@@ -26,8 +28,6 @@ const MULTICAST_INTERVAL_MIN: Duration = Duration::from_secs(3);
 const RETIRED: Duration = Duration::from_secs(2 * 3600);
 const RETIRED_MAX: usize = 8;
 
-const ROUTER_ADVERTISEMENT: u8 = 134;
-const OPTION_SOURCE_ADDRESS: u8 = 1;
 const OPTION_PREFIX: u8 = 3;
 const OPTION_MTU: u8 = 5;
 const OPTION_DNS: u8 = 25;

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetProtocol};
+use smoltcp::wire::{ArpOperation, ArpRepr, EthernetAddress};
 
 use super::{Discard, Router};
-use crate::network::Egress;
+use crate::network::ip::arp::{Heard, frame, parse, reply, request};
+use crate::network::{Egress, Frame};
 use crate::time::Instant;
 
 impl Router {
@@ -20,20 +21,8 @@ impl Router {
         arp: &[u8],
         out: &mut Egress,
     ) -> Result<(), Discard> {
-        let packet = ArpPacket::new_checked(arp).map_err(|_| Discard::Malformed)?;
-        if packet.hardware_len() != 6 || packet.protocol_len() != 4 {
-            return Err(Discard::Malformed);
-        }
-        let ArpRepr::EthernetIpv4 {
-            operation,
-            source_hardware_addr: sender_mac,
-            source_protocol_addr: sender,
-            target_protocol_addr: target,
-            ..
-        } = ArpRepr::parse(&packet).map_err(|_| Discard::Malformed)?
-        else {
-            return Err(Discard::Malformed);
-        };
+        let heard = parse(arp).ok_or(Discard::Malformed)?;
+        let Heard { operation, sender_mac, sender, target } = heard;
         let interface = &self.interfaces[port];
         if !interface.has(target.into()) || interface.has(sender.into()) {
             return Err(Discard::Ignored);
@@ -46,13 +35,7 @@ impl Router {
         self.statistics.delivered += 1;
         match operation {
             ArpOperation::Request => {
-                let reply = ArpRepr::EthernetIpv4 {
-                    operation: ArpOperation::Reply,
-                    source_hardware_addr: self.interfaces[port].mac,
-                    source_protocol_addr: target,
-                    target_hardware_addr: sender_mac,
-                    target_protocol_addr: sender,
-                };
+                let reply = reply(self.interfaces[port].mac, &heard);
                 self.transmit_arp(port, sender_mac, reply, out);
                 // A probe (RFC 5227) has no sender yet.
                 if is_neighbour {
@@ -76,19 +59,13 @@ impl Router {
         let Some(source) = self.interfaces[port].ipv4_towards(target) else {
             return;
         };
-        let request = ArpRepr::EthernetIpv4 {
-            operation: ArpOperation::Request,
-            source_hardware_addr: self.interfaces[port].mac,
-            source_protocol_addr: source,
-            target_hardware_addr: EthernetAddress([0; 6]),
-            target_protocol_addr: target,
-        };
+        let request = request(self.interfaces[port].mac, source, target);
         self.transmit_arp(port, EthernetAddress::BROADCAST, request, out);
     }
 
     fn transmit_arp(&mut self, port: usize, to: EthernetAddress, arp: ArpRepr, out: &mut Egress) {
-        let mut bytes = vec![0; arp.buffer_len()];
-        arp.emit(&mut ArpPacket::new_unchecked(&mut bytes));
-        self.transmit_made(port, to, EthernetProtocol::Arp, &bytes, out);
+        let frame = frame(to, self.interfaces[port].mac, arp);
+        self.statistics.originated += 1;
+        out.push((port, Frame::new(frame.freeze())));
     }
 }

@@ -7,6 +7,7 @@ use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, checksum};
 use super::icmp::Problem;
 use super::{Discard, Router};
 use crate::network::Egress;
+use crate::network::ip::ndp::{NEIGHBOUR_ADVERTISEMENT, NEIGHBOUR_SOLICITATION, ROUTER_SOLICITATION};
 use crate::network::ip::{Upper, transport_sum};
 use crate::time::Instant;
 
@@ -14,9 +15,6 @@ const ICMPV4_ECHO_REPLY: u8 = 0;
 const ICMPV4_ECHO_REQUEST: u8 = 8;
 const ICMPV6_ECHO_REQUEST: u8 = 128;
 const ICMPV6_ECHO_REPLY: u8 = 129;
-const ICMPV6_ROUTER_SOLICITATION: u8 = 133;
-const ICMPV6_NEIGHBOUR_SOLICITATION: u8 = 135;
-const ICMPV6_NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const ICMP_BYTES_MIN: usize = 8;
 const UDP_BYTES_MIN: usize = 8;
 /// The two bits of the service byte that are not the differentiated service (RFC 3168 5).
@@ -121,13 +119,13 @@ impl Router {
             return Err(Discard::BadChecksum);
         }
         match message[0] {
-            ICMPV6_ROUTER_SOLICITATION => {
+            ROUTER_SOLICITATION => {
                 self.ingest_router_solicitation(now, port, source, hop_limit, message, out)
             }
-            ICMPV6_NEIGHBOUR_SOLICITATION => {
+            NEIGHBOUR_SOLICITATION => {
                 self.ingest_solicitation(now, port, (source, destination), hop_limit, message, out)
             }
-            ICMPV6_NEIGHBOUR_ADVERTISEMENT => {
+            NEIGHBOUR_ADVERTISEMENT => {
                 self.ingest_advertisement(now, port, destination, hop_limit, message, out)
             }
             ICMPV6_ECHO_REQUEST if !source.is_unspecified() => {

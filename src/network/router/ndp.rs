@@ -8,7 +8,7 @@ use super::{Discard, Router};
 use crate::network::Egress;
 use crate::network::ip::ndp::{
     ALL_NODES, FLAG_OVERRIDE, FLAG_ROUTER, FLAG_SOLICITED, OPTION_SOURCE_ADDRESS, OPTION_TARGET_ADDRESS,
-    finish, group_mac, message, parse, solicited_node,
+    advertisement, finish, group_mac, parse, solicitation, solicited_node,
 };
 use crate::time::Instant;
 
@@ -90,13 +90,13 @@ impl Router {
         let Some(source) = interface.ipv6_towards(target) else {
             return;
         };
-        let message = message(135, 0, target, OPTION_SOURCE_ADDRESS, interface.mac);
+        let message = solicitation(target, interface.mac);
         let group = solicited_node(target);
         self.transmit_ndp(port, source, group, group_mac(group), message, out);
     }
 
     fn advertisement(&self, port: usize, target: Ipv6Addr, flags: u8) -> Vec<u8> {
-        message(136, flags, target, OPTION_TARGET_ADDRESS, self.interfaces[port].mac)
+        advertisement(target, flags, self.interfaces[port].mac)
     }
 
     /// Sends an advertisement to a neighbour whose Ethernet address has to be looked up.

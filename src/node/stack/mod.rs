@@ -1,9 +1,9 @@
 //! A node's IP stack: smoltcp interfaces with a demultiplexer of our own in front.
 //!
 //! ```text
-//! frame --> link.rs --> demux --> connection's own SocketSet --> smoltcp Interface --> output.rs --> link.rs --> egress
-//!             |           |-----> listener: a SYN makes a connection (listen.rs)
-//!             |           |-----> TIME-WAIT table (time_wait.rs)
+//! frame --> link/ --> demux --> connection's own SocketSet --> smoltcp Interface --> output.rs --> link/ --> egress
+//!             |           |-----> listener: a SYN makes a connection (tcp/)
+//!             |           |-----> TIME-WAIT table (tcp/)
 //!             |           |-----> UDP flow, echo flow (udp/) ---------------------------------------^
 //!             |           '-----> empty set: smoltcp answers echo, RST, unreachable
 //!             '--> ARP, neighbour discovery: answered and learned from here
@@ -17,12 +17,10 @@
 //! guests, descriptors or protocol objects: whoever holds an id is counted, not known.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::LazyLock;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use smoltcp::iface::SocketSet;
-use smoltcp::wire::IpCidr;
 
 mod answer;
 mod budget;
@@ -31,7 +29,6 @@ mod demux;
 mod group;
 mod icmp;
 mod link;
-mod listen;
 mod netstat;
 mod nic;
 mod output;
@@ -39,33 +36,30 @@ mod path_mtu;
 mod ports;
 mod reassembly;
 mod rebind;
-mod reply;
-mod segment;
-mod socket;
+mod route;
+mod statistics;
 mod tcp;
-mod time_wait;
 mod udp;
 
-pub use listen::Listener;
 pub use netstat::SocketLine;
-pub use socket::TcpOptions;
-pub use tcp::Tcp;
+pub use statistics::Statistics;
+pub use tcp::{Listener, Tcp, TcpOptions};
 pub use udp::{Flow, Udp};
 
-use crate::error::{Error, Result};
 use crate::event::Queue;
-use crate::network::{Frame, InterfaceConfig, Route};
+use crate::network::{Frame, InterfaceConfig, Route, checksum};
 use crate::node::slab::{Id, Slab};
 use crate::node::wake::Wakes;
 use crate::rng::Rng;
 use crate::time::Instant;
 use budget::Budget;
-use demux::{Class, Keyed, Table, Tuple};
+use demux::{Class, Keyed, Table};
 use nic::Nic;
 use path_mtu::PathMtu;
 use ports::Ports;
 use reassembly::{Outcome, Reassembly};
-use time_wait::TimeWait;
+use statistics::Counted;
+use tcp::TimeWait;
 
 /// Packets that one connection may send before the others of its node have their turn.
 const BURST_PACKETS_MAX: usize = 64;
@@ -80,41 +74,6 @@ const BUFFERS: usize = 256 << 20;
 enum Work {
     Tcp(Id<Tcp>),
     Udp(Id<Udp>),
-}
-
-/// Counters of what was dropped here and why; a capture shows the rest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Frames whose checksums did not hold.
-    pub bad_checksum: u64,
-    /// Frames cut short, or against their protocol's format.
-    pub malformed: u64,
-    /// SYNs past a listener's backlog.
-    pub backlog_full: u64,
-    /// SYNs and datagrams past the node's buffers.
-    pub no_buffers: u64,
-    /// Datagrams past a flow's buffer or a listener's backlog, and such as are nothing to the protocol over them.
-    pub datagrams_dropped: u64,
-    /// Loopback packets past the queue.
-    pub loopback_dropped: u64,
-    /// Fragments that overlapped, and those that came for their packets afterwards.
-    pub fragments_overlapping: u64,
-    /// Packets of which not all fragments came in time.
-    pub reassembly_expired: u64,
-    /// Packets whose fragments gave way to others.
-    pub reassembly_full: u64,
-    /// Packets of our own whose next hop did not answer.
-    pub unresolved: u64,
-    /// Packets of our own that found no room to wait for their next hop.
-    pub queue_full: u64,
-    /// Packets of our own to where no route leads.
-    pub no_route: u64,
-    /// ICMP errors about what was never sent, or was acknowledged, and those that cannot be true.
-    pub forged: u64,
-    /// Packets of our own that no link takes, and that cannot be cut.
-    pub too_big: u64,
-    /// Addresses that were to be had and somebody else has.
-    pub address_conflicts: u64,
 }
 
 pub struct Stack {
@@ -142,7 +101,7 @@ pub struct Stack {
     tcp_ports: Ports,
     time_wait: TimeWait,
     /// Sockets of closed connections, kept for their buffers.
-    spare: Vec<socket::Spare>,
+    spare: Vec<tcp::Spare>,
     dirty: VecDeque<Work>,
     timers: Queue<(Id<Tcp>, Instant)>,
     loopback_queue: VecDeque<Bytes>,
@@ -158,25 +117,6 @@ pub struct Stack {
     answered: VecDeque<(IpAddr, u32)>,
     budget: Budget,
     statistics: Counted,
-}
-
-/// Statistics that take no room before anything is counted.
-#[derive(Default)]
-struct Counted(Option<Box<Statistics>>);
-
-impl std::ops::Deref for Counted {
-    type Target = Statistics;
-
-    fn deref(&self) -> &Statistics {
-        static NOTHING: LazyLock<Statistics> = LazyLock::new(Statistics::default);
-        self.0.as_deref().unwrap_or(&NOTHING)
-    }
-}
-
-impl std::ops::DerefMut for Counted {
-    fn deref_mut(&mut self) -> &mut Statistics {
-        self.0.get_or_insert_default()
-    }
 }
 
 impl Stack {
@@ -225,7 +165,7 @@ impl Stack {
         self.nics[index].eager = eager;
     }
 
-    /// Whether what leaves by the interfaces bears TCP checksums; it does unless told otherwise.
+    /// Whether what leaves by the interfaces bears checksums of TCP and UDP; it does unless told otherwise.
     pub fn set_checksums(&mut self, filled_in: bool) {
         let loopback = self.loopback;
         let nics = self.nics.iter_mut().enumerate().filter(|(index, _)| Some(*index) != loopback);
@@ -304,6 +244,8 @@ impl Stack {
 
     /// smoltcp's interface answers what needs no socket, and resets what has none.
     fn receive_for_nobody(&mut self, now: Instant, index: usize, packet: Bytes) {
+        // An answer may quote it, and whoever sees that one verifies it.
+        let packet = if self.udp.is_from_outside() { packet } else { checksum::completed(packet) };
         self.nics[index].receive(now, packet, &mut SocketSet::new(vec![]));
         self.flush(now, index);
     }
@@ -377,111 +319,6 @@ impl Stack {
             && links.all(|link| link.is_drained())
     }
 
-    /// The addresses of the node's own interfaces.
-    pub fn addresses(&self) -> impl Iterator<Item = IpCidr> + '_ {
-        self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied())
-    }
-
-    pub fn is_own(&self, ip: IpAddr) -> bool {
-        ip.is_loopback() || self.addresses().any(|cidr| IpAddr::from(cidr.address()) == ip)
-    }
-
-    /// A protocol over datagrams could make nothing of one.
-    pub fn count_dropped_datagram(&mut self) {
-        self.statistics.datagrams_dropped += 1;
-    }
-
-    /// The interface and next hop towards `remote`: loopback, then the longest prefix on link or routed.
-    fn route(&mut self, now: Instant, remote: IpAddr) -> Result<usize> {
-        if self.is_own(remote) {
-            return Ok(self.loopback_interface(now));
-        }
-        let multicast = match remote {
-            IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
-            IpAddr::V6(v6) => v6.is_multicast(),
-        };
-        if multicast {
-            return if self.interfaces.is_empty() { Err(Error::NetworkUnreachable) } else { Ok(0) };
-        }
-        let mut best: Option<(u8, usize)> = None;
-        let mut offer = |prefix: u8, index: usize| {
-            if best.is_none_or(|(longest, _)| prefix > longest) {
-                best = Some((prefix, index));
-            }
-        };
-        for (index, interface) in self.interfaces.iter().enumerate() {
-            for cidr in &interface.addresses {
-                if cidr.contains_addr(&remote.into()) {
-                    offer(cidr.prefix_len(), index);
-                }
-            }
-        }
-        for route in self.routes.iter().filter(|route| route.prefix.contains_addr(&remote.into())) {
-            let via = |interface: &InterfaceConfig| {
-                interface.addresses.iter().any(|cidr| cidr.contains_addr(&route.via.into()))
-            };
-            if let Some(index) = self.interfaces.iter().position(via) {
-                offer(route.prefix.prefix_len(), index);
-            }
-        }
-        for (index, route) in
-            self.learned.iter().filter(|(_, route)| route.prefix.contains_addr(&remote.into()))
-        {
-            offer(route.prefix.prefix_len(), *index);
-        }
-        best.map(|(_, index)| index).ok_or(Error::NetworkUnreachable)
-    }
-
-    /// The local address that a flow to `remote` would have.
-    ///
-    /// # Errors
-    /// No route, or no address of the family.
-    pub fn source_towards(&mut self, now: Instant, remote: IpAddr) -> Result<IpAddr> {
-        let index = self.route(now, remote)?;
-        self.source_address(index, remote)
-    }
-
-    fn loopback_interface(&mut self, now: Instant) -> usize {
-        *self.loopback.get_or_insert_with(|| {
-            let own: Vec<IpCidr> =
-                self.interfaces.iter().flat_map(|interface| interface.addresses.iter().copied()).collect();
-            self.nics.push(Nic::loopback(&own, self.rng.next_u64(), now));
-            self.nics.len() - 1
-        })
-    }
-
-    /// The local address for a flow to `remote` over interface `index` (RFC 6724).
-    fn source_address(&mut self, index: usize, remote: IpAddr) -> Result<IpAddr> {
-        // A packet to one of our own addresses leaves from that address, as Linux does.
-        if Some(index) == self.loopback {
-            return Ok(remote);
-        }
-        let interface = self.nics[index].interface();
-        match remote {
-            IpAddr::V4(v4) => interface.get_source_address_ipv4(&v4).map(IpAddr::V4),
-            IpAddr::V6(v6) => {
-                let nearest = interface.get_source_address_ipv6(&v6);
-                let source = match self.wide(index).filter(|_| v6.is_multicast() && !group::is_local(remote))
-                {
-                    // A group beyond the link hears from an address that means something there.
-                    Some(wide) => wide,
-                    None => nearest,
-                };
-                let usable = !source.is_loopback() && !source.is_unspecified();
-                usable.then(|| IpAddr::V6(self.preferred(index, source)))
-            }
-        }
-        .ok_or(Error::AddressNotAvailable)
-    }
-
-    /// An address of interface `index` that means something beyond its link.
-    fn wide(&self, index: usize) -> Option<Ipv6Addr> {
-        self.interfaces.get(index)?.addresses.iter().find_map(|cidr| match cidr {
-            IpCidr::Ipv6(cidr) if !cidr.address().is_unicast_link_local() => Some(cidr.address()),
-            IpCidr::Ipv6(_) | IpCidr::Ipv4(_) => None,
-        })
-    }
-
     fn mark_dirty(&mut self, id: Id<Tcp>) {
         if let Some(connection) = self.connections.get_mut(id)
             && !connection.dirty
@@ -490,25 +327,4 @@ impl Stack {
             self.dirty.push_back(Work::Tcp(id));
         }
     }
-
-    /// Checks that `address` may be bound here: a wildcard, or one of the node's own.
-    fn bindable(&self, address: SocketAddr) -> Result<()> {
-        let ip = address.ip();
-        if ip.is_unspecified() || self.is_own(ip) { Ok(()) } else { Err(Error::AddressNotAvailable) }
-    }
-}
-
-/// The peer that an address means: the unspecified one is this host, as Linux reads it.
-fn destination(remote: SocketAddr) -> SocketAddr {
-    let ip = match remote.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, remote.port())
-}
-
-/// A tuple's own port towards `remote`.
-fn tuple(local: IpAddr, port: u16, remote: SocketAddr) -> Tuple {
-    Tuple { local: SocketAddr::new(local, port), remote }
 }

@@ -1,6 +1,6 @@
 //! A network interface: smoltcp's `Interface` with a device that holds one received packet and collects what is sent.
 //!
-//! smoltcp speaks IP alone here; what is sent has room in front for the Ethernet header that link.rs writes.
+//! smoltcp speaks IP alone here; what is sent has room in front for the Ethernet header that link/ writes.
 
 use bytes::{Bytes, BytesMut};
 use smoltcp::iface::{Config, Interface, PollIngressSingleResult, SocketSet};
@@ -50,7 +50,7 @@ impl Nic {
         nic
     }
 
-    /// Has these addresses from now on. smoltcp needs no routes: it asks them for neighbours alone, which link.rs finds.
+    /// Has these addresses from now on. smoltcp needs no routes: it asks them for neighbours alone, which link/ finds.
     pub fn rebind(&mut self, addresses: &[IpCidr]) {
         let before = std::mem::replace(&mut self.addresses, addresses.to_vec());
         self.unreported |= !solicited(addresses).is_empty();
@@ -111,7 +111,7 @@ impl Nic {
         self.addresses = addresses;
     }
 
-    /// Whether TCP checksums are filled in.
+    /// Whether the checksums of TCP and UDP are filled in.
     pub fn set_checksums(&mut self, computed: bool) {
         self.wire.checksums = computed;
     }
@@ -189,7 +189,7 @@ fn assign(interface: &mut Interface, addresses: &[IpCidr]) {
 pub struct Wire {
     /// Largest IP packet in bytes.
     mtu: usize,
-    /// Whether TCP checksums are filled in: not where nobody can read or break what is sent.
+    /// Whether the checksums of TCP and UDP are filled in: not where nobody can read or break what is sent.
     pub checksums: bool,
     received: Option<Bytes>,
     /// IP packets with [`ETHERNET_HEADER_BYTES`] of room in front.

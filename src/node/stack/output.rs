@@ -1,11 +1,12 @@
-//! The way out of IP: what is too long for its path is cut, loopback packets come in again, the rest goes to link.rs.
+//! The way out of IP: what is too long for its path is cut, loopback packets come in again, the rest goes to link/.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::{Buf, BytesMut};
 use smoltcp::wire::IpProtocol;
 
-use super::{LOOPBACK_PACKETS_MAX, Stack, group, segment};
+use super::{LOOPBACK_PACKETS_MAX, Stack, group, tcp};
+use crate::network::checksum;
 use crate::network::ip::{ETHERNET_HEADER_BYTES, fill_ipv4_checksum, fragment};
 use crate::time::Instant;
 
@@ -50,8 +51,10 @@ impl Stack {
         let is_ipv4 = ip[0] >> 4 == 4;
         let protocol = IpProtocol::from(if is_ipv4 { ip[9] } else { ip[6] });
         if protocol == IpProtocol::Tcp {
-            return segment::split(&packet, mtu, self.nics[index].wire.checksums);
+            return tcp::split(&packet, mtu, self.nics[index].wire.checksums);
         }
+        // Nobody can fill in that of fragments.
+        checksum::complete(&mut packet, true);
         if is_ipv4 {
             self.allow_cutting(&mut packet);
             fragment::fragment(&packet, mtu)

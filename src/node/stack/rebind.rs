@@ -6,18 +6,11 @@
 //! on the wildcard address go on at the new ones. Neighbours are told by a gratuitous ARP request
 //! (RFC 5227) or an unsolicited neighbour advertisement (RFC 4861, 7.2.6).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
-use bytes::Bytes;
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{
-    ArpOperation, ArpRepr, ETHERNET_HEADER_LEN, EthernetAddress, EthernetFrame, EthernetProtocol,
-    EthernetRepr, Icmpv6Repr, IpAddress, IpCidr, IpProtocol, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
-    RawHardwareAddress,
-};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
 
 use super::Stack;
-use crate::network::Frame;
+use crate::network::ip::arp;
+use crate::network::ip::ndp::{ALL_NODES, FLAG_OVERRIDE, advertisement, finish, group_mac};
 use crate::time::Instant;
 
 impl Stack {
@@ -61,70 +54,14 @@ impl Stack {
     /// Tells neighbours of an address.
     pub(super) fn announce(&mut self, index: usize, address: IpAddress) {
         let mac = self.interfaces[index].mac;
-        self.egress.push((index, Frame::new(announcement(mac, address))));
+        match address {
+            IpAddress::Ipv4(address) => {
+                self.transmit_arp(index, EthernetAddress::BROADCAST, arp::request(mac, address, address));
+            }
+            IpAddress::Ipv6(address) => {
+                let message = advertisement(address, FLAG_OVERRIDE, mac);
+                self.transmit_ndp(index, group_mac(ALL_NODES), &finish(address, ALL_NODES, message));
+            }
+        }
     }
-}
-
-/// "This address is here."
-fn announcement(mac: EthernetAddress, address: IpAddress) -> Bytes {
-    match address {
-        IpAddress::Ipv4(address) => gratuitous_arp(mac, address),
-        IpAddress::Ipv6(address) => unsolicited_advertisement(mac, address),
-    }
-}
-
-fn gratuitous_arp(mac: EthernetAddress, address: Ipv4Addr) -> Bytes {
-    let arp = ArpRepr::EthernetIpv4 {
-        operation: ArpOperation::Request,
-        source_hardware_addr: mac,
-        source_protocol_addr: address,
-        target_hardware_addr: EthernetAddress([0; 6]),
-        target_protocol_addr: address,
-    };
-    ethernet(mac, EthernetAddress::BROADCAST, EthernetProtocol::Arp, arp.buffer_len(), |payload| {
-        arp.emit(&mut smoltcp::wire::ArpPacket::new_unchecked(payload));
-    })
-}
-
-fn unsolicited_advertisement(mac: EthernetAddress, address: Ipv6Addr) -> Bytes {
-    const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-    let icmp = Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert {
-        flags: NdiscNeighborFlags::OVERRIDE,
-        target_addr: address,
-        lladdr: Some(RawHardwareAddress::from(mac)),
-    });
-    let ip = Ipv6Repr {
-        src_addr: address,
-        dst_addr: ALL_NODES,
-        next_header: IpProtocol::Icmpv6,
-        payload_len: icmp.buffer_len(),
-        // Anything less has passed a router, and is not believed (RFC 4861, 7.1.2).
-        hop_limit: 255,
-    };
-    let to = EthernetAddress([0x33, 0x33, 0, 0, 0, 1]);
-    let bytes = ip.buffer_len() + icmp.buffer_len();
-    ethernet(mac, to, EthernetProtocol::Ipv6, bytes, |payload| {
-        let mut packet = smoltcp::wire::Ipv6Packet::new_unchecked(payload);
-        ip.emit(&mut packet);
-        icmp.emit(
-            &address,
-            &ALL_NODES,
-            &mut smoltcp::wire::Icmpv6Packet::new_unchecked(packet.payload_mut()),
-            &ChecksumCapabilities::default(),
-        );
-    })
-}
-
-fn ethernet(
-    from: EthernetAddress,
-    to: EthernetAddress,
-    ethertype: EthernetProtocol,
-    payload_bytes: usize,
-    emit: impl FnOnce(&mut [u8]),
-) -> Bytes {
-    let mut bytes = vec![0; ETHERNET_HEADER_LEN + payload_bytes];
-    let header = EthernetRepr { src_addr: from, dst_addr: to, ethertype };
-    header.emit(&mut EthernetFrame::new_unchecked(&mut bytes[..]));
-    emit(&mut bytes[ETHERNET_HEADER_LEN..]);
-    bytes.into()
 }

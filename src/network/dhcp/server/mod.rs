@@ -5,6 +5,10 @@
 //! that cannot tell one machine's inventions from many machines, until those leases run out. Known clients and
 //! reservations are not touched by it, and memory is bounded by the range.
 
+mod leases;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -13,15 +17,10 @@ use smoltcp::wire::{DhcpMessageType, EthernetAddress, Ipv4Cidr};
 
 use super::Message;
 use crate::time::Instant;
+use leases::{Client, Leases};
 
-/// How long an address is kept for whom it was offered, while there are others.
-const OFFER: Duration = Duration::from_secs(60);
-/// How long an address is not given out after a client found that somebody else has it.
-const DECLINED: Duration = Duration::from_secs(3600);
 /// Messages that wait for a process that is stopped: about as many as a socket's buffer has room for.
 const WAITING_MAX: usize = 256;
-/// Longer client identifiers than this are not kept apart by what follows.
-const IDENTIFIER_BYTES_MAX: usize = 64;
 
 /// What a server gives, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,12 +63,7 @@ pub struct Reply {
 
 #[derive(Debug)]
 pub struct Server {
-    config: ServerConfig,
-    /// Every address that is offered, let or declined.
-    entries: BTreeMap<Ipv4Addr, Entry>,
-    by_client: BTreeMap<Client, Ipv4Addr>,
-    /// Where the search for a free address goes on.
-    next: u32,
+    leases: Leases,
     statistics: Statistics,
     process: Process,
 }
@@ -83,32 +77,9 @@ enum Process {
     Killed,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Client {
-    Identifier(Vec<u8>),
-    Mac([u8; 6]),
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// `None`: declined.
-    client: Option<Client>,
-    /// Only offered: may go to somebody else.
-    offered: bool,
-    until: Instant,
-}
-
 impl Server {
     pub fn new(config: ServerConfig) -> Self {
-        let next = config.range.0.to_bits();
-        Self {
-            config,
-            entries: BTreeMap::new(),
-            by_client: BTreeMap::new(),
-            next,
-            statistics: Statistics::default(),
-            process: Process::Running,
-        }
+        Self { leases: Leases::new(config), statistics: Statistics::default(), process: Process::Running }
     }
 
     /// Kills its process: the machine is there, and nobody at the port. Another [`Server`] is one that was started anew.
@@ -156,25 +127,22 @@ impl Server {
         }
     }
 
+    fn config(&self) -> &ServerConfig {
+        &self.leases.config
+    }
+
     pub fn statistics(&self) -> Statistics {
         self.statistics
     }
 
     /// Gives out another range from now on. Who has an address outside of it is refused when he asks to keep it.
     pub fn set_range(&mut self, range: (Ipv4Addr, Ipv4Addr)) {
-        self.config.range = range;
-        self.next = range.0.to_bits();
+        self.leases.set_range(range);
     }
 
     /// Ends the lease of a client: it is refused when it asks to keep it.
     pub fn revoke(&mut self, now: Instant, mac: EthernetAddress) {
-        let clients: Vec<Client> = self.by_client.keys().filter(|client| client.is(mac)).cloned().collect();
-        for client in clients {
-            if let Some(address) = self.by_client.remove(&client) {
-                let entry = Entry { client: None, offered: false, until: now + self.config.lease };
-                self.entries.insert(address, entry);
-            }
-        }
+        self.leases.revoke(now, mac);
     }
 
     /// Takes a message that came in a frame from `mac`, and has the answer to it, if there is one.
@@ -190,19 +158,16 @@ impl Server {
             DhcpMessageType::Discover => self.offer(now, client, message),
             DhcpMessageType::Request => self.request(now, client, message),
             DhcpMessageType::Decline => {
-                let address = message.requested.filter(|address| self.holds(&client, *address));
+                let address = message.requested.filter(|address| self.leases.holds(&client, *address));
                 if let (Some(address), true) = (address, self.is_meant(message)) {
-                    self.by_client.remove(&client);
-                    let entry = Entry { client: None, offered: false, until: now + DECLINED };
-                    self.entries.insert(address, entry);
+                    self.leases.decline(now, &client, address);
                 }
                 None
             }
             DhcpMessageType::Release => {
                 let address = message.client_address;
-                if self.holds(&client, address) && self.is_meant(message) {
-                    self.by_client.remove(&client);
-                    self.entries.remove(&address);
+                if self.leases.holds(&client, address) && self.is_meant(message) {
+                    self.leases.release(&client, address);
                 }
                 None
             }
@@ -222,13 +187,13 @@ impl Server {
     }
 
     fn offer(&mut self, now: Instant, client: Client, message: &Message) -> Option<Reply> {
-        let Some(address) = self.choose(now, &client, message) else {
+        let Some(address) = self.leases.choose(now, &client, message) else {
             self.statistics.exhausted += 1;
             return None;
         };
         // What it has already is not made less by asking.
-        if !self.is_let_to(now, &client, address) {
-            self.assign(client, address, Entry { client: None, offered: true, until: now + OFFER });
+        if !self.leases.is_let_to(now, &client, address) {
+            self.leases.offer(now, client, address);
         }
         self.statistics.offered += 1;
         Some(self.give(DhcpMessageType::Offer, message, address))
@@ -237,23 +202,18 @@ impl Server {
     fn request(&mut self, now: Instant, client: Client, message: &Message) -> Option<Reply> {
         if message.server.is_some() && !self.is_meant(message) {
             // It took the offer of another server.
-            if let Some(&address) = self.by_client.get(&client)
-                && self.entries.get(&address).is_some_and(|entry| entry.offered)
-            {
-                self.by_client.remove(&client);
-                self.entries.remove(&address);
-            }
+            self.leases.take_back(&client);
             return None;
         }
         let selecting = message.server.is_some();
         let renewing = !message.client_address.is_unspecified();
         let address = if renewing { message.client_address } else { message.requested? };
         // Who rebinds or comes back may be known to another server: about addresses that are not ours to give, silence.
-        if !selecting && !renewing && self.config.own.contains_addr(&address) && !self.holds(&client, address)
-        {
+        let is_on_subnet = self.config().own.contains_addr(&address);
+        if !selecting && !renewing && is_on_subnet && !self.leases.holds(&client, address) {
             return None;
         }
-        if !self.may_have(now, &client, message.client_mac, address) {
+        if !self.leases.may_have(now, &client, message.client_mac, address) {
             self.statistics.refused += 1;
             let refusal = self.answer(DhcpMessageType::Nak, message);
             return Some(Reply {
@@ -262,93 +222,20 @@ impl Server {
                 message: refusal,
             });
         }
-        self.assign(client, address, Entry { client: None, offered: false, until: now + self.config.lease });
+        self.leases.let_to(now, client, address);
         self.statistics.acknowledged += 1;
         Some(self.give(DhcpMessageType::Ack, message, address))
     }
 
-    /// Its reservation, what it has or had, what it asks for, or the next one that is free (4.3.1).
-    fn choose(&mut self, now: Instant, client: &Client, message: &Message) -> Option<Ipv4Addr> {
-        let mac = message.client_mac;
-        if let Some(&reserved) = self.config.reservations.get(&mac.0) {
-            return self.may_have(now, client, mac, reserved).then_some(reserved);
-        }
-        let known = self.by_client.get(client).copied();
-        let wanted = [known, message.requested].into_iter().flatten();
-        for address in wanted {
-            if self.may_have(now, client, mac, address) {
-                return Some(address);
-            }
-        }
-        let (first, last) = (self.config.range.0.to_bits(), self.config.range.1.to_bits());
-        let count = u64::from(last - first) + 1;
-        let start = u64::from(self.next.clamp(first, last) - first);
-        let at = |step: u64| Ipv4Addr::from_bits(first + ((start + step) % count) as u32);
-        let unused = |address: &Ipv4Addr| {
-            self.is_ours(*address) && self.entries.get(address).is_none_or(|entry| entry.until <= now)
-        };
-        // Full: whoever was offered an address and did not take it waits no longer.
-        let given_up = |address: &Ipv4Addr| self.may_have(now, client, mac, *address);
-        let free = (0..count).map(at).find(unused).or_else(|| (0..count).map(at).find(given_up))?;
-        self.next = free.to_bits().wrapping_add(1);
-        Some(free)
-    }
-
-    /// True if the address is one to give, and nobody else has it.
-    fn may_have(&self, now: Instant, client: &Client, mac: EthernetAddress, address: Ipv4Addr) -> bool {
-        let reserved_for = self.config.reservations.iter().find(|&(_, &reserved)| reserved == address);
-        let ours = match reserved_for {
-            Some((&other, _)) => other == mac.0,
-            None => self.is_ours(address),
-        };
-        ours && self
-            .entries
-            .get(&address)
-            .is_none_or(|entry| entry.until <= now || entry.offered || entry.client.as_ref() == Some(client))
-    }
-
-    /// In the range, and nobody's for ever.
-    fn is_ours(&self, address: Ipv4Addr) -> bool {
-        let (first, last) = self.config.range;
-        (first..=last).contains(&address)
-            && address != self.config.own.address()
-            && !self.config.excluded.contains(&address)
-            && !self.config.reservations.values().any(|&reserved| reserved == address)
-    }
-
-    fn holds(&self, client: &Client, address: Ipv4Addr) -> bool {
-        self.by_client.get(client) == Some(&address)
-    }
-
-    fn is_let_to(&self, now: Instant, client: &Client, address: Ipv4Addr) -> bool {
-        self.holds(client, address)
-            && self.entries.get(&address).is_some_and(|entry| !entry.offered && entry.until > now)
-    }
-
-    /// Each client has one address, and each address one client.
-    fn assign(&mut self, client: Client, address: Ipv4Addr, entry: Entry) {
-        if let Some(before) = self.by_client.insert(client.clone(), address)
-            && before != address
-        {
-            self.entries.remove(&before);
-        }
-        let entry = Entry { client: Some(client.clone()), ..entry };
-        if let Some(Entry { client: Some(other), .. }) = self.entries.insert(address, entry)
-            && other != client
-        {
-            self.by_client.remove(&other);
-        }
-    }
-
     fn is_meant(&self, message: &Message) -> bool {
-        message.server == Some(self.config.own.address())
+        message.server == Some(self.config().own.address())
     }
 
     fn give(&self, kind: DhcpMessageType, message: &Message, address: Ipv4Addr) -> Reply {
         let mut answer = self.answer(kind, message);
         answer.your_address = address;
         answer.client_address = message.client_address;
-        let lease_s = u32::try_from(self.config.lease.as_secs()).unwrap_or(u32::MAX);
+        let lease_s = u32::try_from(self.config().lease.as_secs()).unwrap_or(u32::MAX);
         answer.lease_s = Some(lease_s);
         // The defaults of 4.4.5, said outright.
         answer.renew_s = Some(lease_s / 2);
@@ -367,36 +254,14 @@ impl Server {
         Message {
             broadcast: message.broadcast,
             client_identifier: message.client_identifier.clone(),
-            server: Some(self.config.own.address()),
+            server: Some(self.config().own.address()),
             ..Message::new(kind, message.transaction, message.client_mac)
         }
     }
 
     fn describe(&self, answer: &mut Message) {
-        answer.mask = Some(self.config.own.netmask());
-        answer.routers = self.config.routers.clone();
-        answer.dns = self.config.dns.clone();
+        answer.mask = Some(self.config().own.netmask());
+        answer.routers = self.config().routers.clone();
+        answer.dns = self.config().dns.clone();
     }
 }
-
-impl Client {
-    fn of(message: &Message) -> Self {
-        match &message.client_identifier {
-            Some(identifier) => {
-                Client::Identifier(identifier[..identifier.len().min(IDENTIFIER_BYTES_MAX)].to_vec())
-            }
-            None => Client::Mac(message.client_mac.0),
-        }
-    }
-
-    /// By its MAC, which most identifiers are, too: the type of the hardware and its address.
-    fn is(&self, mac: EthernetAddress) -> bool {
-        match self {
-            Client::Identifier(identifier) => identifier.strip_prefix(&[1]) == Some(mac.as_bytes()),
-            Client::Mac(own) => *own == mac.0,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -3,12 +3,11 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use crate::network::ip::ndp::{finish, solicited_node};
+use crate::network::ip::ndp::{NEIGHBOUR_SOLICITATION, finish, solicited_node};
 use crate::time::Instant;
 
 /// RetransTimer, with DupAddrDetectTransmits 1.
 const WAIT: Duration = Duration::from_secs(1);
-const SOLICITATION: u8 = 135;
 
 /// Where an address is in its test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +42,7 @@ impl Tests {
         }
         self.0.push(Test { address, standing: Standing::Tentative, until: now + WAIT });
         // Without the option that says who asks: nobody does yet.
-        let mut question = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+        let mut question = vec![NEIGHBOUR_SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
         question.extend_from_slice(&address.octets());
         let group = solicited_node(address);
         Some((group, finish(Ipv6Addr::UNSPECIFIED, group, question)))

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! given by the scenario --> duplicate.rs ------.
-//! dhcp.rs       lease, with an ARP probe -------+--> apply: what the interface has now (rebind.rs), routes, DNS servers
+//! dhcp/         lease, with an ARP probe -------+--> apply: what the interface has now (rebind.rs), routes, DNS servers
 //! slaac.rs      prefixes --> duplicate.rs ------'
 //! ```
 //!
@@ -15,7 +15,6 @@
 
 mod dhcp;
 mod duplicate;
-mod packet;
 mod slaac;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,12 +26,11 @@ use smoltcp::wire::{
 
 use super::Stack;
 use crate::network::dhcp::{CLIENT_PORT, Message, SERVER_PORT};
-use crate::network::ip::ndp::{HOP_LIMIT_OF_NEIGHBOURS, group_mac};
+use crate::network::ip::arp;
+use crate::network::ip::ndp::{HOP_LIMIT_OF_NEIGHBOURS, ROUTER_ADVERTISEMENT, group_mac};
 use crate::network::{Automatic, Route};
 use crate::time::Instant;
 use duplicate::{Standing, Tests};
-
-const ROUTER_ADVERTISEMENT: u8 = 134;
 
 /// One interface's.
 pub(super) struct Configuration {
@@ -210,7 +208,7 @@ impl Stack {
             match send {
                 dhcp::Send::Packet(packet) => self.send(now, index, packet),
                 dhcp::Send::Probe(target) => {
-                    let probe = packet::arp_probe(self.interfaces[index].mac, target);
+                    let probe = arp::request(self.interfaces[index].mac, Ipv4Addr::UNSPECIFIED, target);
                     self.transmit_arp(index, EthernetAddress::BROADCAST, probe);
                 }
             }

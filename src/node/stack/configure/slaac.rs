@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use smoltcp::wire::EthernetAddress;
 
-use crate::network::ip::ndp::{ALL_ROUTERS, OPTION_SOURCE_ADDRESS, finish};
+use crate::network::ip::ndp::{ALL_ROUTERS, OPTION_SOURCE_ADDRESS, ROUTER_SOLICITATION, finish};
 use crate::time::Instant;
 
 /// Between questions: the first time, and at most (RFC 7559, section 2).
@@ -24,7 +24,6 @@ const PREFIXES_MAX: usize = 4;
 const ROUTERS_MAX: usize = 4;
 const DNS_MAX: usize = 3;
 
-const ROUTER_SOLICITATION: u8 = 133;
 /// Header of an advertisement, up to its options.
 const ADVERTISEMENT_BYTES_MIN: usize = 16;
 const OPTION_PREFIX: u8 = 3;

@@ -5,14 +5,23 @@ use std::time::Duration;
 
 use smoltcp::socket::tcp;
 
-use super::{CONNECT, CONNECTIONS_MAX, ORPHAN, Phase, Tcp, UNACKNOWLEDGED};
+use super::socket::{TcpOptions, configure, to_smoltcp};
+use super::{ORPHAN, Phase, Tcp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
+use crate::node::stack::Stack;
 use crate::node::stack::demux::Tuple;
-use crate::node::stack::socket::{TcpOptions, configure, to_smoltcp};
-use crate::node::stack::{self, Stack};
+use crate::node::stack::route::destination;
 use crate::node::wake::{Interest, Readiness, Waiter};
 use crate::time::Instant;
+
+/// A SYN that is never answered: as long as Linux's six retries take.
+const CONNECT: Duration = Duration::from_secs(127);
+/// Connections of one node, whoever holds them; one more is refused.
+const CONNECTIONS_MAX: usize = 65_536;
+/// Data that the peer never acknowledges: Linux's 15 retransmissions (tcp_retries2) take so long (RFC 9293, 3.8.3, wants at
+/// least 100 s).
+const UNACKNOWLEDGED: Duration = Duration::from_millis(924_600);
 
 impl Stack {
     /// Starts a connection from `local` (port 0: an ephemeral one).
@@ -23,7 +32,7 @@ impl Stack {
         remote: SocketAddr,
         options: &TcpOptions,
     ) -> Result<Id<Tcp>> {
-        let remote = stack::destination(remote);
+        let remote = destination(remote);
         if remote.port() == 0 {
             return Err(Error::AddressNotAvailable);
         }
@@ -39,7 +48,7 @@ impl Stack {
         if local.port() == 0 {
             return Err(Error::Invalid);
         }
-        let tuple = stack::tuple(ip, local.port(), remote);
+        let tuple = Tuple::new(ip, local.port(), remote);
         if Some(nic) != self.loopback && tuple.has_loopback() {
             return Err(Error::AddressNotAvailable);
         }
@@ -64,18 +73,18 @@ impl Stack {
 
     /// A port for one more connection of a control that left the choice to us.
     pub fn tcp_ephemeral(&mut self, now: Instant, ip: IpAddr, remote: SocketAddr) -> Result<SocketAddr> {
-        let remote = stack::destination(remote);
+        let remote = destination(remote);
         let nic = self.route(now, remote.ip())?;
         let source = if ip.is_unspecified() { self.source_address(nic, remote.ip())? } else { ip };
         let Stack { tcp_ports, rng, flows_by_tuple, time_wait, .. } = self;
         time_wait.expire(now);
-        let idle = |port| !flows_by_tuple.contains_key(&stack::tuple(source, port, remote));
-        let fresh = |port| idle(port) && !time_wait.holds(&stack::tuple(source, port, remote));
+        let idle = |port| !flows_by_tuple.contains_key(&Tuple::new(source, port, remote));
+        let fresh = |port| idle(port) && !time_wait.holds(&Tuple::new(source, port, remote));
         let port = tcp_ports.ephemeral(rng, fresh).ok_or(Error::AddressInUse)?;
         Ok(SocketAddr::new(ip, port))
     }
 
-    pub(in super::super) fn in_use(&mut self, now: Instant, tuple: &Tuple) -> bool {
+    pub(super) fn in_use(&mut self, now: Instant, tuple: &Tuple) -> bool {
         self.flows_by_tuple.contains_key(tuple) || self.time_wait.contains(now, tuple)
     }
 

@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use super::super::Stack;
+use super::super::demux::Tuple;
 use super::super::group::is_many;
-use super::super::{Stack, destination, tuple};
+use super::super::route::destination;
 use super::{Carried, Flow, Udp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
@@ -99,7 +101,7 @@ impl Stack {
         }
         let any = local.ip().is_unspecified() || local.ip().is_multicast();
         let ip = if any { self.source_address(nic, remote.ip())? } else { local.ip() };
-        let tuple = tuple(ip, local.port(), remote);
+        let tuple = Tuple::new(ip, local.port(), remote);
         if Some(nic) != self.loopback && tuple.has_loopback() {
             return Err(Error::AddressNotAvailable);
         }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! smoltcp's sockets have no part in it: datagrams are complete when they are written, and wait, if need be, for their own
-//! next hop alone (link.rs).
+//! next hop alone (link/).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -131,6 +131,10 @@ impl Sockets {
     /// Where the next frame comes from: outside, or from a stack of this world, which makes each datagram by itself.
     pub fn hear_from(&mut self, outside: bool) {
         self.from_outside = outside;
+    }
+
+    pub fn is_from_outside(&self) -> bool {
+        self.from_outside
     }
 
     fn of(&self, carried: Carried) -> &Known {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::demux::{Keyed, Segment, Table, Tuple};
+use crate::node::stack::demux::{Keyed, Segment, Table, Tuple};
 use crate::time::Instant;
 
 /// As smoltcp's own CLOSE_DELAY; Linux waits 60 s.

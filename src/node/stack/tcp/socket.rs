@@ -6,7 +6,7 @@ use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::Socket;
 use smoltcp::socket::tcp::{self, CongestionControl};
 
-use super::Stack;
+use crate::node::stack::Stack;
 
 /// Sockets kept for their buffers.
 const SPARE_MAX: usize = 16;
@@ -54,7 +54,7 @@ impl Default for TcpOptions {
 }
 
 /// A socket in a set of its own.
-pub(super) struct Spare {
+pub struct Spare {
     pub set: SocketSet<'static>,
     pub handle: SocketHandle,
 }

@@ -7,14 +7,17 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Stack;
-use super::demux::Tuple;
 use super::socket::TcpOptions;
-use super::tcp::{HALF_OPEN, Phase, Tcp};
+use super::{Phase, Tcp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
+use crate::node::stack::Stack;
+use crate::node::stack::demux::Tuple;
 use crate::node::wake::{Interest, Readiness, Waiter, Watch};
 use crate::time::Instant;
+
+/// A half-open connection.
+const HALF_OPEN: Duration = Duration::from_secs(60);
 
 /// Linux's net.core.somaxconn.
 const BACKLOG_MAX: usize = 4096;
@@ -33,7 +36,7 @@ pub struct Listener {
 
 impl Listener {
     /// Where it listens, and how many connections nobody accepted.
-    pub(super) fn standing(&self) -> (SocketAddr, usize) {
+    pub(in super::super) fn standing(&self) -> (SocketAddr, usize) {
         (self.local, self.queue.len())
     }
 
@@ -134,6 +137,13 @@ impl Stack {
         Some(Some(connection))
     }
 
+    /// Gives a half-open connection's set a listening socket on `local`.
+    fn listen_socket(&mut self, id: Id<Tcp>, local: SocketAddr, deadline: Instant) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        connection.deadline = Some(deadline);
+        connection.socket_mut().listen((local.ip(), local.port())).is_ok()
+    }
+
     /// The oldest half-open connection, if its peer had [`YOUNG`] to answer and did not: under a flood of SYNs from
     /// nowhere, honest peers get through between such ones. Linux prunes its queue so, too.
     fn silent_half_open(&self, now: Instant, id: Id<Listener>) -> Option<Id<Tcp>> {
@@ -164,7 +174,7 @@ impl Stack {
         }
     }
 
-    pub(super) fn discard_half_open(&mut self, connection: Id<Tcp>, id: Id<Listener>) {
+    pub(in super::super) fn discard_half_open(&mut self, connection: Id<Tcp>, id: Id<Listener>) {
         if let Some(listener) = self.listeners.get_mut(id) {
             listener.no_longer_half_open(connection);
         }

@@ -1,0 +1,100 @@
+//! Reckoning with prefixes, and the numbers of hosts and interfaces.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use smoltcp::wire::{EthernetAddress, IpCidr};
+
+use crate::scenario::mistake::{Problem, quote};
+
+/// An address and a prefix length, whatever they mean; `help`: what would be right.
+pub fn cidr(text: &str, help: &str) -> Result<IpCidr, Problem> {
+    let Some((address, length)) = text.split_once('/') else {
+        return Err(Problem::new(format!("{} has no prefix length", quote(text)), help));
+    };
+    let Ok(address) = address.parse::<IpAddr>() else {
+        return Err(Problem::new(format!("{} is not an IP address", quote(address)), help));
+    };
+    let length_max = if address.is_ipv4() { 32 } else { 128 };
+    let digits = length.bytes().all(|b| b.is_ascii_digit());
+    match length.parse::<u8>() {
+        Ok(length) if digits && length <= length_max => Ok(cidr_of(address, length)),
+        _ => {
+            let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+            let message = format!("{} is not a prefix length of {family}", quote(length));
+            Err(Problem::new(message, format!("0 to {length_max}")))
+        }
+    }
+}
+
+/// The subnet of an address: bits beyond the prefix cleared.
+pub fn network(cidr: IpCidr) -> IpCidr {
+    let (value, width) = bits(address_of(cidr));
+    let host_bits = width - u32::from(cidr.prefix_len());
+    let cleared = value.checked_shr(host_bits).and_then(|value| value.checked_shl(host_bits)).unwrap_or(0);
+    cidr_of(from_bits(cleared, address_of(cidr).is_ipv4()), cidr.prefix_len())
+}
+
+/// The address with number `n` in a subnet, with its prefix length. `None` past the last that a host
+/// may have; in IPv4 that leaves out the broadcast address.
+pub fn nth_host(subnet: IpCidr, n: u64) -> Option<IpCidr> {
+    let (base, width) = bits(address_of(subnet));
+    let host_bits = width - u32::from(subnet.prefix_len());
+    let size = 1u128.checked_shl(host_bits).unwrap_or(u128::MAX);
+    let reserved = u128::from(address_of(subnet).is_ipv4() && host_bits >= 2);
+    let in_range = u128::from(n) < size - reserved;
+    in_range
+        .then(|| cidr_of(from_bits(base | u128::from(n), address_of(subnet).is_ipv4()), subnet.prefix_len()))
+}
+
+pub fn address_of(cidr: IpCidr) -> IpAddr {
+    cidr.address().into()
+}
+
+/// `length` must not be longer than the address.
+pub fn cidr_of(address: IpAddr, length: u8) -> IpCidr {
+    IpCidr::new(address.into(), length)
+}
+
+/// An address as a number, and how many bits that has.
+pub fn bits(address: IpAddr) -> (u128, u32) {
+    match address {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    }
+}
+
+fn from_bits(bits: u128, v4: bool) -> IpAddr {
+    match u32::try_from(bits) {
+        Ok(bits) if v4 => Ipv4Addr::from_bits(bits).into(),
+        _ => Ipv6Addr::from_bits(bits).into(),
+    }
+}
+
+/// fe80::/10 (RFC 4291, section 2.5.6).
+pub fn is_link_local_v6(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+/// The link-local address made of a MAC (RFC 4291, appendix A: modified EUI-64).
+pub fn link_local(mac: EthernetAddress) -> IpCidr {
+    let [a, b, c, d, e, f] = mac.0;
+    let address = Ipv6Addr::from_octets([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    cidr_of(address.into(), 64)
+}
+
+/// The address of interface number `n`: `02:00:00:00:00:00` plus `n`.
+pub fn automatic_mac(n: u32) -> EthernetAddress {
+    let [a, b, c, d] = n.to_be_bytes();
+    EthernetAddress([2, 0, a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_local_addresses_carry_the_mac() {
+        assert_eq!(link_local(automatic_mac(0x1_02ff)).to_string(), "fe80::ff:fe01:2ff/64");
+        assert_eq!(automatic_mac(1).to_string(), "02-00-00-00-00-01");
+    }
+}
