@@ -39,14 +39,14 @@ impl Outcome {
 const WAITING_MAX: usize = 4;
 
 /// Runs the jobs on `workers` threads. `take` has the outcomes in the order in which they end, and answers false to
-/// stop; runs under way end first. Once `interrupted`, they are given up.
+/// stop; runs under way end first. Once `interrupted`, they are given up, and these are returned, in the order of the jobs.
 pub fn run(
     labs: &[Lab],
     jobs: &[Job],
     workers: usize,
     interrupted: impl Fn() -> bool + Sync,
     mut take: impl FnMut(Outcome) -> bool,
-) {
+) -> Vec<Job> {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let (send, outcomes) = bounded(WAITING_MAX);
@@ -56,21 +56,31 @@ pub fn run(
             let (next, stop, interrupted) = (&next, &stop, &interrupted);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let Some(&job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                    let Some(outcome) = work(&labs[job.lab], job, &|| !interrupted()) else { return };
-                    if send.send(outcome).is_err() {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(&job) = jobs.get(place) else { return };
+                    let outcome = work(&labs[job.lab], job, &|| !interrupted());
+                    let is_over = outcome.is_none();
+                    if send.send((place, outcome)).is_err() || is_over {
                         return;
                     }
                 }
             });
         }
         drop(send);
-        for outcome in outcomes {
-            if !take(outcome) {
-                stop.store(true, Ordering::Relaxed);
+        let mut given_up = Vec::new();
+        for (place, outcome) in outcomes {
+            match outcome {
+                Some(outcome) => {
+                    if !take(outcome) {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                }
+                None => given_up.push(place),
             }
         }
-    });
+        given_up.sort_unstable();
+        given_up.into_iter().map(|place| jobs[place]).collect()
+    })
 }
 
 /// `None` if it is not to go on.

@@ -329,8 +329,9 @@ fn a_test_that_is_interrupted_says_how_it_went_until_then() {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     let rest: Vec<_> = lines.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
-    assert!(rest[0].starts_with("2 of 4 runs in ") && rest[0].ends_with(" s, then interrupted"), "{rest:?}");
-    assert_eq!(rest[1..], ["1 passed, 0 failed, 1 not run"]);
+    assert_eq!(rest[0], format!("cut  {}: seed 1 was under way", folder.path().join("b.toml").display()));
+    assert!(rest[1].starts_with("2 of 4 runs in ") && rest[1].ends_with(" s, then interrupted"), "{rest:?}");
+    assert_eq!(rest[2..], ["1 passed, 0 failed, 1 not run"]);
 }
 
 #[test]

@@ -71,6 +71,16 @@ const LAB: &str = r#"
     module = "target/guests/echo_client.wasm"
     args = ["unix", "/run/echo.sock"]
     protocol.unix = { connect = "/srv/*" }
+
+    [guest.denied]
+    module = "target/guests/echo_client.wasm"
+    args = ["unix", "/run/echo.sock"]
+    protocol.unix = { connect = "/run/**", deny.connect = ["/srv/**", "/run/echo.*"] }
+
+    [guest.elsewhere]
+    module = "target/guests/echo_server.wasm"
+    args = ["unix", "/run/private/a.sock"]
+    protocol.unix = { deny = { bind = "/run/private/**" } }
 "#;
 
 fn run(text: &str) -> Report {
@@ -128,6 +138,8 @@ fn a_refused_call_says_which_rule_it_was() {
     tls: tls: connect server:7 as bad.example.org: refused: no rule of `connect` allows it
     quic: quic: connect 10.0.0.2:7 as bad.example.org: refused: the rule bad.example.org:* of `deny.connect` refuses it
     tunnel: tls: connect bad.example.org:443 as bad.example.org: refused: the rule bad.example.org:* of `deny.connect` refuses it
-    local: no rule of the protocol's `connect` allows /run/echo.sock
+    local: connect /run/echo.sock: refused: no rule of `connect` allows it
+    denied: connect /run/echo.sock: refused: the rule /run/echo.* of `deny.connect` refuses it
+    elsewhere: bind /run/private/a.sock: refused: the rule /run/private/** of `deny.bind` refuses it
     "#);
 }

@@ -256,6 +256,49 @@ fn an_eventful_lab_is_shrunk_to_the_frames_that_were_lost() {
     }
 }
 
+/// Of six replicas that share a lossy line's description, and a timeline that makes it worse for all, one that gives up is left.
+#[test]
+fn replicas_are_taken_apart_until_one_of_them_is_left() {
+    let text = r#"duration = "60s"
+
+[guest.server]
+module = "target/guests/echo_server.wasm"
+background = true
+
+[guest.client]
+module = "target/guests/impatient.wasm"
+args = ["10.0.0.2:7", "stream", "300", "20"]
+env = { NUMBER = "{index}" }
+count = 6
+link = { delay = "1ms", loss = "1%" }
+
+[[at]]
+time = "20ms"
+link = "client:lan"
+set = { loss = "2%" }
+
+[[expect]]
+guest = "client"
+stdout_has = "20 answers in time"
+"#;
+    let whole = lab(text);
+    let gives_up = |report: &guestnet::lab::Report| {
+        (0..6).filter(|n| report.guest(&format!("client-{n}")).exit == Exit::Code(1)).collect::<Vec<_>>()
+    };
+    // Not the first one, so that it is not by its number that one is kept.
+    let seed = (1..100).find(|&seed| gives_up(&whole.run(seed)).first() > Some(&1)).unwrap();
+    let first = format!("client-{}", gives_up(&whole.run(seed))[0]);
+    let shrunk = shrink(text, seed).unwrap();
+    let small = plan(&shrunk.text);
+    let guests: Vec<_> = small.guests.iter().map(|guest| guest.name.as_str()).collect();
+    assert_eq!(guests, ["server", &first], "{}", shrunk.text);
+    assert_eq!((shrunk.left.entries, shrunk.left.knobs), (0, 0), "{}", shrunk.text);
+    assert!((1..=2).contains(&shrunk.left.frames), "{}", shrunk.text);
+    assert!(shrunk.failure[1].starts_with(&format!("`{first}` has the output")), "{:?}", shrunk.failure);
+    let report = lab(&shrunk.text).run(seed + 1);
+    assert_eq!(report.guest(&first).exit, Exit::Code(1), "{}", shrunk.text);
+}
+
 /// What stops it has the smallest so far, which still fails.
 #[test]
 fn a_search_that_is_stopped_has_what_it_found() {

@@ -113,6 +113,23 @@ fn runs_are_the_same_whoever_runs_them() {
     }
 }
 
+/// What a guest would read of the terminal is at its end at once: a run depends on nothing but its scenario and seed.
+#[test]
+fn an_inherited_input_is_empty() {
+    let text = "[guest.cat]\nmodule = 'guests/stdin_cat.wasm'\nstdin = { inherit = true }\n[[expect]]\nguest = 'cat'\nstdout = ''\n";
+    let site = Site::new(&[("cat.toml", text)]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guestnet"));
+    // Held open, and written to: the guest reads none of it.
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    std::io::Write::write_all(&mut writer, b"not for it\n").unwrap();
+    let output =
+        command.args(["test", "cat.toml"]).current_dir(site.0.path()).stdin(reader).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    drop(writer);
+    let report = guestnet::lab::Lab::from_file(site.path("cat.toml")).unwrap().run(1);
+    assert!(report.is_success(), "{report}");
+}
+
 /// What `guestnet packets` has of a capture is what tshark has of it, by the same words.
 #[test]
 fn packets_are_listed_by_the_words_of_tshark() {

@@ -194,10 +194,12 @@ impl Lab {
         own.max(all.saturating_sub(own)).as_secs_f64()
     }
 
-    /// CPU time for the same over a layer, in seconds.
-    pub fn layer_bulk(&self, layer: Layer, mode: Mode, megabytes: u64) -> f64 {
+    /// CPU time for the same over a layer, in seconds, with interfaces of this MTU.
+    pub fn layer_bulk(&self, layer: Layer, mode: Mode, megabytes: u64, mtu: usize) -> f64 {
         let client = ["10.0.0.2:5001", &megabytes.to_string()];
-        self.run_cpu(mode, &layer.pair(("bulk_receiver", &["0.0.0.0:5001"]), ("bulk_sender", &client)))
+        let (server, client) =
+            (("bulk_receiver", &["0.0.0.0:5001"] as &[_]), ("bulk_sender", &client as &[_]));
+        self.run_cpu(mode, &layer.pair_with(server, client, "", &format!("mtu = {mtu}\n")))
     }
 
     /// CPU time to connect, shake hands, send a byte each way and close, in seconds.

@@ -28,6 +28,7 @@ mod table;
 mod tls;
 
 use std::cell::RefCell;
+use std::process::ExitCode;
 
 use bare::Checksums;
 use guestnet::capture::Each;
@@ -84,10 +85,13 @@ const BENCHMARKS: &[Benchmark] = &[
     ("sweep", simulation::sweep),
 ];
 
-fn main() {
+/// What this program exits with if a goal was missed: as nothing else does that goes wrong.
+const MISSED: u8 = 3;
+
+fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args().skip(1).filter(|each| each != "--bench").collect();
-    if let Some(measure) = density::child(&arguments) {
-        return measure;
+    if density::child(&arguments).is_some() {
+        return ExitCode::SUCCESS;
     }
     let quick = arguments.iter().position(|each| each == "--quick").map(|at| arguments.remove(at)).is_some();
     let size = if quick { QUICK } else { FULL };
@@ -98,7 +102,7 @@ fn main() {
             run(&size, &mut table);
         }
     }
-    table.print();
+    if table.print() { ExitCode::SUCCESS } else { MISSED.into() }
 }
 
 fn mode_name(mode: Mode) -> &'static str {
@@ -165,17 +169,21 @@ fn connect(size: &Size, table: &mut Table) {
     }
 }
 
-/// Records of 16 KiB, AES-256-GCM, both sides on one core; by CPU time, as all of TLS and QUIC.
+/// Records of 16 KiB, AES-256-GCM, both sides on one core; by CPU time, as all of TLS and QUIC. Below rustls ours has two TCPs
+/// and a network, and the peer has nothing: at the MTU that is usual a record goes in twelve packets, at 9000 in two, and at
+/// the longest that an interface takes four go in one, so that little is left but TLS.
 fn tls_bulk(size: &Size, table: &mut Table) {
     let bytes = size.bulk_megabytes * 1_000_000;
     let lab = Lab::new(2);
     for mode in [Mode::Sim, Mode::Live] {
         let pipe = tls::Pipe::new(mode);
-        let ours = || bytes as f64 / lab.layer_bulk(Layer::Tls, mode, size.bulk_megabytes);
-        let theirs = || bytes as f64 / pipe.bulk(bytes);
-        let sides = table::alternate(size.runs, Unit::BytesPerSecond, ours, theirs);
-        let name = format!("bulk TLS, {}", mode_name(mode));
-        table.row(name, "rustls over memory", Unit::BytesPerSecond, sides, Goal::AtLeast(0.8));
+        for mtu in [1500, 9000, 65_521] {
+            let ours = || bytes as f64 / lab.layer_bulk(Layer::Tls, mode, size.bulk_megabytes, mtu);
+            let theirs = || bytes as f64 / pipe.bulk(bytes);
+            let sides = table::alternate(size.runs, Unit::BytesPerSecond, ours, theirs);
+            let name = format!("bulk TLS, MTU {mtu}, {}", mode_name(mode));
+            table.row(name, "rustls over memory", Unit::BytesPerSecond, sides, Goal::AtLeast(0.8));
+        }
     }
 }
 
@@ -238,7 +246,7 @@ fn quic_bulk(size: &Size, table: &mut Table) {
     let lab = Lab::new(2);
     for mode in [Mode::Sim, Mode::Live] {
         let bare = quic::Bare::new(mode, 100, WINDOW_BYTES);
-        let ours = || bytes as f64 / lab.layer_bulk(Layer::Quic, mode, megabytes);
+        let ours = || bytes as f64 / lab.layer_bulk(Layer::Quic, mode, megabytes, 1500);
         let theirs = || bytes as f64 / bare.bulk(1, bytes);
         let sides = table::alternate(size.runs, Unit::BytesPerSecond, ours, theirs);
         let name = format!("bulk QUIC, {}", mode_name(mode));

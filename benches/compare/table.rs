@@ -63,17 +63,24 @@ pub fn best(runs: usize, unit: Unit, ours: impl Fn() -> f64) -> f64 {
 
 pub struct Table {
     rows: Vec<[String; 6]>,
+    missed: Vec<String>,
+}
+
+/// What a row's last column says.
+struct Verdict {
+    goal: String,
+    is_met: bool,
 }
 
 impl Table {
     pub fn new() -> Self {
         let head = ["what", "guestnet", "peer", "", "ratio", "goal"];
-        Self { rows: vec![head.map(str::to_owned)] }
+        Self { rows: vec![head.map(str::to_owned)], missed: Vec::new() }
     }
 
     pub fn row(&mut self, name: String, peer: &str, unit: Unit, (ours, theirs): (f64, f64), goal: Goal) {
         let (ratio, goal) = match goal {
-            Goal::None => (format!("{:.2}", ours / theirs), String::new()),
+            Goal::None => (format!("{:.2}", ours / theirs), None),
             Goal::AtLeast(least) => {
                 let ratio = ours / theirs;
                 (format!("{ratio:.2}"), verdict(format!(">= {least}"), ratio >= least))
@@ -87,7 +94,7 @@ impl Table {
                 (format!("{ratio:.1} x"), verdict(format!(">= {least} x"), ratio >= least))
             }
         };
-        self.push([name, unit.show(ours), unit.show(theirs), peer.to_owned(), ratio, goal]);
+        self.push([name, unit.show(ours), unit.show(theirs), peer.to_owned(), ratio], goal);
     }
 
     /// A figure in seconds that has a limit of its own.
@@ -96,25 +103,38 @@ impl Table {
     }
 
     pub fn figure_limited(&mut self, name: String, unit: Unit, ours: f64, limit: f64) {
-        let goal = verdict(format!("<= {}", unit.show(limit)), ours <= limit);
-        self.push([name, unit.show(ours), String::new(), String::new(), String::new(), goal]);
+        self.figure_judged(name, unit, ours, verdict(format!("<= {}", unit.show(limit)), ours <= limit));
     }
 
     pub fn figure_at_least(&mut self, name: String, unit: Unit, ours: f64, least: f64) {
-        let goal = verdict(format!(">= {}", unit.show(least)), ours >= least);
-        self.push([name, unit.show(ours), String::new(), String::new(), String::new(), goal]);
+        self.figure_judged(name, unit, ours, verdict(format!(">= {}", unit.show(least)), ours >= least));
     }
 
     pub fn figure(&mut self, name: String, unit: Unit, ours: f64) {
-        self.push([name, unit.show(ours), String::new(), String::new(), String::new(), String::new()]);
+        self.figure_judged(name, unit, ours, None);
     }
 
-    fn push(&mut self, row: [String; 6]) {
-        eprintln!("  {}: {} {} {}", row[0], row[1], row[2], row[5]);
-        self.rows.push(row);
+    fn figure_judged(&mut self, name: String, unit: Unit, ours: f64, goal: Option<Verdict>) {
+        self.push([name, unit.show(ours), String::new(), String::new(), String::new()], goal);
     }
 
-    pub fn print(&self) {
+    fn push(&mut self, [name, ours, theirs, peer, ratio]: [String; 5], verdict: Option<Verdict>) {
+        let is_missed = verdict.as_ref().is_some_and(|verdict| !verdict.is_met);
+        let goal = verdict.map_or_else(String::new, |Verdict { goal, is_met }| {
+            format!("{goal}: {}", if is_met { "met" } else { "NOT met" })
+        });
+        eprintln!("  {name}: {ours} {theirs} {goal}");
+        if is_missed {
+            let found = if ratio.is_empty() { &ours } else { &ratio };
+            let beside = if peer.is_empty() { String::new() } else { format!(" beside {peer}") };
+            self.missed
+                .push(format!("{name}{beside}: {found}, wanted {}", goal.trim_end_matches(": NOT met")));
+        }
+        self.rows.push([name, ours, theirs, peer, ratio, goal]);
+    }
+
+    /// The table, and after it the goals that were missed; true if there are none.
+    pub fn print(&self) -> bool {
         let width = |column: usize| self.rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
         let widths: Vec<usize> = (0..6).map(width).collect();
         for [name, ours, theirs, peer, ratio, goal] in &self.rows {
@@ -128,9 +148,14 @@ impl Table {
             );
             println!("{}", line.trim_end());
         }
+        match self.missed.as_slice() {
+            [] => println!("goals missed: none"),
+            missed => println!("goals missed:\n  {}", missed.join("\n  ")),
+        }
+        self.missed.is_empty()
     }
 }
 
-fn verdict(goal: String, met: bool) -> String {
-    format!("{goal}: {}", if met { "met" } else { "NOT met" })
+fn verdict(goal: String, is_met: bool) -> Option<Verdict> {
+    Some(Verdict { goal, is_met })
 }

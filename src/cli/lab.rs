@@ -43,9 +43,10 @@ impl GuestArguments {
     }
 }
 
-/// True for what is taken to be a scenario and not a guest.
+/// True for what is taken to be a scenario and not a guest: by its name, or if that says nothing, by what is in it.
 pub fn is_scenario(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "toml")
+    let named = path.extension().is_some_and(|extension| extension == "toml");
+    named || (!is_guest(path) && super::find::looks_like_one(path).is_ok_and(|is| is))
 }
 
 /// True for what is taken to be a guest.
@@ -84,8 +85,11 @@ pub fn plan(
     }
     if !is_guest(path) {
         return Err(Failure::usage(
-            format!("{} is neither a scenario nor a guest, by its name", path.display()),
-            help.unwrap_or_else(|| "a scenario ends with .toml, a guest with .wasm or .wat".to_owned()),
+            format!("{} is neither a scenario nor a guest", path.display()),
+            help.unwrap_or_else(|| {
+                "a scenario ends with .toml, or is TOML with a [guest.NAME]; a guest ends with .wasm or .wat"
+                    .to_owned()
+            }),
         ));
     }
     let mut plan = Plan::single(path.to_owned(), arguments.to_vec());

@@ -2,7 +2,8 @@
 //!
 //! - `run`: a lab or one guest; with `console` (what a person sees), `sinks` and `qlogs` (where captures and qlogs go), `lab` (from a path to a
 //!   plan) and `hints` (what was probably meant).
-//! - `test`: scenarios held against what they expect; with `seeds` and `test_report`.
+//! - `test`: scenarios held against what they expect; with `find`, `seeds`, `teller` (in order), `test_report`, `replay` (what runs a failure
+//!   again), `junit` and `say`.
 //! - `shrink`: a scenario that fails, made smaller.
 //! - `packets`: what a capture has, by display filters.
 //! - `check`: a scenario without running it.
@@ -13,15 +14,20 @@ mod check;
 mod console;
 mod docs;
 mod failure;
+mod find;
 mod hints;
+mod junit;
 mod lab;
 mod packets;
 mod paper;
 mod qlogs;
+mod replay;
 mod run;
+mod say;
 mod seeds;
 mod shrink;
 mod sinks;
+mod teller;
 mod test;
 mod test_report;
 

@@ -64,7 +64,7 @@ pub fn shrink(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let shrunk = shrunk.map_err(|error| failure(error, path))?;
     let written = scenario(&shrunk, path, &output, seed);
     if output == Path::new("-") {
-        print!("{written}");
+        super::docs::print(written.as_bytes())?;
     } else {
         std::fs::write(&output, written).map_err(Failure::io(output.display().to_string()))?;
     }

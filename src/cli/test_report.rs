@@ -1,12 +1,13 @@
-//! What `guestnet test` says: a line for each scenario, failures in full, and JUnit's XML.
+//! What `guestnet test` says: a line for each scenario, and failures in full.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use guestnet::lab::Lab;
-use guestnet::sweep::Outcome;
+use guestnet::sweep::{Job, Outcome};
+
+use super::replay;
 
 /// Packets and calls that are told of a failure.
 const PACKETS_TOLD: usize = 12;
@@ -17,32 +18,79 @@ const TOLD_AFTER: usize = 4;
 const SEEDS_TOLD: usize = 8;
 
 /// Why a scenario has no run.
-pub const SKIPPED: &str = "it has a TAP, which virtual time cannot run, or no seed of this shard";
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    Live,
+    Shard,
+    Failure,
+    UnderWay,
+    Interrupted,
+    Time,
+}
+
+impl Skipped {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Skipped::Live => "it has a TAP or sockets of the host, which virtual time cannot run",
+            Skipped::Shard => "no seed of it is in this shard",
+            Skipped::Failure => "not run, after another's failure",
+            Skipped::UnderWay => "under way when all was stopped, and given up",
+            Skipped::Interrupted => "not run before Ctrl-C",
+            Skipped::Time => "not run before --time was over",
+        }
+    }
+}
 
 /// A scenario and what became of its runs so far.
 pub struct Scenario {
     pub path: PathBuf,
     pub runs: usize,
+    /// Runs that it has in all shards together.
+    pub planned: usize,
+    /// Why it has no run, once that is known.
+    pub skipped: Option<Skipped>,
+    /// Its captures' name, without the seed.
+    pub capture: String,
+    /// Lines of expectations that one seed is enough for.
+    sometimes: Vec<usize>,
     failed_seeds: Vec<u64>,
-    /// Lines of expectations that one seed is enough for, met by one.
+    /// Those of `sometimes` that were met.
     met: BTreeSet<usize>,
-    /// The failures as they were told.
+    /// The failures as they were told, in the order of their seeds.
     told: Vec<String>,
 }
 
 impl Scenario {
-    pub fn new(path: PathBuf) -> Scenario {
-        Scenario { path, runs: 0, failed_seeds: Vec::new(), met: BTreeSet::new(), told: Vec::new() }
+    pub fn new(path: PathBuf, lab: &Lab) -> Scenario {
+        let sometimes = lab.plan().expectations.iter().filter(|e| e.sometimes).map(|e| e.line).collect();
+        Scenario {
+            path,
+            runs: 0,
+            planned: 0,
+            skipped: None,
+            capture: String::new(),
+            sometimes,
+            failed_seeds: Vec::new(),
+            met: BTreeSet::new(),
+            told: Vec::new(),
+        }
     }
 
-    pub fn count(&mut self, outcome: &Outcome) {
+    pub fn count(&mut self, run: &Run) {
         self.runs += 1;
-        let met = outcome.report.verdicts.iter().filter(|verdict| verdict.is_met() && verdict.sometimes);
-        self.met.extend(met.filter_map(|verdict| verdict.line));
-        if outcome.is_failure() {
-            self.failed_seeds.push(outcome.job.seed);
-            self.told.push(outcome.report.to_string());
+        self.met.extend(&run.met);
+        if run.failed {
+            self.failed_seeds.push(run.job.seed);
         }
+    }
+
+    /// A failure that was told, for whoever reads the report.
+    pub fn tell(&mut self, text: String) {
+        self.told.push(text);
+    }
+
+    pub fn told(&self) -> &[String] {
+        &self.told
     }
 
     /// Runs that failed.
@@ -50,40 +98,67 @@ impl Scenario {
         self.failed_seeds.len()
     }
 
-    /// Expectations that no seed met, though one would have been enough. One seed alone is no sweep.
-    pub fn never_met(&self, labs: &[Lab]) -> Vec<String> {
-        let Some(lab) = labs.iter().find(|lab| lab.path() == Some(&self.path)).filter(|_| self.runs > 1)
-        else {
+    /// Expectations that no seed met, though one would have been enough. One seed alone is no sweep, and where others ran elsewhere or
+    /// not at all nobody can tell.
+    pub fn never_met(&self) -> Vec<String> {
+        if self.runs < self.planned || self.runs <= 1 {
             return Vec::new();
-        };
-        let wanted = lab.plan().expectations.iter().filter(|expectation| expectation.sometimes);
-        let missed = wanted.filter(|expectation| !self.met.contains(&expectation.line));
+        }
+        let missed = self.sometimes.iter().filter(|line| !self.met.contains(line));
         missed
-            .map(|e| format!("what line {} expects came true with none of {} seeds", e.line, self.runs))
+            .map(|line| format!("what line {line} expects came true with none of {} seeds", self.runs))
             .collect()
     }
 
-    pub fn has_failed(&self, labs: &[Lab]) -> bool {
-        !self.failed_seeds.is_empty() || !self.never_met(labs).is_empty()
+    pub fn has_failed(&self) -> bool {
+        !self.failed_seeds.is_empty() || !self.never_met().is_empty()
     }
 
     /// `ok   path (100 seeds)`.
-    pub fn line(&self, labs: &[Lab]) -> String {
+    pub fn line(&self) -> String {
         let path = self.path.display();
-        if let Some(missed) = self.never_met(labs).first()
+        if let Some(missed) = self.never_met().first()
             && self.failed_seeds.is_empty()
         {
             return format!("FAIL {path}: {missed}");
         }
         let runs = if self.runs == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.runs) };
         if self.failed_seeds.is_empty() {
-            return format!("ok   {path} ({runs})");
+            let open = self.sometimes.iter().filter(|line| !self.met.contains(line)).map(usize::to_string);
+            let open: Vec<_> = open.collect();
+            let open = match self.runs < self.planned && !open.is_empty() {
+                true => format!(
+                    "; not judged: line {}, with {} of {} seeds",
+                    open.join(", "),
+                    self.runs,
+                    self.planned
+                ),
+                false => String::new(),
+            };
+            return format!("ok   {path} ({runs}){open}");
         }
-        let mut seeds = self.failed_seeds.clone();
-        seeds.sort_unstable();
-        let told: Vec<_> = seeds.iter().take(SEEDS_TOLD).map(u64::to_string).collect();
-        let more = if seeds.len() > SEEDS_TOLD { ", ..." } else { "" };
-        format!("FAIL {path}: {} of {runs} failed: {}{more}", seeds.len(), told.join(", "))
+        let told: Vec<_> = self.failed_seeds.iter().take(SEEDS_TOLD).map(u64::to_string).collect();
+        let more = if self.failed_seeds.len() > SEEDS_TOLD { ", ..." } else { "" };
+        format!("FAIL {path}: {} of {runs} failed: {}{more}", self.failed_seeds.len(), told.join(", "))
+    }
+}
+
+/// What stays of a run until its turn to be told.
+pub struct Run {
+    pub job: Job,
+    pub failed: bool,
+    /// Lines of expectations that one seed is enough for, met by it.
+    met: BTreeSet<usize>,
+    /// Of a failure that may be told in full.
+    pub outcome: Option<Outcome>,
+}
+
+impl Run {
+    pub fn new(outcome: Outcome) -> Run {
+        let met = outcome.report.verdicts.iter().filter(|verdict| verdict.is_met() && verdict.sometimes);
+        let met = met.filter_map(|verdict| verdict.line).collect();
+        let failed = outcome.is_failure();
+        Run { job: outcome.job, failed, met, outcome: failed.then_some(outcome) }
     }
 }
 
@@ -116,56 +191,6 @@ pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &str)
         });
     }
     let _ = writeln!(text, "capture: {capture}");
-    let _ = write!(text, "again: guestnet run --sim --seed {seed} --trace --capture again.pcapng {path}");
+    text.push_str(&replay::lines(lab, &scenario.path, seed, outcome.difference.is_some()));
     text
-}
-
-/// The results as JUnit's XML: a case for each scenario.
-pub fn junit(scenarios: &[Scenario], labs: &[Lab], elapsed: Duration) -> String {
-    let failures = scenarios.iter().filter(|scenario| scenario.has_failed(labs)).count();
-    let skipped = scenarios.iter().filter(|scenario| scenario.runs == 0).count();
-    let mut xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"guestnet\" tests=\"{}\" failures=\"{failures}\" \
-         skipped=\"{skipped}\" time=\"{:.3}\">\n",
-        scenarios.len(),
-        elapsed.as_secs_f64()
-    );
-    for scenario in scenarios {
-        let folder = scenario.path.parent().map(|parent| parent.display().to_string()).unwrap_or_default();
-        let name =
-            scenario.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let _ = write!(xml, "  <testcase classname=\"{}\" name=\"{}\">", escape(&folder), escape(&name));
-        if scenario.runs == 0 {
-            let _ = write!(xml, "<skipped message=\"{}\"/>", escape(SKIPPED));
-        }
-        if scenario.has_failed(labs) {
-            let told = [scenario.told.clone(), scenario.never_met(labs)].concat().join("\n\n");
-            let _ = write!(
-                xml,
-                "<failure message=\"{}\">{}</failure>",
-                escape(&scenario.line(labs)),
-                escape(&told)
-            );
-        }
-        xml.push_str("</testcase>\n");
-    }
-    xml.push_str("</testsuite>\n");
-    xml
-}
-
-/// For XML 1.0, which has no place for most control characters.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' => escaped.push(c),
-            c if c.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&c) => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

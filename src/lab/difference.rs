@@ -40,7 +40,7 @@ impl Report {
         let index = first_unlike(&self.calls, &other.calls, |ours, theirs| ours == theirs)?;
         let told = |report: &Report| {
             let call = report.calls.get(index)?;
-            Some(format!("{} s, {}: {}", call.at, report.guests[call.guest].name, call.line))
+            Some(format!("{} {}", report.guests[call.guest].name, call.line))
         };
         let at = [self, other].iter().filter_map(|report| Some(report.calls.get(index)?.at)).min()?;
         let (ours, theirs) = (told(self), told(other));
@@ -76,7 +76,7 @@ impl Report {
         let record = self.records.get(index)?;
         let mut dissector = Dissector::new(&self.session);
         self.records[..index].iter().for_each(|record| drop(dissector.dissect(record)));
-        Some(format!("{} s, {}", record.at, dissector.dissect(record)))
+        Some(dissector.dissect(record).to_string())
     }
 
     fn first_guest(&self, other: &Report) -> Option<String> {
@@ -173,8 +173,12 @@ mod tests {
         assert!(one.calls.len() > 1 && !one.records.is_empty(), "{one}");
         other.calls[1].line = "clock_time_get() = 7".to_owned();
         let told = one.difference(&other).unwrap();
-        assert!(told.starts_with("call 2 differs\n  one run:   0.0"), "{told}");
-        assert!(told.contains("the other: 0.0") && told.ends_with(": clock_time_get() = 7"), "{told}");
+        let line = &one.calls[1].line;
+        assert!(line.starts_with("0.0"), "{line}");
+        let guest = &one.guests[one.calls[1].guest].name;
+        let wanted =
+            format!("call 2 differs\n  one run:   {guest} {line}\n  the other: {guest} clock_time_get() = 7");
+        assert_eq!(told, wanted);
         other.calls.truncate(1);
         let told = one.difference(&other).unwrap();
         assert!(told.ends_with("the other: nothing more"), "{told}");
@@ -189,6 +193,7 @@ mod tests {
         let told = one.difference(&other).unwrap();
         let number = last + 1;
         assert!(told.starts_with(&format!("frame {number} of the capture differs\n  one run:   ")), "{told}");
+        assert!(told.contains(&format!("the other: {number} 0.")), "{told}");
         assert!(told.contains("ARP") && told.contains("lost on the link"), "{told}");
         // What a frame carries may differ where nothing that is shown of it does.
         let mut other = report("hello", 0);

@@ -1,6 +1,6 @@
 //! What is expected of guests, held against what they did.
 
-use super::verdict::{Found, range};
+use super::verdict::{Found, Unmet, range};
 use super::{GuestReport, Report};
 use crate::folders::Content;
 use crate::guest::Exit;
@@ -47,44 +47,49 @@ pub(super) fn describe(plan: &Plan, expected: &ExpectedGuest) -> String {
 }
 
 pub(super) fn judge(expected: &ExpectedGuest, assets: &Assets, report: &Report) -> Option<Found> {
-    expected.guests.iter().find_map(|&number| {
+    let mut unmet = expected.guests.iter().filter_map(|&number| {
         let guest = &report.guests[number];
-        let found = |what: String| {
-            Some(Found { what: format!("`{}` {what}", guest.name), missing: false, at: guest.at })
+        let found = |unmet, what: String| {
+            Some(Found::of_guest(format!("`{}` {what}", guest.name), unmet, number, guest.at))
         };
         if let Some(exit) = expected.exit
             && !exit_is(&guest.exit, exit)
         {
-            return found(with_stderr(guest, &guest.exit.to_string()));
+            return found(Unmet::Exit, with_stderr(guest, &guest.exit.to_string()));
         }
-        for (text, stream, wrote) in
-            [(&expected.stdout, "output", guest.stdout()), (&expected.stderr, "error output", guest.stderr())]
-        {
+        for (text, unmet, stream, wrote) in [
+            (&expected.stdout, Unmet::Stdout, "output", guest.stdout()),
+            (&expected.stderr, Unmet::Stderr, "error output", guest.stderr()),
+        ] {
             let met = match text {
                 None => true,
                 Some(ExpectedText::Whole(text)) => *text == wrote,
                 Some(ExpectedText::Part(text)) => wrote.contains(text),
             };
             if !met {
-                return found(format!("has the {stream} {}", quoted(&wrote)));
+                return found(unmet, format!("has the {stream} {}", quoted(&wrote)));
             }
         }
         let left = guest.left_open.descriptors;
         if expected.open.as_ref().is_some_and(|open| !open.contains(&(left as u64))) {
-            return found(format!("left {left} open"));
+            return found(Unmet::Descriptors, format!("left {left} open"));
         }
         if let Some(within) = expected.within {
             // One that was stopped with the lab had not ended, whenever that was.
             if guest.exit == Exit::Stopped {
-                return found("had not ended when the lab did".to_owned());
+                return found(Unmet::Late, "had not ended when the lab did".to_owned());
             }
             if guest.at > Instant::START + within {
-                return found("ended later".to_owned());
+                return found(Unmet::Late, "ended later".to_owned());
             }
         }
         let file = expected.file.as_ref()?;
-        found(format!("has {}: {}", file.path, judge_file(file, &guest.name, assets, report)?))
-    })
+        let why = judge_file(file, &guest.name, assets, report)?;
+        found(Unmet::File, format!("has {}: {why}", file.path))
+    });
+    let first = unmet.next()?;
+    let others = unmet.flat_map(|found| found.guests);
+    Some(Found { guests: first.guests.iter().copied().chain(others).collect(), ..first })
 }
 
 fn exit_is(exit: &Exit, expected: ExpectedExit) -> bool {

@@ -44,14 +44,15 @@ pub use builder::{At, Entry, Expect, Guest, LabBuilder, Link};
 pub use digest::Digests;
 use files::Written;
 pub use report::{Call, GuestReport, Report};
-pub use verdict::{Found, Subject, Verdict};
+pub use verdict::{Found, Subject, Unmet, Verdict};
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use crate::folders::Folders;
 use crate::guest::{Engine, EngineSettings};
 use crate::scenario::assets::Assets;
-use crate::scenario::plan::Plan;
+use crate::scenario::plan::{GuestPlan, Plan, StdinPlan};
 use crate::scenario::{self, ScenarioError};
 use crate::sim::{self, Ending};
 use crate::time::Instant;
@@ -161,7 +162,8 @@ impl Lab {
     }
 
     /// Runs the lab in virtual time until it ends, or its duration is over. What guests write to directories is written to private
-    /// copies, which go with the report.
+    /// copies, which go with the report, and the standard input that a guest would inherit is empty: a run depends on nothing but
+    /// the lab and its seed.
     pub fn run(&self, seed: u64) -> Report {
         self.run_with(&self.plan, seed, self.trace, &|| true)
     }
@@ -184,6 +186,7 @@ impl Lab {
     }
 
     fn run_with(&self, plan: &Plan, seed: u64, trace: bool, go_on: &dyn Fn() -> bool) -> Report {
+        let plan = &*without_terminal(plan);
         // Or what came of a run would depend on those before it, and on those beside it.
         let folders = Folders::private(plan);
         let settings = Settings { trace, folders: folders.clone(), ..Settings::sim(plan, seed) };
@@ -206,4 +209,15 @@ impl Lab {
         report.verdicts = verdict::judge(plan, &self.assets, &report);
         report
     }
+}
+
+/// The plan with an empty input for the guest that would inherit a program's own: here nobody would write to it or end it.
+fn without_terminal(plan: &Plan) -> Cow<'_, Plan> {
+    let inherits = |guest: &GuestPlan| guest.stdin == StdinPlan::Inherit;
+    let mut plan = Cow::Borrowed(plan);
+    if plan.guests.iter().any(inherits) {
+        let guests = plan.to_mut().guests.iter_mut().filter(|guest| inherits(guest));
+        guests.for_each(|guest| guest.stdin = StdinPlan::Empty);
+    }
+    plan
 }

@@ -47,10 +47,43 @@ pub enum Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub what: String,
-    /// Something did not come that should have, rather than the other way round.
-    pub missing: bool,
+    /// Which part of it is not met. Of several guests, the first one's.
+    pub unmet: Unmet,
+    /// Where something is expected of guests, those that do not meet it, by their places in the plan, and which part each
+    /// does not. It is the first of them that `what` tells of.
+    pub guests: Vec<(usize, Unmet)>,
     /// When, for a look at the packets and calls around it.
     pub at: Instant,
+}
+
+/// The parts of an expectation, any of which can be the one that is not met: runs that fall short in different ones have
+/// different reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    Exit,
+    Stdout,
+    Stderr,
+    /// It left too many or too few descriptors open, or was refused one.
+    Descriptors,
+    /// A guest or the lab did not end in time.
+    Late,
+    File,
+    /// There are packets that should not be, or more of something than there should be.
+    TooMany,
+    /// There are no packets that should be, or less of something than there should be.
+    TooFew,
+    Ending,
+    Golden,
+}
+
+impl Found {
+    fn new(what: String, unmet: Unmet, at: Instant) -> Found {
+        Found { what, unmet, guests: Vec::new(), at }
+    }
+
+    pub(super) fn of_guest(what: String, unmet: Unmet, number: usize, at: Instant) -> Found {
+        Found { what, unmet, guests: vec![(number, unmet)], at }
+    }
 }
 
 impl Verdict {
@@ -98,7 +131,7 @@ pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdic
                     Ok(golden) => golden::compare(golden, report, compare),
                     Err(why) => Some(format!("{why}; `guestnet test --bless` writes it")),
                 };
-                let found = found.map(|what| Found { what, missing: false, at: report.at });
+                let found = found.map(|what| Found::new(what, Unmet::Golden, report.at));
                 (format!("{what} {}", path.display()), found)
             }
         };
@@ -120,12 +153,12 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
         })
     };
     let of_ending = plan.expectations.iter().any(|e| matches!(e.expected, Expected::Ending { .. }));
-    let unmet = |subject, expected: String, what: String, at| Verdict {
+    let verdict = |subject, expected: String, found| Verdict {
         subject,
         line: None,
         sometimes: false,
         expected,
-        found: Some(Found { what, missing: false, at }),
+        found: Some(found),
     };
     let mut verdicts = Vec::new();
     for (number, guest) in report.guests.iter().enumerate() {
@@ -134,18 +167,16 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
         let of_exit = says(number, |expected| expected.exit.is_some());
         if !guest.is_success() && !of_exit && !may_stop {
             let expected = format!("guest `{}` exits with 0", guest.name);
-            verdicts.push(unmet(
-                Subject::Guest(number),
-                expected,
-                with_stderr(guest, &guest.exit.to_string()),
-                guest.at,
-            ));
+            let what = with_stderr(guest, &guest.exit.to_string());
+            let found = Found::of_guest(what, Unmet::Exit, number, guest.at);
+            verdicts.push(verdict(Subject::Guest(number), expected, found));
         }
         // Descriptors that are opened and never closed come to an end.
         if guest.left_open.refused && !says(number, |expected| expected.open.is_some()) {
             let expected = format!("guest `{}` has descriptors to spare", guest.name);
             let what = format!("it was refused one; {} were open as it ended", guest.left_open.descriptors);
-            verdicts.push(unmet(Subject::Guest(number), expected, what, guest.at));
+            let found = Found::of_guest(what, Unmet::Descriptors, number, guest.at);
+            verdicts.push(verdict(Subject::Guest(number), expected, found));
         }
     }
     if report.ending != Ending::Over && !of_ending {
@@ -157,7 +188,8 @@ fn built_in(plan: &Plan, report: &Report) -> Vec<Verdict> {
             Ending::Over => String::new(),
         };
         let what = what + &who_is_there(report);
-        verdicts.push(unmet(Subject::Ending, "the lab ends by itself".to_owned(), what, report.at));
+        let found = Found::new(what, Unmet::Ending, report.at);
+        verdicts.push(verdict(Subject::Ending, "the lab ends by itself".to_owned(), found));
     }
     verdicts
 }
@@ -224,11 +256,15 @@ fn describe_counter(expected: &ExpectedCounter) -> String {
     format!("{what}: {}{place}", range(&expected.count))
 }
 
+/// How a count that is not in its range is not.
+fn beyond(range: &RangeInclusive<u64>, count: u64) -> Unmet {
+    if count < *range.start() { Unmet::TooFew } else { Unmet::TooMany }
+}
+
 fn judge_counter(expected: &ExpectedCounter, report: &Report) -> Option<Found> {
     let selection = selection(&expected.at, expected.from, expected.until);
     let count = report.count(expected.counter, &selection);
-    let missing = count < *expected.count.start();
-    let found = || Found { what: format!("there are {count}"), missing, at: report.at };
+    let found = || Found::new(format!("there are {count}"), beyond(&expected.count, count), report.at);
     (!expected.count.contains(&count)).then(found)
 }
 
@@ -249,7 +285,7 @@ fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
                 1 => format!("there is one:{shown}"),
                 _ => format!("there are {found}:{shown}"),
             };
-            Some(Found { what, missing: found < *count.start(), at })
+            Some(Found::new(what, beyond(count, found), at))
         }
         PacketRule::Always { filter, among } => {
             let among = |packet: &Packet| among.as_ref().is_none_or(|among| among.matches(packet));
@@ -258,10 +294,10 @@ fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
             match odd.first() {
                 Some(first) => {
                     let what = format!("{} of {} are not:\n  {}", odd.len(), all.len(), first.line);
-                    Some(Found { what, missing: false, at: first.at })
+                    Some(Found::new(what, Unmet::TooMany, first.at))
                 }
                 None if all.is_empty() => {
-                    Some(Found { what: "there is no such packet".to_owned(), missing: true, at: report.at })
+                    Some(Found::new("there is no such packet".to_owned(), Unmet::TooFew, report.at))
                 }
                 None => None,
             }
@@ -286,5 +322,6 @@ fn judge_ending(ending: ExpectedEnding, within: Option<Duration>, report: &Repor
     };
     let late = within.is_some_and(|within| report.at > Instant::START + within);
     let what = || format!("it is {}{}", report.ending, who_is_there(report));
-    (!met || late).then(|| Found { what: what(), missing: false, at: report.at })
+    let unmet = if met { Unmet::Late } else { Unmet::Ending };
+    (!met || late).then(|| Found::new(what(), unmet, report.at))
 }

@@ -55,11 +55,11 @@ pub struct Denied {
     pub accept: Vec<Rule>,
 }
 
-/// Why a policy refuses something, for the trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal<'a> {
+/// Why a policy refuses something, for the trace: one of rules for addresses, or of another kind of them.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal<'a, R = Rule> {
     /// This rule denies it.
-    Denied(&'static str, &'a Rule),
+    Denied(&'static str, &'a R),
     /// There are rules that allow, and it is not among what they do.
     NotAllowed(&'static str),
     /// No rule allows what is not of the lab.
@@ -175,7 +175,7 @@ impl Policy {
     }
 }
 
-impl Refusal<'_> {
+impl<R: fmt::Display> Refusal<'_, R> {
     /// Tells the trace which call it was, and on what; the error is the guest's. `object`: the kind of protocol object whose
     /// policy it is, if that is not of the stack itself.
     pub fn tell(
@@ -222,12 +222,13 @@ fn by_name<'a>(
     }
 }
 
-fn weigh<'a>(
+/// What holds for each list of rules: those that deny are asked first; where there are others, one has to allow it.
+pub fn weigh<'a, R>(
     what: &'static str,
-    deny: &'a [Rule],
-    allow: Option<&[Rule]>,
-    about: impl Fn(&&Rule) -> bool,
-) -> Result<(), Refusal<'a>> {
+    deny: &'a [R],
+    allow: Option<&[R]>,
+    about: impl Fn(&&R) -> bool,
+) -> Result<(), Refusal<'a, R>> {
     if let Some(rule) = deny.iter().find(&about) {
         return Err(Refusal::Denied(what, rule));
     }
@@ -269,7 +270,7 @@ impl fmt::Display for Rule {
     }
 }
 
-impl fmt::Display for Refusal<'_> {
+impl<R: fmt::Display> fmt::Display for Refusal<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Denied(what, rule) => write!(f, "the rule {rule} of `deny.{what}` refuses it"),

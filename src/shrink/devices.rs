@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use toml_edit::{Item, TableLike, Value, value};
 
 use super::failure::Failure;
-use super::is_made_from;
 use super::script::{Place, Script};
+use super::{is_made_from, replicas};
 use crate::network::InterfaceConfig;
 use crate::scenario::plan::{Plan, RouterPlan};
 
@@ -35,6 +35,7 @@ pub(super) fn without_devices(script: &Script, gone: &BTreeSet<Device>, failure:
 pub(super) fn left_without(script: &Script, gone: &BTreeSet<Device>) -> (Script, BTreeSet<usize>) {
     let mut script = script.clone();
     let mut gone = gone.clone();
+    gone.extend(replicas::shared_names(&script, &gone));
     for link in Device::all(&script, "link") {
         let ends = script.table(&["link".to_owned(), link.name.clone()]).and_then(|link| link.get("ends"));
         if names(ends).iter().any(|end| is_spoken_of(end, &gone)) {

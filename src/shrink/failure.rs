@@ -4,18 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::capture::is_port_of;
 use crate::guest::Exit;
-use crate::lab::{GuestReport, Report, Subject, Verdict};
+use crate::lab::{GuestReport, Report, Subject, Unmet, Verdict};
 use crate::scenario::expectation::{Expectation, Expected, Place};
 use crate::scenario::plan::Plan;
 use crate::sim::Ending;
 
 /// What a failure is told apart by. Neither when it comes nor what was written counts: those change with what is left
-/// out.
+/// out. Of several guests that do not do what is expected of each, replicas above all, each fails by itself: the others may
+/// then be left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     about: About,
-    /// Something did not come that should have.
-    missing: bool,
+    /// The part of it that is not met.
+    unmet: Unmet,
+    /// How the lab ended, where that is what it is about.
+    ending: Option<&'static str>,
     /// How the guests that it is about ended, by their names.
     ends: BTreeMap<String, End>,
 }
@@ -24,7 +27,8 @@ pub(super) struct Failure {
 enum About {
     /// An expectation, by its place in the scenario that is shrunk.
     Expectation(usize),
-    Ending(&'static str),
+    /// What is expected of every lab.
+    Ending,
     Guest,
 }
 
@@ -70,55 +74,65 @@ fn innermost(backtrace: &str) -> String {
 pub(super) type Numbers = [usize];
 
 impl Failure {
-    /// How a run failed, and the verdict that says so: the first of what the scenario itself expects, or else of what is
-    /// expected of every lab.
-    pub fn first(plan: &Plan, numbers: &Numbers, report: &Report) -> Option<(Failure, Verdict)> {
-        let unmet = report.verdicts.iter().filter(|verdict| !verdict.sometimes && !verdict.is_met());
-        let verdict = unmet.min_by_key(|verdict| verdict.subject)?;
-        Some((Failure::of(plan, numbers, report, verdict), verdict.clone()))
+    /// How a run failed: the first of what the scenario itself expects, or else of what is expected of every lab.
+    pub fn first(plan: &Plan, numbers: &Numbers, report: &Report) -> Option<Failure> {
+        let verdict = unmet(report).min_by_key(|verdict| verdict.subject)?;
+        Failure::of(plan, numbers, report, verdict).into_iter().next()
     }
 
     /// Every way in which a run failed.
     pub fn all(plan: &Plan, numbers: &Numbers, report: &Report) -> Vec<Failure> {
-        let unmet = report.verdicts.iter().filter(|verdict| !verdict.sometimes && !verdict.is_met());
-        unmet.map(|verdict| Failure::of(plan, numbers, report, verdict)).collect()
+        unmet(report).flat_map(|verdict| Failure::of(plan, numbers, report, verdict)).collect()
     }
 
-    fn of(plan: &Plan, numbers: &Numbers, report: &Report, verdict: &Verdict) -> Failure {
-        let (about, guests) = match verdict.subject {
-            Subject::Expectation(index) => {
-                let guests = match &plan.expectations[index].expected {
-                    Expected::Guest(expected) => expected.guests.clone(),
-                    Expected::Packets(_) | Expected::Counter(_) | Expected::Golden { .. } => Vec::new(),
-                    Expected::Ending { .. } => waiting(report),
-                };
-                (About::Expectation(numbers[index]), guests)
-            }
-            Subject::Ending => {
-                let ending = match report.ending {
-                    Ending::Over => "over",
-                    Ending::Stalled => "stalled",
-                    Ending::Duration => "duration",
-                    Ending::Interrupted => "interrupted",
-                    Ending::Livelock(_) => "livelock",
-                };
-                (About::Ending(ending), waiting(report))
-            }
-            Subject::Guest(guest) => (About::Guest, vec![guest]),
-        };
-        let ends = guests.into_iter().map(|number| {
+    /// What a run that failed so says of it.
+    pub fn verdict<'a>(&self, plan: &Plan, numbers: &Numbers, report: &'a Report) -> Option<&'a Verdict> {
+        unmet(report).find(|verdict| Failure::of(plan, numbers, report, verdict).contains(self))
+    }
+
+    /// What one verdict tells: a failure for each guest of which it was expected and that did not do it.
+    fn of(plan: &Plan, numbers: &Numbers, report: &Report, verdict: &Verdict) -> Vec<Failure> {
+        let Some(found) = &verdict.found else { return Vec::new() };
+        let end = |number: usize| {
             let guest = &report.guests[number];
             (guest.name.clone(), End::of(guest))
-        });
-        let missing = verdict.found.as_ref().is_some_and(|found| found.missing);
-        Failure { about, missing, ends: ends.collect() }
+        };
+        let of_guests = |about: About| {
+            let failure = |&(number, unmet): &(usize, Unmet)| Failure {
+                about: about.clone(),
+                unmet,
+                ending: None,
+                ends: [end(number)].into(),
+            };
+            found.guests.iter().map(failure).collect()
+        };
+        let of_lab = |about: About, is_ending: bool| {
+            let ending = is_ending.then(|| ending(report));
+            let waiting = if is_ending { waiting(report) } else { Vec::new() };
+            let ends = waiting.into_iter().map(end).collect();
+            vec![Failure { about, unmet: found.unmet, ending, ends }]
+        };
+        match verdict.subject {
+            Subject::Expectation(index) => {
+                let about = About::Expectation(numbers[index]);
+                match &plan.expectations[index].expected {
+                    Expected::Guest(_) => of_guests(about),
+                    Expected::Packets(_) | Expected::Counter(_) | Expected::Golden { .. } => {
+                        of_lab(about, false)
+                    }
+                    Expected::Ending { .. } => of_lab(about, true),
+                }
+            }
+            Subject::Guest(_) => of_guests(About::Guest),
+            Subject::Ending => of_lab(About::Ending, true),
+        }
     }
 
     /// The expectation that is not met, by its place in the scenario that is shrunk.
     pub fn expectation(&self) -> Option<usize> {
         match self.about {
             About::Expectation(number) => Some(number),
-            About::Ending(_) | About::Guest => None,
+            About::Ending | About::Guest => None,
         }
     }
 
@@ -126,7 +140,7 @@ impl Failure {
     /// come: that may be any.
     pub fn guests(&self, plan: &Plan, numbers: &Numbers) -> BTreeSet<usize> {
         let names = plan.guests.iter().map(|guest| guest.name.as_str()).enumerate();
-        if self.missing {
+        if self.unmet == Unmet::TooFew {
             return names.map(|(number, _)| number).collect();
         }
         let place = numbers.iter().position(|number| self.expectation() == Some(*number));
@@ -140,6 +154,20 @@ impl Failure {
             self.ends.contains_key(guest) || looked_at.iter().flat_map(Place::ports).any(has_port)
         };
         names.filter(|(_, guest)| is_named(guest)).map(|(number, _)| number).collect()
+    }
+}
+
+fn unmet(report: &Report) -> impl Iterator<Item = &Verdict> {
+    report.verdicts.iter().filter(|verdict| !verdict.sometimes && !verdict.is_met())
+}
+
+fn ending(report: &Report) -> &'static str {
+    match report.ending {
+        Ending::Over => "over",
+        Ending::Stalled => "stalled",
+        Ending::Duration => "duration",
+        Ending::Interrupted => "interrupted",
+        Ending::Livelock(_) => "livelock",
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use toml_edit::{Array, InlineTable, Item, TableLike, Value, value};
+use toml_edit::{Array, InlineTable, Item, Value, value};
 
 use super::knobs::{self, DIRECTIONS, Knob};
-use super::script::{Place, Script};
+use super::script::{self, Place, Script};
 use crate::capture::{Record, Way};
 use crate::lab::Report;
 use crate::network::PacketId;
@@ -24,8 +24,8 @@ pub(super) struct Fates {
 }
 
 /// A frame that was offered to a direction, and how its copies arrived.
-struct Offered<'a> {
-    sent: &'a Record,
+pub(super) struct Offered<'a> {
+    pub sent: &'a Record,
     arrivals: Vec<&'a Record>,
 }
 
@@ -64,14 +64,23 @@ fn is_delay_random(parameters: &LinkParameters) -> bool {
     (!parameters.jitter.is_none() || parameters.reorder.gap > 0) && parameters.rate == Rate::Unlimited
 }
 
-/// What became of the frames of one direction of a link. One that arrived altered counts as dropped: the checksums of its
-/// receiver see to that.
-pub(super) fn of_direction(link: &LinkPlan, direction: usize, report: &Report) -> Option<Fates> {
+/// The frames that were offered to one direction of a link.
+pub(super) fn offered_to<'a>(
+    link: &LinkPlan,
+    direction: usize,
+    report: &'a Report,
+) -> Option<Vec<Offered<'a>>> {
     let port = |end: usize| {
         let port = report.session.ports.iter().position(|port| port.name == link.ends[end].name);
         port.and_then(|port| u32::try_from(port).ok())
     };
-    let offered = offered(&report.records, port(direction)?, port(1 - direction)?);
+    Some(offered(&report.records, port(direction)?, port(1 - direction)?))
+}
+
+/// What became of the frames of one direction of a link. One that arrived altered counts as dropped: the checksums of its
+/// receiver see to that.
+pub(super) fn of_direction(link: &LinkPlan, direction: usize, report: &Report) -> Option<Fates> {
+    let offered = offered_to(link, direction, report)?;
     let latency =
         |offered: &Offered<'_>| offered.arrivals.first().map(|first| first.at.since(offered.sent.at));
     let mut fates = Fates::default();
@@ -97,7 +106,7 @@ pub(super) fn of_direction(link: &LinkPlan, direction: usize, report: &Report) -
 /// Knobs that draw, and those that go with them.
 const RANDOM: [&str; 3] = ["loss", "duplicate", "corrupt"];
 const RANDOM_DELAY: [&str; 5] = ["jitter", "distribution", "correlation", "in_order", "reorder"];
-const LISTS: [&str; 3] = ["drop", "delayed", "duplicated"];
+pub(super) const LISTS: [&str; 3] = ["drop", "delayed", "duplicated"];
 
 /// Cables whose randomness lists can take the place of, be it their own or the timeline's: where they are described, and which
 /// link they are.
@@ -116,17 +125,21 @@ pub(super) fn random_cables(script: &Script, plan: &Plan) -> Vec<(Place, usize)>
         let drawing = |key: &String| RANDOM.contains(&key.as_str()) || RANDOM_DELAY.contains(&key.as_str());
         tables.flat_map(|place| script.keys(place)).any(|key| drawing(&key))
     };
-    knobs::cables_to_be(script)
-        .into_iter()
-        .filter_map(|(name, place)| {
-            let is_it = |link: &LinkPlan| match place[0].as_str() {
-                "link" => link.name == name,
-                _ => link.name.rsplit_once(':').is_some_and(|(port, _)| port == name),
-            };
-            let link = plan.links.iter().position(is_it)?;
-            (is_random(&place) || changed.contains(&link)).then_some((place, link))
-        })
-        .collect()
+    let cables = cables_of(script, plan).into_iter();
+    cables.filter(|(place, link)| is_random(place) || changed.contains(link)).collect()
+}
+
+/// The scenario's cables: where they are described, or would be, and which link of the plan they are.
+pub(super) fn cables_of(script: &Script, plan: &Plan) -> Vec<(Place, usize)> {
+    let link_of = |name: &str, place: &Place| {
+        let is_it = |link: &LinkPlan| match place[0].as_str() {
+            "link" => link.name == name,
+            _ => link.name.rsplit_once(':').is_some_and(|(port, _)| port == name),
+        };
+        plan.links.iter().position(is_it)
+    };
+    let cables = knobs::cables_to_be(script).into_iter();
+    cables.filter_map(|(name, place)| link_of(&name, &place).map(|link| (place, link))).collect()
 }
 
 /// The script with lists in place of chance, on these cables.
@@ -162,8 +175,9 @@ pub(super) fn with_lists(
             knobs::drop_if_empty(&mut script, place_inside);
         }
         knobs::drop_if_empty(&mut script, place);
-        forget_chance(&mut script, &link.name);
     }
+    let links = cables.iter().map(|(_, link)| *link).collect();
+    forget_chance(&mut script, plan, &links)?;
     Some(script)
 }
 
@@ -201,28 +215,44 @@ fn write(script: &mut Script, cable: &Place, direction: &str, fates: &Fates) -> 
     })
 }
 
-/// Entries of the timeline do not set chance again where lists have taken its place.
-fn forget_chance(script: &mut Script, link: &str) {
+/// Entries of the timeline do not set chance again where lists have taken its place. Of one that sets it on other links
+/// too, these have an entry of their own, at the end, where it shifts no other's draws.
+pub(super) fn forget_chance(script: &mut Script, plan: &Plan, links: &BTreeSet<usize>) -> Option<()> {
     let mut idle = BTreeSet::new();
-    for entry in 0..script.entries() {
+    let mut others = Vec::new();
+    for (entry, planned) in plan.timeline.iter().enumerate().take(script.entries()) {
         let place = vec!["at".to_owned(), entry.to_string()];
-        let is_about = |table: &dyn TableLike| match table.get("link") {
-            Some(item) if item.is_str() => item.as_str() == Some(link),
-            Some(item) => {
-                item.as_array().is_some_and(|links| links.iter().any(|name| name.as_str() == Some(link)))
-            }
-            None => false,
-        };
-        if !script.table(&place).is_some_and(is_about) {
+        let set = [place.as_slice(), &["set".to_owned()]].concat();
+        let (listed, left): (Vec<usize>, Vec<usize>) =
+            planned.action.links().iter().partition(|link| links.contains(link));
+        if listed.is_empty() || !script.keys(&set).iter().any(|key| RANDOM.contains(&key.as_str())) {
             continue;
         }
-        let set = [place.as_slice(), &["set".to_owned()]].concat();
+        let names = |links: &[usize]| {
+            value(links.iter().map(|&link| plan.links[link].name.as_str()).collect::<Array>())
+        };
+        let sets_more = script.keys(&set).iter().any(|key| !RANDOM.contains(&key.as_str()));
+        if !left.is_empty() && !sets_more {
+            script.edit(&place, |table| table.insert("link", names(&left)))?;
+            continue;
+        }
+        if !left.is_empty() {
+            let mut other = script.list("at")?.get(entry)?.clone();
+            other.insert("link", names(&left));
+            others.push(other);
+            script.edit(&place, |table| table.insert("link", names(&listed)))?;
+        }
         script.edit(&set, |table| RANDOM.iter().for_each(|key| drop(table.remove(key))));
         if script.table(&set).is_some_and(|table| table.is_empty()) {
             idle.insert(entry);
         }
     }
+    for mut other in others {
+        script::set_position(&mut other, None);
+        script.list_mut("at")?.push(other);
+    }
     script.remove_entries(&idle);
+    Some(())
 }
 
 /// A frame that a list names.
@@ -232,7 +262,8 @@ pub(super) struct Listed {
     pub frame: i64,
 }
 
-fn frame_of(entry: &Value) -> Option<i64> {
+/// The number that an entry of a list names.
+pub(super) fn frame_of(entry: &Value) -> Option<i64> {
     entry.as_integer().or_else(|| entry.as_inline_table()?.get("frame")?.as_integer())
 }
 

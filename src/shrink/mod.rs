@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! shrink                  the phases, each of them by delta debugging      ddmin.rs
-//!   guests, devices       that nothing needed depends on                   dependencies.rs devices.rs
+//!   replicas              a table for each                                 replicas.rs
+//!   guests, devices       that nothing needed depends on                   dependencies.rs devices.rs numbering.rs
 //!   timeline, knobs       left out; delays cut down                        knobs.rs
 //!   chance                lists of what became of each frame in its place  fates.rs
 //! each candidate          a text, edited in place                          script.rs (paths.rs)
@@ -18,7 +19,9 @@ mod devices;
 mod failure;
 mod fates;
 mod knobs;
+mod numbering;
 mod paths;
+mod replicas;
 mod script;
 #[cfg(test)]
 mod tests;
@@ -30,6 +33,7 @@ use std::time::Duration;
 use ddmin::{Stopped, ddmin};
 use devices::Device;
 use failure::Failure;
+use numbering::Numbering;
 use script::Script;
 use thiserror::Error;
 
@@ -112,7 +116,7 @@ pub fn shrink(
     // What the scenario's own reader takes is TOML.
     let script = Script::parse(text).map_err(|_| ShrinkError::Passes(seed))?;
     let report = lab.run_variant(&plan, seed);
-    let Some((failure, verdict)) = Failure::first(&plan, script.expectations(), &report) else {
+    let Some(failure) = Failure::first(&plan, script.expectations(), &report) else {
         return Err(ShrinkError::Passes(seed));
     };
     if let Some(number) = failure.expectation()
@@ -120,8 +124,6 @@ pub fn shrink(
     {
         return Err(ShrinkError::Golden(path.display().to_string(), seed));
     }
-    let found = verdict.found.map(|found| found.what).unwrap_or_default();
-    let one_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
     let mut search = Search {
         lab,
         path,
@@ -134,13 +136,13 @@ pub fn shrink(
         script,
         tried: BTreeSet::new(),
         runs: 1,
-        phase: "guests",
+        phase: "replicas",
         go_on: &mut go_on,
     };
     let complete = search.all().is_ok();
     Ok(Shrunk {
         text: search.script.text(),
-        failure: [one_line(&verdict.expected), one_line(&found)],
+        failure: search.told(),
         runs: search.runs,
         left: search.left(),
         complete,
@@ -179,6 +181,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// All phases, again and again until none finds anything.
     fn all(&mut self) -> Result<(), Stopped> {
+        self.replicas()?;
         loop {
             let before = self.script.text();
             self.guests()?;
@@ -193,6 +196,14 @@ impl Search<'_> {
             }
         }
         self.expectations()
+    }
+
+    /// What was expected, and what was found instead, in a line each.
+    fn told(&self) -> [String; 2] {
+        let verdict = self.failure.verdict(&self.plan, self.script.expectations(), &self.report);
+        let found = verdict.and_then(|verdict| verdict.found.as_ref()).map(|found| found.what.as_str());
+        let one_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+        [verdict.map_or("", |verdict| &verdict.expected), found.unwrap_or_default()].map(one_line)
     }
 
     fn left(&self) -> Left {
@@ -234,18 +245,30 @@ impl Search<'_> {
         Ok(fails)
     }
 
-    /// Leaves out as many of `items` as it can.
-    fn reduce<T: Clone + Ord>(
+    /// Leaves out as many of `items` as it can. There may be more ways than one to do without some of them.
+    fn reduce<T: Clone + Ord, W: IntoIterator<Item = Script>>(
         &mut self,
         items: &[T],
-        without: impl Fn(&Search<'_>, &Script, &BTreeSet<T>) -> Option<Script>,
+        without: impl Fn(&Search<'_>, &Script, &BTreeSet<T>) -> W,
     ) -> Result<(), Stopped> {
         let base = self.script.clone();
         ddmin(items, |kept| {
             let gone: BTreeSet<T> = items.iter().filter(|item| !kept.contains(item)).cloned().collect();
-            let candidate = without(self, &base, &gone);
-            self.keep(candidate)
+            for candidate in without(self, &base, &gone) {
+                if self.keep(Some(candidate))? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })?;
+        Ok(())
+    }
+
+    /// Replicas become guests by themselves, for each to be left out or to have its own link.
+    fn replicas(&mut self) -> Result<(), Stopped> {
+        self.phase = "replicas";
+        let apart = replicas::apart(&self.script);
+        self.keep(apart)?;
         Ok(())
     }
 
@@ -271,11 +294,12 @@ impl Search<'_> {
         let is_needed = |table: &Device| needed.iter().any(|guest| is_made_from(guest, &table.name));
         let candidates: Vec<Device> = tables.iter().filter(|table| !is_needed(table)).cloned().collect();
         let before = self.plan.clone();
+        let numbering = Numbering::of(&self.script, &self.plan, &self.report);
         self.reduce(&candidates, |search, base, gone| {
             if needs_of.iter().any(|(guest, peer)| gone.contains(peer) && !gone.contains(guest)) {
-                return None;
+                return Vec::new();
             }
-            search.without_devices(base, gone, &before)
+            search.without_devices(base, gone, &before, &numbering)
         })
     }
 
@@ -287,14 +311,26 @@ impl Search<'_> {
             .flat_map(|kind| Device::all(&self.script, kind))
             .collect();
         let before = self.plan.clone();
-        self.reduce(&devices, |search, base, gone| search.without_devices(base, gone, &before))
+        let numbering = Numbering::of(&self.script, &self.plan, &self.report);
+        self.reduce(&devices, |search, base, gone| search.without_devices(base, gone, &before, &numbering))
     }
 
-    fn without_devices(&self, base: &Script, gone: &BTreeSet<Device>, before: &Plan) -> Option<Script> {
-        let mut script = devices::without_devices(base, gone, &self.failure)?;
-        let after = scenario::load_text(&script.text(), self.path).ok()?;
-        devices::pin_addresses(&mut script, before, &after)?;
-        Some(script)
+    /// With lists that name the frames that they named, or else the numbers that they named.
+    fn without_devices(
+        &self,
+        base: &Script,
+        gone: &BTreeSet<Device>,
+        before: &Plan,
+        numbering: &Numbering,
+    ) -> Vec<Script> {
+        let without = || {
+            let mut script = devices::without_devices(base, gone, &self.failure)?;
+            let after = scenario::load_text(&script.text(), self.path).ok()?;
+            devices::pin_addresses(&mut script, before, &after)?;
+            Some(script)
+        };
+        let Some(script) = without() else { return Vec::new() };
+        numbering.without(&script, gone).into_iter().chain([script]).collect()
     }
 
     fn timeline(&mut self) -> Result<(), Stopped> {

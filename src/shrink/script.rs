@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, TableLike};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, TableLike};
 
 /// Where a table stands: keys, and places in lists of tables.
 pub(super) type Place = Vec<String>;
@@ -161,6 +161,19 @@ impl Script {
         }
         if list.is_empty() {
             self.document.remove(key);
+        }
+    }
+}
+
+/// Puts a table and those inside it at one place of the file, where they stand in the order in which they are found; `None`:
+/// behind the table before it.
+pub(super) fn set_position(table: &mut Table, position: Option<isize>) {
+    table.set_position(position);
+    for (_, item) in table.iter_mut() {
+        match item {
+            Item::Table(table) => set_position(table, position),
+            Item::ArrayOfTables(list) => list.iter_mut().for_each(|table| set_position(table, position)),
+            Item::Value(_) | Item::None => {}
         }
     }
 }

@@ -146,7 +146,7 @@ pub struct World {
     packets: u64,
     sink: Option<Box<dyn Sink>>,
     recording: recording::Recording,
-    /// Whether stacks fill in TCP checksums.
+    /// Whether stacks fill in the checksums of TCP and UDP.
     checksums: bool,
     sink_error: Option<std::io::Error>,
     /// Something was recorded since the capture was flushed.

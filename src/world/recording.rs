@@ -27,7 +27,7 @@ impl World {
         self.sink = Some(sink);
     }
 
-    /// TCP checksums are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
+    /// Checksums of TCP and UDP are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
     /// link that may alter what it carries.
     pub(super) fn set_checksums(&mut self, filled_in: bool) {
         self.checksums = filled_in;

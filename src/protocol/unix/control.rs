@@ -76,10 +76,8 @@ impl UnixControl {
 
     fn start(&mut self, cx: &mut Context, address: &str) -> Result<Handle<Dial>> {
         let target = UnixPath::parse(address)?;
-        if !self.settings.may_connect(&target) {
-            cx.journal.remark(|| format!("no rule of the protocol's `connect` allows {target}"));
-            return Err(Error::Access);
-        }
+        let may = self.settings.may_connect(&target);
+        may.map_err(|refusal| refusal.tell(cx.journal, None, "connect", &target))?;
         let place = self.settings.place(&target)?;
         // The one who listens knows its path as the directory does.
         let named = place.path.clone();

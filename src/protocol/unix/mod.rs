@@ -45,6 +45,7 @@ use std::sync::Arc;
 pub use directory::Directory;
 pub use path::{Glob, PATH_BYTES_MAX, PATTERN_BYTES_MAX, UnixPath};
 
+use super::policy::{Refusal, weigh};
 use crate::error::{Error, Result};
 use crate::node::SocketKind;
 use crate::node::object::{Context, Control, Protocol};
@@ -88,8 +89,16 @@ pub struct Settings {
     pub bind: Option<Vec<Glob>>,
     /// Paths that may be connected to; `None`: any.
     pub connect: Option<Vec<Glob>>,
+    /// What is refused whatever else allows it.
+    pub deny: Denied,
     /// Paths below which are sockets of the host, and the number of the host's folder, from 1 on.
     pub host: Vec<(UnixPath, u16)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denied {
+    pub bind: Vec<Glob>,
+    pub connect: Vec<Glob>,
 }
 
 impl Settings {
@@ -106,17 +115,15 @@ impl Settings {
         Ok(Place { folder: 0, path: path.clone() })
     }
 
-    pub fn may_bind(&self, path: &UnixPath) -> bool {
-        allows(&self.bind, path)
+    /// # Errors
+    /// A refusal; so for `may_connect`.
+    pub fn may_bind(&self, path: &UnixPath) -> Result<(), Refusal<'_, Glob>> {
+        weigh("bind", &self.deny.bind, self.bind.as_deref(), |pattern| pattern.matches(path))
     }
 
-    pub fn may_connect(&self, path: &UnixPath) -> bool {
-        allows(&self.connect, path)
+    pub fn may_connect(&self, path: &UnixPath) -> Result<(), Refusal<'_, Glob>> {
+        weigh("connect", &self.deny.connect, self.connect.as_deref(), |pattern| pattern.matches(path))
     }
-}
-
-fn allows(patterns: &Option<Vec<Glob>>, path: &UnixPath) -> bool {
-    patterns.as_ref().is_none_or(|patterns| patterns.iter().any(|pattern| pattern.matches(path)))
 }
 
 pub struct Unix {
@@ -136,9 +143,9 @@ impl Protocol for Unix {
             "" => None,
             text => Some(UnixPath::parse(text)?),
         };
-        if let Some(path) = path.as_ref().filter(|path| !self.settings.may_bind(path)) {
-            cx.journal.remark(|| format!("no rule of the protocol's `bind` allows {path}"));
-            return Err(Error::Access);
+        if let Some(path) = &path {
+            let may = self.settings.may_bind(path);
+            may.map_err(|refusal| refusal.tell(cx.journal, None, "bind", path))?;
         }
         Ok(Box::new(UnixControl::open(cx, path, kind, Arc::clone(&self.settings))?))
     }

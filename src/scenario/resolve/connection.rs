@@ -89,7 +89,7 @@ fn check_reach(protocol: &ProtocolPlan, address: &Spanned<Endpoint>, mistakes: &
         (Grant::Ip(settings), Endpoint::Ip(peer)) => {
             settings.policy.may_connect(None, *peer, |_| true).is_ok()
         }
-        (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_connect(path),
+        (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_connect(path).is_ok(),
         (Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
     };
     if !allowed {

@@ -300,7 +300,7 @@ pub(super) fn check_policy(protocol: &ProtocolPlan, bind: &Spanned<Endpoint>, mi
     let (bind, at) = (bind.get_ref(), bind.span());
     let allowed = match (protocol.grant.base(), bind) {
         (Grant::Ip(settings), Endpoint::Ip(to)) => to.port() == 0 || settings.policy.could_bind(*to),
-        (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_bind(path),
+        (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_bind(path).is_ok(),
         // Not of its kind, which is told elsewhere.
         (Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,
     };

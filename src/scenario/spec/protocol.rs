@@ -212,12 +212,10 @@ fn credential(value: &DeValue<'_>) -> Result<String, Problem> {
 /// What may be connected to through a proxy; names are let through by rules for any address.
 fn connect_policy(reader: &mut Reader<'_>) -> Policy {
     let connect = reader.list("connect", address::rule).map(inner);
-    let mut deny = Denied::default();
-    if let Some((_, table)) = reader.table("deny") {
-        let mut of_deny = Reader::new(table, "`deny`", reader.mistakes);
-        deny.connect = of_deny.list("connect", address::rule).map(inner).unwrap_or_default();
-        of_deny.finish();
-    }
+    let deny = denied(reader, |reader| Denied {
+        connect: reader.list("connect", address::rule).map(inner).unwrap_or_default(),
+        ..Denied::default()
+    });
     Policy { connect, deny, ..Policy::default() }
 }
 
@@ -229,15 +227,11 @@ fn ip(families: Families, reader: &mut Reader<'_>) -> KindSpec {
         accept: rules("accept", families, reader, &mut named),
         deny: Denied::default(),
     };
-    if let Some((_, table)) = reader.table("deny") {
-        let mut inner = Reader::new(table, "`deny`", reader.mistakes);
-        policy.deny = Denied {
-            bind: rules("bind", families, &mut inner, &mut named).unwrap_or_default(),
-            connect: rules("connect", families, &mut inner, &mut named).unwrap_or_default(),
-            accept: rules("accept", families, &mut inner, &mut named).unwrap_or_default(),
-        };
-        inner.finish();
-    }
+    policy.deny = denied(reader, |reader| Denied {
+        bind: rules("bind", families, reader, &mut named).unwrap_or_default(),
+        connect: rules("connect", families, reader, &mut named).unwrap_or_default(),
+        accept: rules("accept", families, reader, &mut named).unwrap_or_default(),
+    });
     KindSpec::Ip { families, policy, named }
 }
 
@@ -249,13 +243,21 @@ fn icmp(reader: &mut Reader<'_>) -> KindSpec {
         connect: portless_rules("connect", reader, &mut named),
         ..Policy::default()
     };
-    if let Some((_, table)) = reader.table("deny") {
-        let mut inner = Reader::new(table, "`deny`", reader.mistakes);
-        policy.deny.bind = portless_rules("bind", &mut inner, &mut named).unwrap_or_default();
-        policy.deny.connect = portless_rules("connect", &mut inner, &mut named).unwrap_or_default();
-        inner.finish();
-    }
+    policy.deny = denied(reader, |reader| Denied {
+        bind: portless_rules("bind", reader, &mut named).unwrap_or_default(),
+        connect: portless_rules("connect", reader, &mut named).unwrap_or_default(),
+        accept: Vec::new(),
+    });
     KindSpec::Icmp { policy, named }
+}
+
+/// `deny = { connect = ["*.example.org:*"] }`: the lists that there are of it.
+pub(super) fn denied<T: Default>(reader: &mut Reader<'_>, lists: impl FnOnce(&mut Reader<'_>) -> T) -> T {
+    let Some((_, table)) = reader.table("deny") else { return T::default() };
+    let mut inner = Reader::new(table, "`deny`", reader.mistakes);
+    let denied = lists(&mut inner);
+    inner.finish();
+    denied
 }
 
 /// A list of rules for what has no ports.

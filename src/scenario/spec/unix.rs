@@ -10,10 +10,11 @@ use super::super::address::unix_path;
 use super::super::mistake::{Mistakes, Problem, quote};
 use super::super::read::{Reader, string};
 use super::link::{Directions, directions};
+use super::protocol::denied;
 use super::{
     InterfaceSpec, KindSpec, ProtocolSpec, RoutingSpec, ServiceKindSpec, ServiceSpec, Spec, SwitchSpec,
 };
-use crate::protocol::unix::{DIRECTORY, Glob, MTU, NETWORK, PREFIX_LEN, Settings, UnixPath};
+use crate::protocol::unix::{DIRECTORY, Denied, Glob, MTU, NETWORK, PREFIX_LEN, Settings, UnixPath};
 
 /// The interface that Unix-domain sockets leave a guest by, the switch that it is on, and the directory.
 pub(in super::super) const UNIX_INTERFACE: &str = "unix0";
@@ -30,16 +31,22 @@ pub(in super::super) struct UnixSpec {
 }
 
 pub(super) fn unix(reader: &mut Reader<'_>) -> KindSpec {
-    let globs = |list: Option<Vec<Spanned<Glob>>>| {
-        list.map(|list| list.into_iter().map(Spanned::into_inner).collect::<Vec<_>>())
-    };
-    let bind = globs(reader.list("bind", glob));
-    let connect = globs(reader.list("connect", glob));
+    let bind = globs("bind", reader);
+    let connect = globs("connect", reader);
+    let deny = denied(reader, |reader| Denied {
+        bind: globs("bind", reader).unwrap_or_default(),
+        connect: globs("connect", reader).unwrap_or_default(),
+    });
     let link = reader.value("link").map(Spanned::span);
     let directions = directions(reader);
     let host = host(reader);
-    let settings = Settings { bind, connect, host: Vec::new() };
+    let settings = Settings { bind, connect, deny, host: Vec::new() };
     KindSpec::Unix(Box::new(UnixSpec { settings, host, link, directions }))
+}
+
+fn globs(key: &'static str, reader: &mut Reader<'_>) -> Option<Vec<Glob>> {
+    let list = reader.list(key, glob)?;
+    Some(list.into_iter().map(Spanned::into_inner).collect())
 }
 
 /// `host = { "/run/host" = "sockets" }`

@@ -1,9 +1,9 @@
 /*
  * A proxy, for one client after another: a SOCKS 5 server, an HTTP proxy, or a balancer that begins each connection to the
- * one behind it with a PROXY header. With credentials it wants them: `user:password`, or what Basic authentication
- * has. Tells where it connected to. Or it is none: its answer has no end, or is none.
+ * one behind it with a PROXY header of version 1, or 2 (for the client, or for itself). With credentials it wants them:
+ * `user:password`, or what Basic authentication has. Tells where it connected to. Or it is none: its answer has no end, or is none.
  */
-#include "common.h"
+#include "associate.h"
 
 static const char *credentials;
 
@@ -60,7 +60,7 @@ static int socks(int fd)
     write_all(fd, (unsigned char[]){5, method}, 2);
     if (credentials && !authenticated(fd))
         return -1;
-    if (read_full(fd, head, 4) != 4 || head[1] != 1)
+    if (read_full(fd, head, 4) != 4 || (head[1] != 1 && head[1] != 3))
         return -1;
     if (head[3] == 1) {
         unsigned char ip[4];
@@ -73,6 +73,10 @@ static int socks(int fd)
     if (read_full(fd, port, 2) != 2)
         return -1;
     snprintf(address, sizeof address, "%s:%d", host, port[0] << 8 | port[1]);
+    if (head[1] == 3) {
+        associate(fd);
+        return -1;
+    }
     int peer = reach(address);
     write_all(fd, peer < 0 ? "\5\5\0\1\0\0\0\0\0\0" : "\5\0\0\1\0\0\0\0\0\0", 10);
     return peer;
@@ -148,6 +152,24 @@ static int balance(int fd, const char *behind)
     return peer;
 }
 
+/* Version 2: 12 bytes that no text begins with, LOCAL or PROXY, TCP over IPv4, and as many bytes as addresses and a NOOP have. */
+static int balance_in_binary(int fd, const char *behind, bool local)
+{
+    unsigned char head[16 + 12 + 7] = "\r\n\r\n\0\r\nQUIT\n";
+    char source[100], destination[100];
+    own_address(fd, false, source, sizeof source);
+    own_address(fd, true, destination, sizeof destination);
+    head[12] = local ? 0x20 : 0x21, head[13] = local ? 0 : 0x11, head[15] = local ? 0 : 12 + 7;
+    unsigned char from[6], to[6];
+    ipv4(source, from), ipv4(destination, to);
+    memcpy(head + 16, from, 4), memcpy(head + 20, to, 4), memcpy(head + 24, from + 4, 2), memcpy(head + 26, to + 4, 2);
+    memcpy(head + 28, "\4\0\4noop", 7);
+    int peer = reach(behind);
+    if (peer >= 0)
+        write_all(peer, head, 16u + head[15]);
+    return peer;
+}
+
 static void relay(int one, int other)
 {
     static char buffer[16384];
@@ -177,7 +199,7 @@ int main(int argc, char **argv)
 {
     take_names(&argc, &argv);
     if (argc < 3)
-        usage("BIND socks|http|balance|endless|gone [COUNT] [CREDENTIALS or ADDRESS]");
+        usage("BIND socks|http|balance|balance2|local|endless|gone [COUNT] [CREDENTIALS or ADDRESS]");
     const char *kind = argv[2];
     long max = atol(argument(argc, argv, 3, "0"));
     credentials = argument(argc, argv, 4, NULL);
@@ -188,7 +210,8 @@ int main(int argc, char **argv)
             die("accept", errno);
         int peer = kind[0] == 's'   ? socks(client)
                    : kind[0] == 'h' ? http(client)
-                   : kind[0] == 'b' ? balance(client, credentials)
+                   : kind[0] == 'l' ? balance_in_binary(client, credentials, true)
+                   : kind[0] == 'b' ? kind[7] ? balance_in_binary(client, credentials, false) : balance(client, credentials)
                    : kind[0] == 'e' ? endless(client)
                                     : -1;
         if (peer >= 0) {

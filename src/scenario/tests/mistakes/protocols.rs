@@ -120,12 +120,15 @@ fn connections() {
 #[test]
 fn unix_sockets() {
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\n[guest.a.protocol.unix]\n\
-         bind = ['run/*', '/ok/**']\nconnect = 5\nhost = { 'run' = 'x', '/run' = 7, '/host' = 'y' }\ncolour = 1"), @r#"
+         bind = ['run/*', '/ok/**']\nconnect = 5\nhost = { 'run' = 'x', '/run' = 7, '/host' = 'y' }\n\
+         deny = { connect = ['a', '/b'], accept = '/c' }\ncolour = 1"), @r#"
     labs/lab.toml:4:9: bind: `run/*` matches no path; it begins with `/` or `*` and has at most 256 bytes: "/run/echo.sock", "/run/*", "/run/**"
     labs/lab.toml:5:11: connect: an integer where a string belongs; put it in quotes
     labs/lab.toml:6:10: host: `run` is no path of a socket; at most 107 bytes that begin with `/`, without empty parts, `.` and `..`, such as "/run/echo.sock"
     labs/lab.toml:6:32: host: an integer where a string belongs; put it in quotes
-    labs/lab.toml:7:1: unknown key `colour` in protocol `unix` of guest `a`; known here: kind, private, bind, connect, link, host
+    labs/lab.toml:7:21: connect: `a` matches no path; it begins with `/` or `*` and has at most 256 bytes: "/run/echo.sock", "/run/*", "/run/**"
+    labs/lab.toml:7:33: unknown key `accept` in `deny`; known here: bind, connect
+    labs/lab.toml:8:1: unknown key `colour` in protocol `unix` of guest `a`; known here: kind, private, bind, connect, deny, link, host
     "#);
     insta::assert_snapshot!(mistakes("[guest.a]\nmodule = 'a'\ninterface.unix0 = {}\n\
          listen = [{ bind = '/run/../x' }, { bind = '/run/a' }, { bind = '/run/a', kind = 'datagram' }, { bind = '/etc/a' }]\n\
