@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use crate::network::checksum;
 
-/// Blocks of a capture that stand one behind the other, but for the checksums of TCP segments: to fill those in is for
-/// whoever writes the bytes, as that may be another thread.
+/// Blocks of a capture that stand one behind the other, but for the checksums of TCP segments and UDP datagrams: to fill
+/// those in is for whoever writes the bytes, as that may be another thread.
 #[derive(Debug, Default)]
 pub struct Blocks {
     pub(super) bytes: Vec<u8>,

@@ -138,7 +138,7 @@ pub trait Sink: Send {
         self.record(&crossing.into())
     }
 
-    /// True if the sink gives TCP segments their checksums as it writes them, where they were left out: in frames made
+    /// True if the sink gives TCP segments and UDP datagrams their checksums as it writes them, where they were left out: in frames made
     /// inside the world, as [`checksum::complete`](crate::network::checksum::complete) does. Stacks need not, then.
     fn fills_in_checksums(&self) -> bool {
         false

@@ -1,19 +1,36 @@
-//! Checksums filled in after smoltcp has written a packet, in a quarter of its time: that of IPv4's header always, TCP's only
-//! where the packet can be seen or broken; for a capture, by whoever writes it.
+//! Checksums filled in after a packet was written: that of IPv4's header always, in a quarter of smoltcp's time, those of TCP and
+//! UDP only where the packet can be seen or broken; for a capture, by whoever writes it.
+
+use bytes::{Bytes, BytesMut};
 
 use super::ip::ETHERNET_HEADER_BYTES;
 
 const IPV6_BYTES: usize = 40;
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
-/// Where a TCP header has its checksum.
-const CHECKSUM: usize = 16;
+const UDP: u8 = 17;
 
-/// Completes a packet, an Ethernet frame or a bare IP packet without padding, if it is a whole TCP segment with a
-/// checksum of zero. One whose checksum *is* zero keeps it.
+/// Where the header of a protocol over IP has its checksum, if that may be left out here.
+fn place(protocol: u8) -> Option<usize> {
+    match protocol {
+        TCP => Some(16),
+        UDP => Some(6),
+        _ => None,
+    }
+}
+
+/// Completes a packet of this world, an Ethernet frame or a bare IP packet without padding, if it is a whole TCP segment or UDP
+/// datagram with a checksum of zero. A segment whose checksum *is* zero keeps it.
 pub fn complete(packet: &mut [u8], ethernet: bool) {
     let ip = if ethernet { packet.get_mut(ETHERNET_HEADER_BYTES..) } else { Some(packet) };
     let _ = ip.and_then(complete_ip);
+}
+
+/// The same of a bare IP packet that others may share.
+pub fn completed(packet: Bytes) -> Bytes {
+    let mut own = BytesMut::from(packet);
+    complete(&mut own, false);
+    own.freeze()
 }
 
 /// Gives the header of an IPv4 packet the checksum that was left out (RFC 791, 3.1); any other is left alone.
@@ -59,15 +76,20 @@ fn complete_ip(ip: &mut [u8]) -> Option<()> {
         6 => (IPV6_BYTES, *ip.get(6)?, 8..40),
         _ => return None,
     };
-    if protocol != TCP || ip.get(start + CHECKSUM..start + CHECKSUM + 2)? != [0, 0] {
+    let place = place(protocol)?;
+    if ip.get(start + place..start + place + 2)? != [0, 0] {
         return None;
     }
     let length = u32::try_from(ip.len().checked_sub(start)?).ok()?;
-    // RFC 9293, 3.1: the pseudo-header's addresses, protocol and length, then the segment.
-    let pseudo = sum(ip.get(addresses)?) + u64::from(u32::from(TCP).to_be()) + u64::from(length.to_be());
+    // RFC 9293, 3.1, and RFC 768: the pseudo-header's addresses, protocol and length, then the segment.
+    let pseudo = sum(ip.get(addresses)?) + u64::from(u32::from(protocol).to_be()) + u64::from(length.to_be());
     let segment = ip.get_mut(start..)?;
-    let checksum = !fold(pseudo + sum(segment));
-    segment.get_mut(CHECKSUM..CHECKSUM + 2)?.copy_from_slice(&checksum.to_ne_bytes());
+    let checksum = match !fold(pseudo + sum(segment)) {
+        // Zero says that there is none (RFC 768).
+        0 if protocol == UDP => 0xFFFF,
+        checksum => checksum,
+    };
+    segment.get_mut(place..place + 2)?.copy_from_slice(&checksum.to_ne_bytes());
     Some(())
 }
 
@@ -96,24 +118,32 @@ fn fold(mut total: u64) -> u16 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use smoltcp::wire::TcpPacket;
+    use smoltcp::wire::{TcpPacket, UdpPacket};
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     proptest! {
         #[test]
-        fn smoltcp_finds_it_right(payload in proptest::collection::vec(any::<u8>(), 0..64), v6: bool, seed: [u8; 32]) {
-            let segment_bytes = 20 + payload.len();
+        fn smoltcp_finds_it_right(
+            payload in proptest::collection::vec(any::<u8>(), 0..64), v6: bool, udp: bool, seed: [u8; 32],
+        ) {
+            let (protocol, header_bytes) = if udp { (UDP, 8) } else { (TCP, 20) };
+            let segment_bytes = header_bytes + payload.len();
             let mut ip = if v6 { vec![0; IPV6_BYTES] } else { vec![0; 20] };
             let addresses = if v6 { 8..40 } else { 12..20 };
             ip[0] = if v6 { 0x60 } else { 0x45 };
-            ip[if v6 { 6 } else { 9 }] = TCP;
+            ip[if v6 { 6 } else { 9 }] = protocol;
             let count = addresses.len();
             ip[addresses].copy_from_slice(&seed[..count]);
             let start = ip.len();
-            ip.extend_from_slice(&seed[..20]);
+            ip.extend_from_slice(&seed[..header_bytes]);
             ip.extend_from_slice(&payload);
-            ip[start + 12] = 0x50;
-            ip[start + CHECKSUM..start + CHECKSUM + 2].fill(0);
+            if udp {
+                ip[start + 4..start + 6].copy_from_slice(&(segment_bytes as u16).to_be_bytes());
+            } else {
+                ip[start + 12] = 0x50;
+            }
+            let place = start + place(protocol).unwrap();
+            ip[place..place + 2].fill(0);
             if !v6 {
                 complete_ipv4(&mut ip);
                 prop_assert!(smoltcp::wire::Ipv4Packet::new_unchecked(&ip).verify_checksum());
@@ -126,8 +156,13 @@ mod tests {
                 let at = |from: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&ip[from..from + 4]).unwrap()).into();
                 [at(12), at(16)]
             };
-            let segment = TcpPacket::new_unchecked(&ip[start..]);
-            prop_assert!(segment.verify_checksum(&ends[0].into(), &ends[1].into()), "{segment_bytes} bytes");
+            let (from, to) = (ends[0].into(), ends[1].into());
+            prop_assert!(!udp || ip[place..place + 2] != [0, 0]);
+            let holds = match udp {
+                true => UdpPacket::new_unchecked(&ip[start..]).verify_checksum(&from, &to),
+                false => TcpPacket::new_unchecked(&ip[start..]).verify_checksum(&from, &to),
+            };
+            prop_assert!(holds, "{segment_bytes} bytes");
         }
     }
 }

@@ -198,7 +198,7 @@ pub struct World {
     packets: u64,
     sink: Option<Box<dyn Sink>>,
     recording: recording::Recording,
-    /// Whether stacks fill in TCP checksums.
+    /// Whether stacks fill in the checksums of TCP and UDP.
     checksums: bool,
     sink_error: Option<std::io::Error>,
     /// Something was recorded since the capture was flushed.
@@ -439,7 +439,7 @@ impl World {
         self.sink = Some(sink);
     }
 
-    /// TCP checksums are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
+    /// Checksums of TCP and UDP are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
     /// link that may alter what it carries.
     fn set_checksums(&mut self, filled_in: bool) {
         self.checksums = filled_in;

@@ -1,7 +1,10 @@
 //! What a guest's sockets cost its host is bounded, whatever the guest and its peers do.
 
 use guestnet::error::Error;
-use guestnet::node::stack::TcpOptions;
+use guestnet::network::Frame;
+use guestnet::node::Stack;
+use guestnet::node::slab::Id;
+use guestnet::node::stack::{Flow, TcpOptions};
 
 use crate::cable::{address, at, connect, exchange, flow, settle, stack, udp};
 
@@ -101,4 +104,52 @@ fn a_crowd_that_nobody_accepts_is_kept_short() {
     }
     exchange(&mut one, &mut two, at(0));
     assert_eq!(two.buffers_in_use(), (bound + 10) * 1256);
+}
+
+/// Two stacks with a flow between them, over which a datagram went, so that each knows where the other is.
+fn acquainted() -> (Stack, Stack, Id<Flow>, Id<Flow>) {
+    let (mut one, mut two) = (stack(1), stack(2));
+    let listener = udp(&mut two, "0.0.0.0:7");
+    two.udp_listen(listener, 1).unwrap();
+    let from = udp(&mut one, "0.0.0.0:2000");
+    let to = flow(&mut one, from, "10.0.0.2:7");
+    one.flow_write(to, b"hello").unwrap();
+    exchange(&mut one, &mut two, at(0));
+    let accepted = two.udp_accept(listener).unwrap();
+    assert_eq!(two.flow_take(accepted).unwrap(), b"hello"[..]);
+    (one, two, to, accepted)
+}
+
+/// A burst is taken whole where one datagram is, in datagrams of its own; none is where there is no room.
+#[test]
+fn a_burst_is_taken_whole_or_not_at_all() {
+    let (mut one, mut two, to, accepted) = acquainted();
+    let bytes: Vec<u8> = (0..60_500).map(|at| (at / 1000) as u8).collect();
+    assert_eq!(one.flow_write_burst(to, &bytes, 1000), Ok(60_500));
+    assert_eq!(one.flow_write_burst(to, &bytes, 1000), Err(Error::WouldBlock));
+    exchange(&mut one, &mut two, at(0));
+    let mut came = Vec::new();
+    while let Ok(datagram) = two.flow_take(accepted) {
+        came.push((datagram.len(), datagram[0]));
+    }
+    let sent: Vec<_> = (0..60).map(|number| (1000, number)).chain([(500, 60)]).collect();
+    assert_eq!(came, sent);
+    assert_eq!((one.buffers_in_use(), two.buffers_in_use()), (0, 0));
+    assert_eq!(two.flow_take(accepted), Err(Error::WouldBlock));
+    assert_eq!(one.flow_write_burst(to, &[0; 70_000], 70_000), Err(Error::MessageSize));
+}
+
+/// What a stack of this world made is handed on as it is; a frame from outside may be a slice of something much longer.
+#[test]
+fn datagrams_from_within_the_world_are_not_copied() {
+    for (outside, is_same) in [(false, true), (true, false)] {
+        let (mut one, mut two, to, accepted) = acquainted();
+        one.flow_write(to, &[7; 1200]).unwrap();
+        let frame = settle(&mut one, at(0)).pop().unwrap();
+        let payload = frame[42..].as_ptr();
+        let frame = if outside { Frame::from_outside(frame) } else { Frame::new(frame) };
+        two.ingest(at(0), 0, frame);
+        let datagram = two.flow_take(accepted).unwrap();
+        assert_eq!((datagram.len(), datagram.as_ptr() == payload), (1200, is_same));
+    }
 }

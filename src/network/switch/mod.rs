@@ -168,7 +168,8 @@ struct Table {
     seen: Vec<u64>,
     /// How far to shift a hash for the index of its bucket.
     shift: u32,
-    ageing: Duration,
+    /// Nanoseconds.
+    ageing_ns: u64,
 }
 
 impl Table {
@@ -179,7 +180,7 @@ impl Table {
             ports: vec![0; slots],
             seen: vec![0; slots],
             shift: 64 - (slots / WAYS).trailing_zeros(),
-            ageing,
+            ageing_ns: u64::try_from(ageing.as_nanos()).unwrap_or(u64::MAX),
         }
     }
 
@@ -196,7 +197,7 @@ impl Table {
     }
 
     fn is_live(&self, now: Instant, slot: usize) -> bool {
-        self.addresses[slot] != 0 && now.since(Instant::from_nanos(self.seen[slot])) < self.ageing
+        self.addresses[slot] != 0 && now.nanos().saturating_sub(self.seen[slot]) < self.ageing_ns
     }
 
     fn find(&self, now: Instant, address: u64) -> Option<usize> {

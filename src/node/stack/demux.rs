@@ -5,7 +5,7 @@
 //! Nothing is trusted: what does not add up is [`Class::Malformed`] and goes no further.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 
@@ -17,10 +17,29 @@ use smoltcp::wire::{
 use crate::network::ip::{IPV6_HEADER_BYTES, Upper};
 
 /// Both ends of a flow, as this node sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tuple {
     pub local: SocketAddr,
     pub remote: SocketAddr,
+}
+
+/// In as few words as it fits into, since every packet is looked up by it.
+impl Hash for Tuple {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for end in [self.local, self.remote] {
+            match end {
+                SocketAddr::V4(end) => {
+                    state.write_u64(u64::from(end.ip().to_bits()) << 16 | u64::from(end.port()))
+                }
+                SocketAddr::V6(end) => {
+                    let bits = end.ip().to_bits();
+                    state.write_u64((bits >> 64) as u64);
+                    state.write_u64(bits as u64);
+                    state.write_u16(end.port());
+                }
+            }
+        }
+    }
 }
 
 impl Tuple {
@@ -349,6 +368,10 @@ impl Hasher for Fold {
 
     fn write_u32(&mut self, value: u32) {
         self.mix(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.mix(value);
     }
 
     fn write_isize(&mut self, value: isize) {

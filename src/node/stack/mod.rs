@@ -47,7 +47,7 @@ pub use tcp::{Listener, Tcp, TcpOptions};
 pub use udp::{Flow, Udp};
 
 use crate::event::Queue;
-use crate::network::{Frame, InterfaceConfig, Route};
+use crate::network::{Frame, InterfaceConfig, Route, checksum};
 use crate::node::slab::{Id, Slab};
 use crate::node::wake::Wakes;
 use crate::rng::Rng;
@@ -165,7 +165,7 @@ impl Stack {
         self.nics[index].eager = eager;
     }
 
-    /// Whether what leaves by the interfaces bears TCP checksums; it does unless told otherwise.
+    /// Whether what leaves by the interfaces bears checksums of TCP and UDP; it does unless told otherwise.
     pub fn set_checksums(&mut self, filled_in: bool) {
         let loopback = self.loopback;
         let nics = self.nics.iter_mut().enumerate().filter(|(index, _)| Some(*index) != loopback);
@@ -244,6 +244,8 @@ impl Stack {
 
     /// smoltcp's interface answers what needs no socket, and resets what has none.
     fn receive_for_nobody(&mut self, now: Instant, index: usize, packet: Bytes) {
+        // An answer may quote it, and whoever sees that one verifies it.
+        let packet = if self.udp.is_from_outside() { packet } else { checksum::completed(packet) };
         self.nics[index].receive(now, packet, &mut SocketSet::new(vec![]));
         self.flush(now, index);
     }

@@ -111,7 +111,7 @@ impl Nic {
         self.addresses = addresses;
     }
 
-    /// Whether TCP checksums are filled in.
+    /// Whether the checksums of TCP and UDP are filled in.
     pub fn set_checksums(&mut self, computed: bool) {
         self.wire.checksums = computed;
     }
@@ -189,7 +189,7 @@ fn assign(interface: &mut Interface, addresses: &[IpCidr]) {
 pub struct Wire {
     /// Largest IP packet in bytes.
     mtu: usize,
-    /// Whether TCP checksums are filled in: not where nobody can read or break what is sent.
+    /// Whether the checksums of TCP and UDP are filled in: not where nobody can read or break what is sent.
     pub checksums: bool,
     received: Option<Bytes>,
     /// IP packets with [`ETHERNET_HEADER_BYTES`] of room in front.

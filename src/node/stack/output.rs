@@ -6,6 +6,7 @@ use bytes::{Buf, BytesMut};
 use smoltcp::wire::IpProtocol;
 
 use super::{LOOPBACK_PACKETS_MAX, Stack, group, tcp};
+use crate::network::checksum;
 use crate::network::ip::{ETHERNET_HEADER_BYTES, fill_ipv4_checksum, fragment};
 use crate::time::Instant;
 
@@ -52,6 +53,8 @@ impl Stack {
         if protocol == IpProtocol::Tcp {
             return tcp::split(&packet, mtu, self.nics[index].wire.checksums);
         }
+        // Nobody can fill in that of fragments.
+        checksum::complete(&mut packet, true);
         if is_ipv4 {
             self.allow_cutting(&mut packet);
             fragment::fragment(&packet, mtu)

@@ -162,10 +162,16 @@ impl Paths {
         }
     }
 
-    /// True if nothing more should be sent to `remote` for now; `session` is told when there is room again.
-    pub fn is_blocked(&mut self, remote: SocketAddr, session: Id<Session>) -> bool {
-        let path = self.find(remote).and_then(|id| self.all.get_mut(id));
-        let Some(path) = path.filter(|path| !path.unsent.is_empty()) else { return false };
+    /// True if nothing more should be sent to `remote` for now, as it would have to wait here; `session` is told when there is
+    /// room again.
+    pub fn is_blocked(&mut self, cx: &mut Context, remote: SocketAddr, session: Id<Session>) -> bool {
+        let Some(path) = self.find(remote).and_then(|id| self.all.get_mut(id)) else { return false };
+        if path.unsent.is_empty() {
+            if path.carrier.readiness(cx).write {
+                return false;
+            }
+            path.carrier.watch(cx, Interest::BOTH, Waiter::Task(path.pump.id()));
+        }
         if !path.waiting.contains(&session) {
             path.waiting.push(session);
         }
@@ -226,7 +232,8 @@ impl Paths {
         let path = self.all.get_mut(id).ok_or(Error::BadDescriptor)?;
         let read = path.carrier.stream.take(cx, scratch);
         if read == Err(Error::WouldBlock) {
-            let interest = if path.unsent.is_empty() { Interest::READ } else { Interest::BOTH };
+            let is_idle = path.unsent.is_empty() && path.waiting.is_empty();
+            let interest = if is_idle { Interest::READ } else { Interest::BOTH };
             path.carrier.watch(cx, interest, Waiter::Task(path.pump.id()));
         }
         read

@@ -20,10 +20,10 @@ use bytes::{Buf, Bytes, BytesMut};
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpCidr};
 
 use super::Stack;
-use crate::network::Frame;
 use crate::network::ip::ndp::group_mac;
 use crate::network::ip::{ETHERNET_HEADER_BYTES, write_ethernet};
 use crate::network::neighbours::{Limits, Lookup, Neighbours, Waiting};
+use crate::network::{Frame, checksum};
 use crate::time::Instant;
 
 /// What one interface keeps. A datagram of 64 KiB has to fit in fragments of the smallest MTU.
@@ -162,8 +162,13 @@ impl Stack {
     fn emit(&mut self, index: usize, to: EthernetAddress, mut packet: BytesMut) {
         let is_ipv4 = packet[ETHERNET_HEADER_BYTES] >> 4 == 4;
         let protocol = if is_ipv4 { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 };
-        let Some(link) = &self.nics[index].link else { return };
+        let nic = &self.nics[index];
+        let Some(link) = &nic.link else { return };
         write_ethernet(&mut packet, to, link.mac, protocol);
+        if nic.wire.checksums {
+            // Of a datagram, and of whatever was written when nobody wanted them.
+            checksum::complete(&mut packet, true);
+        }
         self.egress.push((index, Frame::new(packet.freeze())));
     }
 }

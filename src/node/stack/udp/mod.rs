@@ -133,6 +133,10 @@ impl Sockets {
         self.from_outside = outside;
     }
 
+    pub fn is_from_outside(&self) -> bool {
+        self.from_outside
+    }
+
     fn of(&self, carried: Carried) -> &Known {
         match carried {
             Carried::Udp => &self.udp,

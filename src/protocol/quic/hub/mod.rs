@@ -174,7 +174,7 @@ impl Hub {
         }
         let mut failed = None;
         loop {
-            while !self.paths.is_blocked(remote, id) {
+            while !self.paths.is_blocked(cx, remote, id) {
                 self.buffer.clear();
                 let now = cx.now.to_std();
                 let transmit = session.connection.poll_transmit(now, BURST_DATAGRAMS, &mut self.buffer);
