@@ -110,7 +110,7 @@ struct NodeSlot {
     /// Programs that were started on it.
     programs: u32,
     /// World ports of its interfaces.
-    ports: Vec<usize>,
+    ports: SmallVec<[usize; 1]>,
 }
 
 /// A task in the place of a guest.
