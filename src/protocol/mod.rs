@@ -29,9 +29,10 @@ pub const LAYERS_MAX: usize = 16;
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
-    Ip(ip::Settings),
+    /// Replicas of a guest share it.
+    Ip(Arc<ip::Settings>),
     /// Echo requests. Its resolver and policy are those of IP, the ports of its rules all.
-    Icmp(ip::Settings),
+    Icmp(Arc<ip::Settings>),
     Unix(unix::Settings),
     Over {
         layer: LayerKind,
@@ -63,7 +64,7 @@ pub struct Making<'a> {
 impl Grant {
     /// Without any name servers.
     pub fn ip(families: Families, policy: Policy) -> Self {
-        Grant::Ip(ip::Settings::new(families, policy))
+        Grant::Ip(ip::Settings::new(families, policy).into())
     }
 
     /// As the scenario names it.
@@ -126,7 +127,7 @@ impl Grant {
     /// What it is at the bottom, if that is IP, or ICMP.
     pub fn ip_mut(&mut self) -> Option<&mut ip::Settings> {
         match self {
-            Grant::Ip(settings) | Grant::Icmp(settings) => Some(settings),
+            Grant::Ip(settings) | Grant::Icmp(settings) => Some(Arc::make_mut(settings)),
             Grant::Unix(_) => None,
             Grant::Over { below, .. } => below.ip_mut(),
         }

@@ -14,6 +14,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
+use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
 
@@ -44,8 +46,6 @@ pub(super) struct Sockets {
     of_many: BTreeMap<(Id<Udp>, Tuple), Id<Flow>>,
     /// Sockets by local port.
     by_port: BTreeMap<u16, Vec<Id<Udp>>>,
-    /// The frame at hand may be a slice of something much longer.
-    from_outside: bool,
 }
 
 /// What a socket's datagrams are.
@@ -115,8 +115,35 @@ pub struct Flow {
     read_shut: bool,
 }
 
-impl Sockets {
+/// Sockets that take no room before there is one: many guests have none.
+pub(super) struct Made {
+    hash: Keyed,
+    made: Option<Box<Sockets>>,
+}
+
+impl Made {
     pub fn new(hash: Keyed) -> Self {
+        Self { hash, made: None }
+    }
+}
+
+impl Deref for Made {
+    type Target = Sockets;
+
+    fn deref(&self) -> &Sockets {
+        static NONE: LazyLock<Sockets> = LazyLock::new(|| Sockets::new(Keyed(0)));
+        self.made.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Made {
+    fn deref_mut(&mut self) -> &mut Sockets {
+        self.made.get_or_insert_with(|| Box::new(Sockets::new(self.hash.clone())))
+    }
+}
+
+impl Sockets {
+    fn new(hash: Keyed) -> Self {
         Self {
             sockets: Slab::default(),
             flows: Slab::default(),
@@ -124,17 +151,7 @@ impl Sockets {
             echo: Known::new(hash),
             of_many: BTreeMap::new(),
             by_port: BTreeMap::new(),
-            from_outside: false,
         }
-    }
-
-    /// Where the next frame comes from: outside, or from a stack of this world, which makes each datagram by itself.
-    pub fn hear_from(&mut self, outside: bool) {
-        self.from_outside = outside;
-    }
-
-    pub fn is_from_outside(&self) -> bool {
-        self.from_outside
     }
 
     fn of(&self, carried: Carried) -> &Known {

@@ -46,8 +46,6 @@ pub(super) struct Session {
     /// In the hub's lists: something is to be done, and when something will be.
     pub dirty: bool,
     pub timer: Option<Instant>,
-    /// Among the hub's handshakes.
-    pub is_counted: bool,
     /// quinn-proto has forgotten it.
     is_drained: bool,
     is_early: bool,
@@ -57,8 +55,6 @@ pub(super) struct Session {
 enum Life {
     /// Given up at this instant.
     Handshaking(Instant),
-    /// The guest has it, or may have it; who the peer is has not been shown. Given up at this instant.
-    Early(Instant),
     Open,
     /// Nobody has it; closed at this instant, or when everything is acknowledged.
     Closing(Instant),
@@ -96,7 +92,6 @@ impl Session {
             datagrams,
             dirty: false,
             timer: None,
-            is_counted: true,
             is_drained: false,
             is_early: false,
         }
@@ -106,7 +101,7 @@ impl Session {
     pub fn begin_early(&mut self) -> bool {
         self.is_early = self.connection.has_0rtt();
         if self.is_early {
-            self.go_early();
+            self.life = Life::Open;
         }
         self.is_early
     }
@@ -117,24 +112,8 @@ impl Session {
         data.downcast::<HandshakeData>().ok().map(|data| *data)
     }
 
-    fn go_early(&mut self) {
-        match self.life {
-            Life::Handshaking(deadline) => self.life = Life::Early(deadline),
-            Life::Early(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => {}
-        }
-    }
-
     pub fn is_handshaking(&self) -> bool {
         matches!(self.life, Life::Handshaking(_))
-    }
-
-    /// Who the peer is has not been shown yet, whether the guest has the connection or not.
-    pub fn is_unconfirmed(&self) -> bool {
-        match self.life {
-            Life::Handshaking(_) | Life::Early(_) => true,
-            Life::Closing(_) => self.connection.is_handshaking(),
-            Life::Open | Life::Lost(_) => false,
-        }
     }
 
     /// Nothing is left of it but what the guest still has.
@@ -144,7 +123,7 @@ impl Session {
 
     pub fn lost(&self) -> Option<Error> {
         match self.life {
-            Life::Handshaking(_) | Life::Early(_) | Life::Open | Life::Closing(_) => None,
+            Life::Handshaking(_) | Life::Open | Life::Closing(_) => None,
             Life::Lost(error) => Some(error),
         }
     }
@@ -165,10 +144,8 @@ impl Session {
             return None;
         }
         let own = match self.life {
-            Life::Handshaking(at) | Life::Early(at) | Life::Closing(at) if !self.connection.is_closed() => {
-                Some(at)
-            }
-            Life::Handshaking(_) | Life::Early(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => None,
+            Life::Handshaking(at) | Life::Closing(at) if !self.connection.is_closed() => Some(at),
+            Life::Handshaking(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => None,
         };
         let timeout = self.connection.poll_timeout().map(Instant::from_std);
         [own, timeout].into_iter().flatten().min()
@@ -182,11 +159,12 @@ impl Session {
         }
         let mut outcome = self.events(cx, endpoint);
         match self.life {
-            Life::Handshaking(deadline) | Life::Early(deadline) if deadline <= cx.now => {
+            Life::Handshaking(deadline) if deadline <= cx.now => {
                 self.remark(cx, || "no handshake in time".to_owned());
-                outcome = self.give_up(cx, Error::TimedOut).or(outcome);
+                self.connection.close(now, VarInt::from_u32(0), Bytes::new());
+                outcome = Some(self.lose(cx, Error::TimedOut));
             }
-            Life::Handshaking(_) | Life::Early(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => {}
+            Life::Handshaking(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => {}
         }
         outcome
     }
@@ -204,7 +182,7 @@ impl Session {
                 }
                 is_over
             }
-            Life::Handshaking(_) | Life::Early(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => false,
+            Life::Handshaking(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => false,
         }
     }
 
@@ -242,18 +220,16 @@ impl Session {
                 if self.is_early && !self.connection.accepted_0rtt() {
                     self.refuse_early(cx);
                 }
-                match self.life {
-                    Life::Handshaking(_) => {
-                        self.life = Life::Open;
-                        return Some(Outcome::Ready);
-                    }
-                    Life::Early(_) => self.life = Life::Open,
-                    Life::Open | Life::Closing(_) | Life::Lost(_) => {}
+                if self.is_handshaking() {
+                    self.life = Life::Open;
+                    return Some(Outcome::Ready);
                 }
             }
             Event::ConnectionLost { reason } => {
                 self.remark(cx, || words(&reason));
-                return self.lose(cx, error(&reason));
+                let was_handshaking = self.is_handshaking();
+                let outcome = self.lose(cx, error(&reason));
+                return was_handshaking.then_some(outcome);
             }
             Event::Stream(event) => {
                 self.take_stream(cx, event);
@@ -279,7 +255,7 @@ impl Session {
             return None;
         }
         self.remark(cx, || "early data".to_owned());
-        self.go_early();
+        self.life = Life::Open;
         Some(Outcome::Ready)
     }
 
@@ -323,14 +299,7 @@ impl Session {
         }
     }
 
-    /// Closes it and takes it for lost. Says what became of the handshake, if somebody waits for that.
-    pub fn give_up(&mut self, cx: &mut Context, error: Error) -> Option<Outcome> {
-        self.connection.close(cx.now.to_std(), VarInt::from_u32(0), Bytes::new());
-        self.lose(cx, error)
-    }
-
-    fn lose(&mut self, cx: &mut Context, error: Error) -> Option<Outcome> {
-        let was_handshaking = self.is_handshaking();
+    fn lose(&mut self, cx: &mut Context, error: Error) -> Outcome {
         self.life = Life::Lost(error);
         self.pull_datagram();
         for stream in self.streams.iter_mut() {
@@ -339,7 +308,7 @@ impl Session {
         }
         self.datagrams.watch.fire(self.datagram_readiness(), cx.stack.wakes());
         self.fire(cx);
-        was_handshaking.then_some(Outcome::Failed(error))
+        Outcome::Failed(error)
     }
 
     /// The server would have none of what was sent early: what was opened then is not known to it.
