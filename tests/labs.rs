@@ -106,7 +106,7 @@ macro_rules! labs {
 
 labs! {
     abi_answers alpn associate asymmetric backlog balanced black_hole broken bufferbloat bufferbloat_codel buffers cable cellular
-    clock_exact clock_skew corrupted crashed day_long dhcp duplicates echo echo6 echo_rust
+    clock_exact clock_skew corrupted crashed crowded_groups day_long dhcp dhcp2 duplicates echo echo6 echo_rust
     ecn eyeballs files fin_lost flap found_by_name fragments gratuitous_arp gratuitous_ndp half_closed handed_over handover handshake
     hostile http http_go http3 inherited injected keep_alive killed killed_midway last_ack_lost late_listener lease_server_dies linger
     link_down loopback loss_30 loss_later lossy many multicast multihomed name_policy name_server_dies name_servers names nostd
@@ -116,7 +116,7 @@ labs! {
     satellite slaac slow_reader stalled stdio syn_ack_lost syn_backoff taken time tls tls12 tls_alpn tls_clients
     tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk udp udp6 udp_duplicated udp_lossy
     udp_outage udp_reordered udp_truncated unix unix_answers unix_cut unix_handed_over unix_stacked unreachable unsnooped
-    yamux yamux_ends yamux_lossy yamux_tls zero_window
+    ways_around yamux yamux_ends yamux_lossy yamux_tls zero_window
 }
 
 /// What scripts/demo shows.
