@@ -38,6 +38,13 @@ impl Stack {
         }
     }
 
+    /// Datagrams of this flow are lost from now on where they are too long, and not cut.
+    pub fn flow_keep_whole(&mut self, id: Id<Flow>) {
+        if let Some(flow) = self.udp.flows.get_mut(id) {
+            flow.keeps_whole = true;
+        }
+    }
+
     pub fn flow_addresses(&self, id: Id<Flow>) -> Option<(SocketAddr, SocketAddr)> {
         self.udp.flows.get(id).map(|flow| (flow.tuple.local, flow.tuple.remote))
     }
@@ -124,10 +131,14 @@ impl Stack {
     }
 
     /// A datagram of ours did not get through. Port unreachable is refused (RFC 1122, 4.1.3.3); one that was too big for
-    /// its path is gone, and the next one will be cut to fit; the rest says that the peer cannot be reached.
+    /// its path is gone, and the next one will be cut to fit, unless its flow finds that out by itself; the rest says that the
+    /// peer cannot be reached.
     pub(in super::super) fn udp_unreachable(&mut self, carried: Carried, tuple: Tuple, reason: Unreachable) {
         let Some(id) = self.udp.find(carried, &tuple) else { return };
         let Some(flow) = self.udp.flows.get_mut(id) else { return };
+        if flow.keeps_whole && matches!(reason, Unreachable::TooBig { .. }) {
+            return;
+        }
         flow.error = Some(match reason {
             Unreachable::Port => Error::ConnectionRefused,
             Unreachable::Network => Error::NetworkUnreachable,
