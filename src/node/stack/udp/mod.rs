@@ -13,7 +13,7 @@
 //! next hop alone (link/).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 
@@ -21,6 +21,7 @@ use super::SocketLine;
 use super::demux::{Keyed, Table, Tuple};
 use super::ports::{Ports, wildcard};
 use crate::error::Error;
+use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::node::slab::{Id, Slab};
 use crate::node::wake::Watch;
 
@@ -97,6 +98,17 @@ impl Sending {
     fn cost(&self) -> usize {
         self.packet.len() + DATAGRAM_OVERHEAD
     }
+
+    /// The address of ours that it bears.
+    fn source(&self) -> IpAddr {
+        match self.packet[ETHERNET_HEADER_BYTES..] {
+            [0x45, _, _, _, _, _, _, _, _, _, _, _, a, b, c, d, ..] => Ipv4Addr::new(a, b, c, d).into(),
+            ref ip => {
+                let octets: Option<[u8; 16]> = ip.get(8..24).and_then(|bytes| bytes.try_into().ok());
+                octets.map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from).into()
+            }
+        }
+    }
 }
 
 /// Datagrams exchanged with one peer.
@@ -113,6 +125,8 @@ pub struct Flow {
     error: Option<Error>,
     holders: u8,
     read_shut: bool,
+    /// The node has its local address no longer: nothing leaves from there, and nobody looks for the flow any more.
+    uprooted: bool,
 }
 
 impl Sockets {
@@ -209,13 +223,15 @@ impl Sockets {
             error: None,
             holders: 0,
             read_shut: false,
+            uprooted: false,
         })
     }
 
     /// Bytes that waited to be read are given back; what was written is still sent.
     fn remove_flow(&mut self, id: Id<Flow>) -> usize {
         let Some(flow) = self.flows.remove(id) else { return 0 };
-        if self.of_many.remove(&(flow.socket, flow.tuple)).is_none() {
+        // Where the address has come back, another flow may have its place.
+        if !flow.uprooted && self.of_many.remove(&(flow.socket, flow.tuple)).is_none() {
             self.of_mut(flow.carried).by_tuple.remove(&flow.tuple);
         }
         self.let_go(flow.socket);
