@@ -46,9 +46,7 @@ pub(super) fn settle(plan: &mut Plan, spec: &Spec, guests: &[Node<'_>], mistakes
         spec.guests.iter().map(|guest| Arc::new(servers.config(&guest.resolver, &names, mistakes))).collect();
     for (guest, node) in plan.guests.iter_mut().zip(guests) {
         for protocol in &mut guest.protocols {
-            if let Some(settings) = protocol.grant.ip_mut() {
-                settings.resolver = Arc::clone(&configs[node.spec]);
-            }
+            protocol.grant.settle(&configs[node.spec]);
         }
     }
 }
