@@ -174,21 +174,15 @@ pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &str)
     for verdict in unmet() {
         let _ = writeln!(text, "{verdict}");
     }
-    if let Some(found) = unmet().find_map(|verdict| verdict.found.as_ref()) {
-        let packets = report.packets_around(found.at, PACKETS_TOLD, TOLD_AFTER);
-        if !packets.is_empty() {
-            text.push_str("packets around it:\n");
+    // The first thing that went wrong is the nearest to why.
+    if let Some(at) = unmet().filter_map(|verdict| Some(verdict.found.as_ref()?.at)).min() {
+        let packets = report.packets_around(at, PACKETS_TOLD, TOLD_AFTER);
+        let calls = lab.calls_around(seed, at, CALLS_TOLD, TOLD_AFTER);
+        for (what, lines) in [("packets", packets), ("calls", calls)] {
+            if !lines.is_empty() {
+                let _ = writeln!(text, "{what} around {at} s:\n  {}", lines.join("\n  "));
+            }
         }
-        packets.iter().for_each(|packet| {
-            let _ = writeln!(text, "  {packet}");
-        });
-        let calls = lab.calls_around(seed, found.at, CALLS_TOLD, TOLD_AFTER);
-        if !calls.is_empty() {
-            text.push_str("calls around it:\n");
-        }
-        calls.iter().for_each(|call| {
-            let _ = writeln!(text, "  {call}");
-        });
     }
     let _ = writeln!(text, "capture: {capture}");
     text.push_str(&replay::lines(lab, &scenario.path, seed, outcome.difference.is_some()));

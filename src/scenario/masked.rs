@@ -1,7 +1,10 @@
 //! A scenario's text as it may be shown: mistakes are told with the lines around them, and those may have passwords.
 
-/// Keys whose values may have secrets, and how much of such a value, quotes included, is one.
-const SECRETS: [(&str, fn(&str) -> usize); 2] = [("password", str::len), ("server", user_info)];
+/// How much of a value, quotes included, is a secret.
+type Part = fn(&str) -> usize;
+
+/// Keys whose values may have secrets.
+const SECRETS: [(&str, Part); 2] = [("password", str::len), ("server", user_info)];
 
 /// `text` with the secrets that follow keys as asterisks, so many that every place in it is where it was.
 pub(super) fn masked(text: &str) -> String {
@@ -29,7 +32,7 @@ pub(super) fn masked(text: &str) -> String {
 }
 
 /// The first key in `text` that may have a secret: where, which, and how much of its value is one.
-fn next_key(text: &str) -> Option<(usize, &'static str, fn(&str) -> usize)> {
+fn next_key(text: &str) -> Option<(usize, &'static str, Part)> {
     let found = SECRETS.iter().filter_map(|&(key, of)| Some((text.find(key)?, key, of)));
     found.min_by_key(|&(at, ..)| at)
 }

@@ -26,6 +26,7 @@ mod answer;
 mod budget;
 mod configure;
 mod demux;
+mod extension;
 mod group;
 mod icmp;
 mod link;
@@ -210,6 +211,7 @@ impl Stack {
 
     fn receive_whole(&mut self, now: Instant, index: usize, packet: Bytes) {
         let ethernet = self.nics[index].is_ethernet();
+        let Some(packet) = self.without_extensions(now, packet) else { return };
         match demux::classify(&packet) {
             // RFC 1122, 3.2.1.3 (g): loopback addresses do not appear outside a host.
             Class::Tcp(tuple, _) | Class::Udp(tuple, _) | Class::EchoReply(tuple, _)

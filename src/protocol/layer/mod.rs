@@ -18,6 +18,7 @@ mod handshake;
 mod tunnel;
 
 pub use carrier::Carrier;
+pub use handshake::HANDSHAKE;
 pub use tunnel::Tunnel;
 
 use std::sync::Arc;

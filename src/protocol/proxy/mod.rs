@@ -63,6 +63,15 @@ impl Settings {
         Ok(self.server.clone())
     }
 
+    /// The address of the server's relay, of what it calls it: one that does not say where means itself (RFC 1928, 7).
+    fn relay(&self, bound: &str) -> Result<String> {
+        let mut relay = Target::parse(bound)?;
+        if matches!(relay.host, Host::Address(address) if address.is_unspecified()) {
+            relay.host = Target::parse(&self.server)?.host;
+        }
+        Ok(relay.to_string())
+    }
+
     /// Whether the server may be asked for `target`.
     fn check(&self, cx: &mut Context, kind: &str, target: &Target) -> Result<()> {
         let inside = |target: &Target| !self.leads_out || self.is_inside(target, cx.whereabouts);
