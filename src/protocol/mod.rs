@@ -137,7 +137,9 @@ impl Grant {
     /// Tells it, and all that it stands on, who is of the lab and how names are looked up.
     pub fn settle(&mut self, config: &Arc<ResolverConfig>) {
         match self {
-            Grant::Ip(settings) | Grant::Icmp(settings) => settings.resolver = Arc::clone(config),
+            Grant::Ip(settings) | Grant::Icmp(settings) => {
+                Arc::make_mut(settings).resolver = Arc::clone(config)
+            }
             Grant::Unix(_) => {}
             Grant::Over { layer, below } => {
                 // A proxy of the machine's own, reached by a path, leads out even where no TAP does.
