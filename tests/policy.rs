@@ -47,6 +47,13 @@ const LAB: &str = r#"
     protocol.ipv4 = { private = true }
     protocol.http = { kind = "http-connect", over = "ipv4", server = "10.0.0.2:7", connect = "*:443" }
 
+    # The same address in IPv6's form.
+    [guest.mapped]
+    module = "target/guests/echo_client.wasm"
+    args = ["socks", "[::ffff:10.0.0.3]:7"]
+    protocol.ipv4 = { private = true }
+    protocol.socks = { kind = "socks5", over = "ipv4", server = "10.0.0.2:7", deny.connect = "10.0.0.3:*" }
+
     [guest.tls]
     module = "target/guests/echo_client.wasm"
     args = ["tls", "server:7"]
@@ -135,6 +142,7 @@ fn a_refused_call_says_which_rule_it_was() {
     socks: socks5: connect www.example.org:7: refused: the rule *.example.org:* of `deny.connect` refuses it
     associate: socks5: connect 10.0.0.3:7: refused: no rule of `connect` allows it
     http: http-connect: connect www.example.org:7: refused: no rule of `connect` allows it
+    mapped: socks5: connect 10.0.0.3:7: refused: the rule 10.0.0.3/32:* of `deny.connect` refuses it
     tls: tls: connect server:7 as bad.example.org: refused: no rule of `connect` allows it
     quic: quic: connect 10.0.0.2:7 as bad.example.org: refused: the rule bad.example.org:* of `deny.connect` refuses it
     tunnel: tls: connect bad.example.org:443 as bad.example.org: refused: the rule bad.example.org:* of `deny.connect` refuses it

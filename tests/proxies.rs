@@ -27,6 +27,7 @@ fn the_trace_tells_why_a_connection_came_to_nothing() {
     proxies: mirrored: 10.0.0.2:1080: no SOCKS 5 server: it answered method 1, which it was not offered
     proxies: nobody: 10.0.0.16:1080: the SOCKS server wants a user and password
     proxies: refused: 10.0.0.16:1080: the SOCKS server could not reach guarded:9: connection refused
+    proxies: stalled-datagrams: 10.0.0.3:1080: association given up after 30 s
     proxies: stalled-http: 10.0.0.3:1080: handshake given up after 30 s
     proxies: stalled: 10.0.0.3:1080: handshake given up after 30 s
     proxies: to-endless: 10.0.0.11:3128: a handshake without end
@@ -161,6 +162,11 @@ fn mistakes_are_told_without_passwords() {
         ("a mistake in the line after", right.replace("\"\n[guest.wrong]", "\"\nroots = 3\n[guest.wrong]")),
         ("a password that cannot be", right.replace(PASSWORD, &format!("{PASSWORD}\\u0000"))),
         ("a string without an end", right.replace(&format!("{PASSWORD}\""), PASSWORD)),
+        ("a password in `server`", right.replace("\"https:3128\"", &format!("\"me:{PASSWORD}@https:3128\""))),
+        (
+            "the same as a URL",
+            right.replace("\"https:3128\"", &format!("\"http://me:{PASSWORD}@https:3128/\"")),
+        ),
         ("a key of another", right.replace("key = \"key.pem\"", "key = \"cert.pem\"")),
     ] {
         assert!(wrong != right, "{what}");

@@ -73,6 +73,25 @@ fn a_retry_is_one_on_the_wire() {
     assert!(retries(", retry = true") > 0);
 }
 
+/// One that is reserved so that nobody takes the list for settled (RFC 9000, 15), and version 1: no drafts.
+#[test]
+fn who_asks_for_another_version_hears_of_version_1_alone() {
+    let report = run(r#"[ca.test]
+        [guest.server]
+        module = "target/guests/echo_server.wasm"
+        args = ["quic", "0.0.0.0:443"]
+        background = true
+        protocol = { ipv4 = { private = true }, quic = { over = "ipv4", certificate = [{ ca = "test" }] } }
+        [guest.stranger]
+        module = "target/guests/quic_noise.wasm"
+        args = ["10.0.0.2:443", "100"]
+        "#);
+    assert!(report.guests[1].exit.is_success(), "{report}");
+    let offers = shown(&report, "udp.srcport == 443 && quic.version == 0", "quic.supported_version");
+    let offers: BTreeSet<_> = offers.iter().map(String::as_str).collect();
+    assert_eq!(offers, BTreeSet::from(["0x0a1a2a3a,0x00000001"]));
+}
+
 #[test]
 fn the_trace_tells_why_in_words() {
     let told = |server: &str, client: &str| {

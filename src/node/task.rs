@@ -95,6 +95,7 @@ pub struct Tasks {
     entries: Slab<Entry>,
     ready: VecDeque<TaskId>,
     timers: Queue<(TaskId, Instant)>,
+    turns: u64,
 }
 
 impl Tasks {
@@ -114,7 +115,17 @@ impl Tasks {
     }
 
     fn take(&mut self, id: TaskId) -> Option<Box<dyn Task>> {
+        self.turns += 1;
         self.entries.get_mut(id)?.task.take()
+    }
+
+    /// How often tasks were put to work so far: what protocols cost, however fast the machine is.
+    pub(super) fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.entries.len()
     }
 
     /// A task was at work: back to its place, its timer set anew, unless it is over.

@@ -11,7 +11,7 @@ use crate::node::task::{Handle, Task, TaskId};
 use crate::time::Instant;
 
 /// From the connection below to the guest's own, whatever lies between.
-const HANDSHAKE: Duration = Duration::from_secs(30);
+pub const HANDSHAKE: Duration = Duration::from_secs(30);
 
 pub(super) struct Handshake {
     upgrade: Option<Box<dyn Upgrade>>,

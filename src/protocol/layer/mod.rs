@@ -11,6 +11,7 @@
 //! common to all of them is here: connecting in the background, accepting without one slow peer holding up the
 //! others, bounds and time-outs. This folder knows nothing of any one layer.
 
+mod arrival;
 mod carrier;
 mod control;
 mod gate;
@@ -18,6 +19,7 @@ mod handshake;
 mod tunnel;
 
 pub use carrier::Carrier;
+pub use handshake::HANDSHAKE;
 pub use tunnel::Tunnel;
 
 use std::sync::Arc;

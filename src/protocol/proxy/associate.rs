@@ -204,7 +204,11 @@ impl End {
         let over = association.is_ready().is_err();
         let below = match &association.stage {
             Stage::Ready { relay, .. } => relay.readiness(cx),
-            Stage::Idle | Stage::Connecting | Stage::Talking(_) | Stage::Over(_) => Readiness::default(),
+            Stage::Idle
+            | Stage::Connecting
+            | Stage::Talking { .. }
+            | Stage::Reaching { .. }
+            | Stage::Over(_) => Readiness::default(),
         };
         Readiness {
             read: over || !stream || !flow.received.is_empty(),

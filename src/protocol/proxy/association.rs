@@ -12,8 +12,9 @@ use crate::node::object::{Context, Control};
 use crate::node::task::{Task, TaskId};
 use crate::node::wake::Watch;
 use crate::node::{Interest, Readiness, Waiter};
-use crate::protocol::layer::{Carrier, Upgrade};
+use crate::protocol::layer::{Carrier, HANDSHAKE, Upgrade};
 use crate::protocol::target::{Host, Target};
+use crate::time::Instant;
 
 /// Flows of one association.
 const FLOWS_MAX: usize = 256;
@@ -42,8 +43,21 @@ pub(super) struct Association {
 pub(super) enum Stage {
     Idle,
     Connecting,
-    Talking(Box<dyn Upgrade>),
-    Ready { association: Carrier, relay: Carrier },
+    Talking {
+        upgrade: Box<dyn Upgrade>,
+        peer: String,
+        deadline: Instant,
+    },
+    /// The server has said where its relay is; if by a name, that is looked up.
+    Reaching {
+        association: Carrier,
+        relay: String,
+        deadline: Instant,
+    },
+    Ready {
+        association: Carrier,
+        relay: Carrier,
+    },
     Over(Error),
 }
 
@@ -78,7 +92,7 @@ impl Association {
     pub fn is_ready(&self) -> Result<bool> {
         match self.stage {
             Stage::Ready { .. } => Ok(true),
-            Stage::Idle | Stage::Connecting | Stage::Talking(_) => Ok(false),
+            Stage::Idle | Stage::Connecting | Stage::Talking { .. } | Stage::Reaching { .. } => Ok(false),
             Stage::Over(error) => Err(error),
         }
     }
@@ -86,7 +100,8 @@ impl Association {
     fn end(&mut self, cx: &mut Context, error: Error) {
         match std::mem::replace(&mut self.stage, Stage::Over(error)) {
             Stage::Idle | Stage::Connecting | Stage::Over(_) => {}
-            Stage::Talking(mut upgrade) => upgrade.close(cx),
+            Stage::Talking { mut upgrade, .. } => upgrade.close(cx),
+            Stage::Reaching { mut association, .. } => association.close(cx),
             Stage::Ready { mut association, mut relay } => {
                 relay.close(cx);
                 association.close(cx);
@@ -117,17 +132,32 @@ impl Association {
                         let anywhere = Target { host: Host::Address(IpAddr::from([0; 4])), port: 0 };
                         let credentials = self.settings.credentials.clone();
                         let script = Client::new(Command::UdpAssociate, anywhere, credentials);
-                        self.stage = Stage::Talking(Box::new(Dialogue::new(below, script)));
+                        let peer = below.peer(cx);
+                        let upgrade = Box::new(Dialogue::new(below, script));
+                        self.stage = Stage::Talking { upgrade, peer, deadline: cx.now + HANDSHAKE };
                     }
                 },
-                Stage::Talking(upgrade) => {
+                Stage::Talking { upgrade, deadline, .. } => {
                     let connection = upgrade.poll(cx, waiter)?;
-                    let relay = self.relay(&connection.peer_address(cx)?)?;
+                    let relay = connection.peer_address(cx);
                     let association = Carrier::connected(cx, connection)?;
-                    let relay = self.datagrams.connect(cx, &relay)?;
-                    let relay = Carrier::connected(cx, relay)?;
-                    self.stage = Stage::Ready { association, relay };
-                    self.wake_all(cx, Readiness { write: true, ..Default::default() });
+                    self.stage = Stage::Reaching { association, relay: relay?, deadline: *deadline };
+                }
+                Stage::Reaching { relay, .. } => {
+                    let relay = self.settings.relay(relay)?;
+                    let relay = match self.datagrams.connect(cx, &relay) {
+                        Err(Error::InProgress) => {
+                            self.datagrams.watch(cx, Interest::WRITE, waiter);
+                            return Err(Error::WouldBlock);
+                        }
+                        reached => reached
+                            .and_then(|connection| Carrier::connected(cx, connection))
+                            .inspect_err(|error| {
+                                cx.journal
+                                    .remark(|| format!("{relay}, the relay of the SOCKS server: {error}"))
+                            })?,
+                    };
+                    self.ready(cx, relay);
                 }
                 Stage::Ready { association, relay } => {
                     let mut byte = [0];
@@ -155,13 +185,28 @@ impl Association {
         }
     }
 
-    /// The relay's address; a server that does not say where means itself.
-    fn relay(&self, bound: &str) -> Result<String> {
-        let mut relay = Target::parse(bound)?;
-        if matches!(relay.host, Host::Address(address) if address.is_unspecified()) {
-            relay.host = Target::parse(&self.settings.server)?.host;
+    fn ready(&mut self, cx: &mut Context, mut relay: Carrier) {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Reaching { association, .. } => Stage::Ready { association, relay },
+            stage @ (Stage::Idle
+            | Stage::Connecting
+            | Stage::Talking { .. }
+            | Stage::Ready { .. }
+            | Stage::Over(_)) => {
+                relay.close(cx);
+                stage
+            }
+        };
+        self.wake_all(cx, Readiness { write: true, ..Default::default() });
+    }
+
+    /// Until when the server has to have said where its relay is, and whose server that is.
+    fn deadline(&self) -> Option<(Instant, &str)> {
+        match &self.stage {
+            Stage::Talking { peer, deadline, .. } => Some((*deadline, peer)),
+            Stage::Reaching { relay, deadline, .. } => Some((*deadline, relay)),
+            Stage::Idle | Stage::Connecting | Stage::Ready { .. } | Stage::Over(_) => None,
         }
-        Ok(relay.to_string())
     }
 
     fn receive(&mut self, cx: &mut Context, datagram: &[u8]) {
@@ -228,13 +273,35 @@ impl Association {
 impl Task for Association {
     fn poll(&mut self, cx: &mut Context, me: TaskId) {
         match self.go_on(cx, Waiter::Task(me)) {
-            Ok(()) | Err(Error::WouldBlock) => {}
+            Err(Error::WouldBlock) => {
+                if let Some((deadline, peer)) = self.deadline()
+                    && deadline <= cx.now
+                {
+                    let waited = HANDSHAKE.as_secs();
+                    cx.journal.remark(|| format!("{peer}: association given up after {waited} s"));
+                    self.end(cx, Error::TimedOut);
+                }
+            }
+            Ok(()) => {}
             Err(error) => self.end(cx, error),
         }
         if let Stage::Ready { relay, .. } = &self.stage {
             let readiness = Readiness { read: false, ..relay.readiness(cx) };
             self.wake_all(cx, readiness);
         }
+    }
+
+    fn poll_at(&self) -> Option<Instant> {
+        let upgrade = match &self.stage {
+            Stage::Talking { upgrade, .. } => upgrade.poll_at(),
+            Stage::Idle
+            | Stage::Connecting
+            | Stage::Reaching { .. }
+            | Stage::Ready { .. }
+            | Stage::Over(_) => None,
+        };
+        let deadline = self.deadline().map(|(at, _)| at);
+        deadline.into_iter().chain(upgrade).min()
     }
 
     fn is_over(&self) -> bool {

@@ -19,7 +19,7 @@ pub mod socks5;
 use std::fmt;
 
 use super::policy::{Policy, Refusal};
-use super::target::Target;
+use super::target::{Host, Target};
 use crate::error::Result;
 use crate::node::object::Context;
 
@@ -54,6 +54,15 @@ impl Settings {
     fn via(&self, cx: &mut Context, kind: &str, address: &str) -> Result<String> {
         self.check(cx, kind, &Target::parse(address)?)?;
         Ok(self.server.clone())
+    }
+
+    /// The address of the server's relay, of what it calls it: one that does not say where means itself (RFC 1928, 7).
+    fn relay(&self, bound: &str) -> Result<String> {
+        let mut relay = Target::parse(bound)?;
+        if matches!(relay.host, Host::Address(address) if address.is_unspecified()) {
+            relay.host = Target::parse(&self.server)?.host;
+        }
+        Ok(relay.to_string())
     }
 
     /// Whether the server may be asked for `target`.

@@ -146,7 +146,7 @@ impl Paths {
         self.expiring.first().map(|(at, _)| *at)
     }
 
-    fn close(&mut self, cx: &mut Context, id: Id<Path>) {
+    pub fn close(&mut self, cx: &mut Context, id: Id<Path>) {
         let Some(mut path) = self.all.remove(id) else { return };
         self.by_remote.remove(&path.remote);
         if let Some(at) = path.expires {
@@ -250,9 +250,7 @@ pub(super) struct Pump {
 impl Task for Pump {
     fn poll(&mut self, cx: &mut Context, _: TaskId) {
         let (hub, Some(path)) = (self.hub, self.path) else { return };
-        if cx.with_task(hub, |all, cx| all.serve(cx, hub, path)).is_none() {
-            self.over = true;
-        }
+        self.over = !cx.with_task(hub, |all, cx| all.serve(cx, hub, path)).unwrap_or_default();
     }
 
     fn is_over(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::super::address::{address_of, cidr_of, is_link_local_v6, network};
+use super::super::address::{address_of, cidr_of, network};
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{Action, Plan, ServiceKind};
 use super::super::spec::{KindSpec, ResolverSpec, ServerSpec, Spec};
@@ -15,6 +15,7 @@ use crate::dns::name::HostName;
 use crate::dns::resolver::{DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, LabHost, Names, ResolverConfig};
 use crate::dns::server::PORT;
 use crate::network::InterfaceConfig;
+use crate::network::ip::is_link_local;
 use crate::protocol::policy::{Rule, Who};
 
 /// Gives each of a plan's guests its resolver's settings.
@@ -109,7 +110,7 @@ pub(in super::super) fn names_of(plan: &Plan) -> Names {
 /// Link-local ones are of use only to who has no others.
 fn addresses(interfaces: &[InterfaceConfig]) -> Vec<IpAddr> {
     let all = interfaces.iter().flat_map(|interface| &interface.addresses).map(|&cidr| address_of(cidr));
-    let reachable: Vec<IpAddr> = all.clone().filter(|&address| !is_link_local_v6(address)).collect();
+    let reachable: Vec<IpAddr> = all.clone().filter(|&address| !is_link_local(address)).collect();
     if reachable.is_empty() { all.collect() } else { reachable }
 }
 

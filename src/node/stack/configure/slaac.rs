@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use smoltcp::wire::EthernetAddress;
 
-use crate::network::ip::ndp::{ALL_ROUTERS, OPTION_SOURCE_ADDRESS, ROUTER_SOLICITATION, finish};
+use crate::network::ip::address_of_mac;
+use crate::network::ip::ndp::{ALL_ROUTERS, OPTION_SOURCE_ADDRESS, ROUTER_SOLICITATION, finish, options};
 use crate::time::Instant;
 
 /// Between questions: the first time, and at most (RFC 7559, section 2).
@@ -109,7 +110,8 @@ impl Host {
     /// Takes an advertisement: an ICMPv6 message whose checksum is right, from the link-local address `router`. False
     /// if there is something wrong with it; then none of it counts.
     pub fn ingest(&mut self, now: Instant, router: Ipv6Addr, message: &[u8]) -> bool {
-        let Some(options) = message.get(ADVERTISEMENT_BYTES_MIN..).and_then(options) else { return false };
+        let read = |bytes| options(bytes).collect::<Option<Vec<_>>>();
+        let Some(options) = message.get(ADVERTISEMENT_BYTES_MIN..).and_then(read) else { return false };
         if message[1] != 0 {
             return false;
         }
@@ -149,7 +151,7 @@ impl Host {
         if !fits {
             return;
         }
-        let address = address_of(prefix, self.mac);
+        let address = address_of_mac(prefix, self.mac);
         let after = |seconds: u32| match seconds {
             INFINITE_S => Instant::FAR_FUTURE,
             seconds => now + Duration::from_secs(seconds.into()),
@@ -203,26 +205,6 @@ fn remember(list: &mut Vec<(Ipv6Addr, Instant)>, address: Ipv6Addr, until: Optio
         (None, Some(until)) if list.len() < most => list.push((address, until)),
         (None, _) => {}
     }
-}
-
-/// The options of a message, each with its type and what follows its length. `None` if they do not add up.
-fn options(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
-    let mut list = Vec::new();
-    while let [kind, eights, ..] = bytes {
-        let length = usize::from(*eights) * 8;
-        let option = bytes.get(..length).filter(|option| !option.is_empty())?;
-        list.push((*kind, &option[2..]));
-        bytes = &bytes[length..];
-    }
-    bytes.is_empty().then_some(list)
-}
-
-/// Prefix and modified EUI-64 (RFC 4291, appendix A).
-fn address_of(prefix: Ipv6Addr, mac: EthernetAddress) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    let mut octets = prefix.octets();
-    octets[8..].copy_from_slice(&[a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
-    octets.into()
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use bytes::BytesMut;
 use smoltcp::wire::IpAddress;
 
 use super::super::Stack;
-use super::super::demux::{Tuple, Unreachable};
+use super::super::demux::Unreachable;
+use super::super::flows::Tuple;
 use super::send::{SEND_BYTES, payload_max};
 use super::{Carried, DATAGRAM_OVERHEAD, Flow};
 use crate::error::{Error, Result};

@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::{Bytes, BytesMut};
 
 use super::SocketLine;
-use super::demux::{Keyed, Table, Tuple};
+use super::flows::{Keyed, Table, Tuple};
 use super::ports::{Ports, wildcard};
 use crate::error::Error;
 use crate::node::slab::{Id, Slab};

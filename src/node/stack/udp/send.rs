@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::BytesMut;
 use smoltcp::wire::IpProtocol;
 
-use super::super::demux::Tuple;
+use super::super::flows::Tuple;
 use super::super::group::is_many;
 use super::super::output::DO_NOT_FRAGMENT;
 use super::super::{BURST_PACKETS_MAX, Stack, Work};
