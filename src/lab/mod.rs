@@ -192,6 +192,12 @@ impl Lab {
         self.run_with(plan, seed, self.trace, &|| true)
     }
 
+    /// As [`Lab::run_variant`], for as long as `go_on` says so: `None` if it did not.
+    pub fn run_variant_while(&self, plan: &Plan, seed: u64, go_on: &dyn Fn() -> bool) -> Option<Report> {
+        let report = self.run_with(plan, seed, self.trace, go_on);
+        (report.ending != Ending::Interrupted).then_some(report)
+    }
+
     fn run_with(&self, plan: &Plan, seed: u64, trace: bool, go_on: &dyn Fn() -> bool) -> Report {
         let plan = &*without_terminal(plan);
         // Or what came of a run would depend on those before it, and on those beside it.

@@ -50,7 +50,7 @@ pub(super) fn cables_to_be(script: &Script) -> Vec<(String, Place)> {
     let place = |steps: &[&str]| steps.iter().map(|&step| step.to_owned()).collect::<Place>();
     let mut cables: Vec<_> =
         script.names("link").into_iter().map(|name| (name.clone(), place(&["link", &name]))).collect();
-    for kind in ["guest", "router", "dhcp", "tap"] {
+    for kind in ["guest", "router", "dhcp", "dns", "tap"] {
         for name in script.names(kind) {
             let own = place(&[kind, &name]);
             if kind != "router" {

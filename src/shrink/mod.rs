@@ -12,7 +12,7 @@
 //! ```
 //!
 //! What a candidate comes to depends on its text and the seed alone, and so does the whole search. This folder knows
-//! nothing of files, terminals and clocks: whoever calls it is asked before each run whether there is to be one more.
+//! nothing of files, terminals and clocks: whoever calls it is asked again and again whether it is to go on.
 
 mod ddmin;
 mod dependencies;
@@ -31,6 +31,7 @@ mod search;
 mod tests;
 mod times;
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use failure::Failure;
@@ -88,16 +89,18 @@ pub enum ShrinkError {
     Tap(String),
     #[error("{0}: host: virtual time has no sockets of the host, as programs there do not wait for it")]
     Host(String),
+    #[error("it was stopped before the first run was over")]
+    Stopped,
     #[error("the golden capture {0} is what seed {1} differs from, and so would every smaller scenario")]
     Golden(String, u64),
 }
 
 /// Shrinks the scenario `text`, of which `lab` has the modules, as far as it fails with `seed`. `path` is the file that the
-/// text stands in. `go_on` is asked before each run.
+/// text stands in. `go_on` is asked before each run and again and again within it.
 ///
 /// # Errors
 ///
-/// The text is no scenario, or there is no failure that can be followed.
+/// The text is no scenario, there is no failure that can be followed, or it was stopped before it was known.
 pub fn shrink(
     lab: &Lab,
     text: &str,
@@ -114,7 +117,10 @@ pub fn shrink(
     }
     // What the scenario's own reader takes is TOML.
     let script = Script::parse(text).map_err(|_| ShrinkError::Passes(seed))?;
-    let report = lab.run_variant(&plan, seed);
+    let first = Progress { phase: "the scenario itself", runs: 0, left: Left::default() };
+    let asked = RefCell::new(&mut go_on);
+    let report = lab.run_variant_while(&plan, seed, &|| (asked.borrow_mut())(&first));
+    let report = report.ok_or(ShrinkError::Stopped)?;
     let Some(failure) = Failure::first(&plan, script.expectations(), &report) else {
         return Err(ShrinkError::Passes(seed));
     };

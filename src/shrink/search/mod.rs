@@ -2,6 +2,7 @@
 
 mod chance;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -131,7 +132,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Runs a candidate, and keeps it if it fails in the same way.
+    /// Runs a candidate, and keeps it if it fails in the same way, and nobody comes to harm who did not before.
     fn keep(&mut self, candidate: Option<Script>) -> Result<bool, Stopped> {
         let Some(script) = candidate else { return Ok(false) };
         let Ok(plan) = scenario::load_text(&script.text(), self.path) else { return Ok(false) };
@@ -147,9 +148,13 @@ impl<'a> Search<'a> {
         }
         self.runs += 1;
         let limited = Plan { duration: plan.duration.or(Some(self.duration_max)), ..plan.clone() };
-        let report = self.lab.run_variant(&limited, self.seed);
+        let go_on = RefCell::new(&mut self.go_on);
+        let report = self.lab.run_variant_while(&limited, self.seed, &|| (go_on.borrow_mut())(&progress));
+        let report = report.ok_or(Stopped)?;
         let endless = plan.duration.is_none() && report.ending == Ending::Duration;
-        let fails = !endless && Failure::all(&plan, script.expectations(), &report).contains(&self.failure);
+        let failures = Failure::all(&plan, script.expectations(), &report);
+        let is_new_harm = |failure: &Failure| failure.is_harm() && !self.failures.contains(failure);
+        let fails = !endless && failures.contains(&self.failure) && !failures.iter().any(is_new_harm);
         if fails {
             (self.script, self.plan, self.report) = (script, plan, report);
         } else {
@@ -216,10 +221,10 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Routers, switches and links that nobody uses any more.
+    /// Routers, servers, switches and links that nobody uses any more.
     fn devices(&mut self) -> Result<(), Stopped> {
         self.phase = "networks";
-        let devices: Vec<Device> = ["router", "dhcp", "link", "switch"]
+        let devices: Vec<Device> = ["router", "dhcp", "dns", "link", "switch"]
             .into_iter()
             .flat_map(|kind| Device::all(&self.script, kind))
             .collect();
