@@ -17,7 +17,7 @@ use super::Failure;
 ///
 /// Leaves out guests, entries of the timeline and knobs of links, one part after the other, as long as the same
 /// expectation fails; then writes the frames that chance dropped, delayed or duplicated as lists, and cuts those down
-/// too. What is left is a scenario: `guestnet test` fails with it. Ctrl-C, and both limits, end the search and write
+/// too; and turns down the knobs that stay. What is left is a scenario: `guestnet test` fails with it. Ctrl-C, and both limits, end the search and write
 /// the smallest found so far.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -30,8 +30,8 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Stop after so many runs
-    #[arg(long, value_name = "MAX", value_parser = clap::value_parser!(u64).range(1..))]
-    runs: Option<u64>,
+    #[arg(long, value_name = "MAX", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: u64,
     /// Stop after this long on the wall clock, such as 5min
     #[arg(long, value_name = "LIMIT", value_parser = guestnet::scenario::parse_duration)]
     time: Option<Duration>,
@@ -57,7 +57,7 @@ pub fn shrink(arguments: &Arguments) -> Result<ExitCode, Failure> {
         bar.set_message(line(progress));
         bar.tick();
         !interrupt.is_requested()
-            && arguments.runs.is_none_or(|max| progress.runs < max)
+            && progress.runs < arguments.runs
             && arguments.time.is_none_or(|limit| stopwatch.elapsed() < limit)
     });
     bar.finish_and_clear();

@@ -148,12 +148,19 @@ impl Lab {
         &mut self.plan
     }
 
-    /// The last calls of all guests up to `at` and the first after it, a line each, between them a line with the time: the lab is run
-    /// again, with its calls traced.
-    pub fn calls_around(&self, seed: u64, at: Instant, before: usize, after: usize) -> Vec<String> {
+    /// The last calls of a guest, or of all, up to `at` and the first after it, a line each, between them a line with the time: the lab
+    /// is run again, with its calls traced.
+    pub fn calls_around(
+        &self,
+        seed: u64,
+        of: Option<usize>,
+        at: Instant,
+        before: usize,
+        after: usize,
+    ) -> Vec<String> {
         let report = self.run_with(&self.plan, seed, true, &|| true);
         let mut around = packets::Around::new(at, before, after);
-        for call in &report.calls {
+        for call in report.calls.iter().filter(|call| of.is_none_or(|guest| guest == call.guest)) {
             if !around.add(call.at, || format!("{} {}", report.guests[call.guest].name, call.line)) {
                 break;
             }

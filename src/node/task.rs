@@ -98,6 +98,7 @@ struct Kept {
     entries: Slab<Entry>,
     ready: VecDeque<TaskId>,
     timers: Queue<(TaskId, Instant)>,
+    turns: u64,
 }
 
 impl Tasks {
@@ -113,8 +114,19 @@ impl Tasks {
         }
     }
 
+    /// How often tasks were put to work so far: what protocols cost, however fast the machine is.
+    pub(super) fn turns(&self) -> u64 {
+        self.0.as_ref().map_or(0, |kept| kept.turns)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, |kept| kept.entries.len())
+    }
+
     fn take(&mut self, id: TaskId) -> Option<Box<dyn Task>> {
-        self.0.as_mut()?.entries.get_mut(id)?.task.take()
+        let kept = self.0.as_mut()?;
+        kept.turns += 1;
+        kept.entries.get_mut(id)?.task.take()
     }
 
     /// A task was at work: back to its place, its timer set anew, unless it is over.

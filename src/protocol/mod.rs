@@ -23,6 +23,9 @@ use policy::Policy;
 use proxy::{http_connect, proxy_protocol, socks5};
 use tls::supplies::Supplies;
 
+/// Layers over one another: what a guest does at the top is done once by each of them, inside the call to the one above.
+pub const LAYERS_MAX: usize = 16;
+
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
@@ -150,6 +153,9 @@ impl Grant {
     /// # Errors
     /// A sentence that names what it cannot be made of.
     pub fn into_protocol(self, making: Making<'_>) -> Result<Box<dyn Protocol>, String> {
+        if self.layers().nth(LAYERS_MAX).is_some() {
+            return Err(format!("more than {LAYERS_MAX} protocols stand over one another"));
+        }
         Ok(match self {
             Grant::Ip(settings) => Box::new(ip::Ip::new(settings)),
             Grant::Icmp(settings) => Box::new(ip::Ip::icmp(settings)),

@@ -4,6 +4,7 @@
 mod buffers;
 mod cable;
 mod echo;
+mod extensions;
 mod fragments;
 mod neighbours;
 mod path_mtu;

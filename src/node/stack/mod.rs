@@ -26,6 +26,8 @@ mod answer;
 mod budget;
 mod configure;
 mod demux;
+mod extension;
+mod flows;
 mod group;
 mod icmp;
 mod link;
@@ -53,7 +55,8 @@ use crate::node::wake::Wakes;
 use crate::rng::Rng;
 use crate::time::Instant;
 use budget::Budget;
-use demux::{Class, Keyed, Table};
+use demux::Class;
+use flows::{Keyed, Table};
 use nic::Nic;
 use path_mtu::PathMtu;
 use ports::Ports;
@@ -217,6 +220,7 @@ impl Stack {
 
     fn receive_whole(&mut self, now: Instant, index: usize, packet: Bytes) {
         let ethernet = self.nics[index].is_ethernet();
+        let Some(packet) = self.without_extensions(now, packet) else { return };
         match demux::classify(&packet) {
             // RFC 1122, 3.2.1.3 (g): loopback addresses do not appear outside a host.
             Class::Tcp(tuple, _) | Class::Udp(tuple, _) | Class::EchoReply(tuple, _)

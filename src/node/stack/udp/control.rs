@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::super::Stack;
-use super::super::demux::Tuple;
+use super::super::flows::Tuple;
 use super::super::group::is_many;
 use super::super::route::destination;
 use super::{Carried, Flow, Sockets, Udp};

@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 use bytes::{Bytes, BytesMut};
 
 use super::SocketLine;
-use super::demux::{Keyed, Table, Tuple};
+use super::flows::{Keyed, Table, Tuple};
 use super::ports::{Ports, wildcard};
 use crate::error::Error;
 use crate::node::slab::{Id, Slab};
@@ -90,6 +90,7 @@ struct Sending {
     nic: usize,
     /// It is for a group, or for everybody on its link.
     is_for_many: bool,
+    keeps_whole: bool,
     packet: BytesMut,
 }
 
@@ -113,6 +114,8 @@ pub struct Flow {
     error: Option<Error>,
     holders: u8,
     read_shut: bool,
+    /// Its datagrams are never cut.
+    keeps_whole: bool,
 }
 
 /// Sockets that take no room before there is one: many guests have none.
@@ -226,6 +229,7 @@ impl Sockets {
             error: None,
             holders: 0,
             read_shut: false,
+            keeps_whole: false,
         })
     }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 
 use super::super::Stack;
-use super::super::demux::Tuple;
+use super::super::flows::Tuple;
 use super::super::group::is_many;
 use super::{Carried, DATAGRAM_OVERHEAD, Flow, Sockets, Udp};
 use crate::node::slab::Id;
