@@ -22,7 +22,7 @@ use crate::time::Instant;
 /// How long an answer counts without asking again.
 pub const REACHABLE: Duration = Duration::from_secs(60);
 /// Time between questions for one address.
-pub const RETRANSMIT: Duration = Duration::from_secs(1);
+const RETRANSMIT: Duration = Duration::from_secs(1);
 /// Questions before giving up.
 pub const TRIES_MAX: u8 = 3;
 
