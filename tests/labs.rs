@@ -107,7 +107,7 @@ macro_rules! labs {
 labs! {
     abi_answers alpn associate asymmetric backlog balanced black_hole broken bufferbloat bufferbloat_codel buffers cable cellular
     clock_exact clock_skew corrupted crashed crowded_groups day_long dhcp dhcp2 duplicates echo echo6 echo_rust
-    ecn eyeballs files fin_lost flap found_by_name fragments gratuitous_arp gratuitous_ndp half_closed handed_over handover handshake
+    ecn extension_headers eyeballs files fin_lost flap found_by_name fragments gratuitous_arp gratuitous_ndp half_closed handed_over handover handshake
     hostile http http_go http3 inherited injected keep_alive killed killed_midway last_ack_lost late_listener lease_server_dies linger
     link_down loopback loss_30 loss_later lossy many multicast multihomed name_policy name_server_dies name_servers names nostd
     partition partition_for_good path_mtu path_mtu_tcp paused ping policy policy_names proxies quic quic_black_hole

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::BytesMut;
 use smoltcp::wire::IpProtocol;
 
-use super::super::demux::Tuple;
+use super::super::flows::Tuple;
 use super::super::group::is_many;
 use super::super::output::DO_NOT_FRAGMENT;
 use super::super::{BURST_PACKETS_MAX, Stack, Work};
@@ -54,6 +54,9 @@ impl Stack {
         let flow = self.udp.flows.get_mut(id).ok_or(Error::BadDescriptor)?;
         if let Some(error) = flow.error.take() {
             return Err(error);
+        }
+        if flow.uprooted {
+            return Err(Error::AddressNotAvailable);
         }
         let (socket_id, nic, mut tuple, keeps_whole) = (flow.socket, flow.nic, flow.tuple, flow.keeps_whole);
         let (carried, longest, has_room) =
