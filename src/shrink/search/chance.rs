@@ -17,19 +17,25 @@ impl Search<'_> {
     /// frames have a part in it that the scenario is longer for their lists, chance says it better.
     pub(super) fn chance(&mut self) -> Result<(), Stopped> {
         self.phase = "chance";
-        let before = (self.script.clone(), self.plan.clone(), self.report.clone());
-        let is_new = !self.lists_refused && self.with_lists()?;
-        if let Err(stopped) = self.frames() {
-            if is_new && self.is_long() {
-                (self.script, self.plan, self.report) = before;
+        let text = self.script.text();
+        if self.long_for.as_ref() != Some(&text) {
+            let before = (self.script.clone(), self.plan.clone(), self.report.clone());
+            if self.with_lists()? && self.before_lists.is_none() {
+                self.before_lists = Some(before);
             }
-            return Err(stopped);
         }
-        if is_new && self.is_long() {
-            (self.script, self.plan, self.report) = before;
-            self.lists_refused = true;
+        self.frames()
+    }
+
+    /// Back to chance, if lists are longer than what they say; true if so.
+    pub(super) fn without_long_lists(&mut self) -> bool {
+        if !self.is_long() {
+            return false;
         }
-        Ok(())
+        let Some(before) = self.before_lists.take() else { return false };
+        (self.script, self.plan, self.report) = before;
+        self.long_for = Some(self.script.text());
+        true
     }
 
     /// Lists are longer than what the whole scenario was.

@@ -40,8 +40,10 @@ pub(super) struct Search<'a> {
     phase: &'static str,
     /// Bytes of the scenario as it was given.
     length: usize,
-    /// Lists would be longer than what they say.
-    lists_refused: bool,
+    /// What was left when lists would have been longer than what they say.
+    long_for: Option<String>,
+    /// The smallest that failed before there were lists.
+    before_lists: Option<(Script, Plan, Report)>,
     /// No part of the search was cut short.
     is_complete: bool,
     go_on: &'a mut dyn FnMut(&Progress) -> bool,
@@ -64,7 +66,8 @@ impl<'a> Search<'a> {
             failures: Failure::all(&plan, script.expectations(), &report),
             failure,
             length: script.text().len(),
-            lists_refused: false,
+            long_for: None,
+            before_lists: None,
             is_complete: true,
             duration_max: plan.duration.unwrap_or(report.at.elapsed() * 4 + Duration::from_secs(60)),
             plan,
@@ -80,6 +83,8 @@ impl<'a> Search<'a> {
     /// Searches until it is done or stopped.
     pub fn finish(mut self) -> Shrunk {
         let complete = self.all().is_ok() && self.is_complete;
+        // It may have been stopped where nobody knows yet what lists come to.
+        self.without_long_lists();
         Shrunk {
             text: self.script.text(),
             failure: self.told(),
@@ -101,8 +106,11 @@ impl<'a> Search<'a> {
             self.devices()?;
             self.delays()?;
             self.chance()?;
-            self.steady()?;
             self.milder()?;
+            // Not before lists have had each chance, with fewer guests than at first too.
+            if self.script.text() == before && !self.without_long_lists() {
+                self.steady()?;
+            }
             if self.script.text() == before {
                 break;
             }
@@ -202,7 +210,10 @@ impl<'a> Search<'a> {
         let needed = names(&needed);
         // What a guest is called in the scenario: replicas share a table.
         let tables: Vec<Device> = Device::all(&self.script, "guest");
-        let table_of = |guest: &str| tables.iter().find(|table| is_made_from(guest, &table.name)).cloned();
+        let table_of = |guest: &str| {
+            let own = tables.iter().find(|table| table.name == guest);
+            own.or_else(|| tables.iter().find(|table| is_made_from(guest, &table.name))).cloned()
+        };
         let mut needs_of: Vec<(Device, Device)> = Vec::new();
         for (number, peers) in needs.iter().enumerate() {
             for peer in names(peers) {
@@ -211,13 +222,28 @@ impl<'a> Search<'a> {
         }
         let is_needed = |table: &Device| needed.iter().any(|guest| is_made_from(guest, &table.name));
         let candidates: Vec<Device> = tables.iter().filter(|table| !is_needed(table)).cloned().collect();
+        let singles: Vec<_> = candidates.iter().map(|table| BTreeSet::from([table.clone()])).collect();
+        self.reduce_guests(&singles, &needs_of)?;
+        // A server without its client would wait for it: those that speak with one another go together.
+        let names = self.script.names("guest");
+        let left: Vec<Device> = candidates.into_iter().filter(|table| names.contains(&table.name)).collect();
+        let groups = dependencies::groups(&left, &needs_of);
+        if groups.len() == left.len() { Ok(()) } else { self.reduce_guests(&groups, &needs_of) }
+    }
+
+    fn reduce_guests(
+        &mut self,
+        groups: &[BTreeSet<Device>],
+        needs_of: &[(Device, Device)],
+    ) -> Result<(), Stopped> {
         let before = self.plan.clone();
         let numbering = Numbering::of(&self.script, &self.plan, &self.report);
-        self.reduce(&candidates, |search, base, gone| {
+        self.reduce(groups, |search, base, gone| {
+            let gone: BTreeSet<Device> = gone.iter().flatten().cloned().collect();
             if needs_of.iter().any(|(guest, peer)| gone.contains(peer) && !gone.contains(guest)) {
                 return Vec::new();
             }
-            search.without_devices(base, gone, &before, &numbering)
+            search.without_devices(base, &gone, &before, &numbering)
         })
     }
 
