@@ -16,6 +16,7 @@ pub mod yamux;
 
 use std::sync::Arc;
 
+use crate::dns::resolver::ResolverConfig;
 use crate::node::object::Protocol;
 use ip::{Families, Family};
 use layer::{Layer, Layered};
@@ -130,6 +131,31 @@ impl Grant {
             Grant::Ip(settings) | Grant::Icmp(settings) => Some(Arc::make_mut(settings)),
             Grant::Unix(_) => None,
             Grant::Over { below, .. } => below.ip_mut(),
+        }
+    }
+
+    /// Tells it, and all that it stands on, who is of the lab and how names are looked up.
+    pub fn settle(&mut self, config: &Arc<ResolverConfig>) {
+        match self {
+            Grant::Ip(settings) | Grant::Icmp(settings) => {
+                Arc::make_mut(settings).resolver = Arc::clone(config);
+            }
+            Grant::Unix(_) => {}
+            Grant::Over { layer, below } => {
+                // A proxy of the machine's own, reached by a path, leads out even where no TAP does.
+                let of_host = matches!(below.base(), Grant::Unix(unix) if !unix.host.is_empty());
+                match layer {
+                    LayerKind::HttpConnect(proxy) | LayerKind::Socks5(proxy) => {
+                        proxy.leads_out = config.names.leads_out || of_host;
+                        proxy.names = Arc::clone(&config.names);
+                    }
+                    LayerKind::ProxyProtocol(_)
+                    | LayerKind::Quic(_)
+                    | LayerKind::Tls(_)
+                    | LayerKind::Yamux(_) => {}
+                }
+                below.settle(config);
+            }
         }
     }
 

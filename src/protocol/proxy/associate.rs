@@ -196,7 +196,11 @@ impl Stream for AssociateStream {
     fn keep_whole(&mut self, cx: &mut Context) {
         cx.with_task(self.0.association, |association, cx| match &mut association.stage {
             Stage::Ready { relay, .. } => relay.stream.keep_whole(cx),
-            Stage::Idle | Stage::Connecting | Stage::Talking { .. } | Stage::Over(_) => {}
+            Stage::Idle
+            | Stage::Connecting
+            | Stage::Talking { .. }
+            | Stage::Reaching { .. }
+            | Stage::Over(_) => {}
         });
     }
 

@@ -56,9 +56,7 @@ pub(super) fn settle(plan: &mut Plan, spec: &Spec, guests: &[Node<'_>], mistakes
         }
         let before = guest.protocols.clone();
         for protocol in &mut guest.protocols {
-            if let Some(settings) = protocol.grant.ip_mut() {
-                settings.resolver = Arc::clone(&configs[node.spec]);
-            }
+            protocol.grant.settle(&configs[node.spec]);
         }
         firsts.insert(node.spec, [before, guest.protocols.clone()]);
     }

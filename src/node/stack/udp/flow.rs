@@ -1,5 +1,6 @@
 //! The datagrams exchanged with one peer.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
@@ -118,7 +119,7 @@ impl Stack {
         self.udp.find(carried, tuple).is_some()
     }
 
-    /// Addresses of this node are gone: flows from there are told.
+    /// Addresses of this node are gone: flows from there are over, and told; what they wrote and nobody sent yet is lost.
     pub(in super::super) fn udp_addresses_gone(&mut self, is_gone: impl Fn(IpAddress) -> bool) {
         for id in self.udp.flows.ids().collect::<Vec<_>>() {
             let Some(flow) = self.udp.flows.get_mut(id).filter(|flow| is_gone(flow.tuple.local.ip().into()))
@@ -127,6 +128,23 @@ impl Stack {
             };
             flow.error = Some(Error::AddressNotAvailable);
             flow.waiting.fire(Readiness { read: true, write: true, ..Default::default() }, &mut self.wakes);
+            if !std::mem::replace(&mut flow.uprooted, true) {
+                let (carried, tuple) = (flow.carried, flow.tuple);
+                self.udp.of_mut(carried).by_tuple.remove(&tuple);
+            }
+        }
+        for id in self.udp.sockets.ids().collect::<Vec<_>>() {
+            let Some(socket) = self.udp.sockets.get_mut(id) else { continue };
+            let sending = std::mem::take(&mut socket.sending);
+            let (lost, kept): (VecDeque<_>, VecDeque<_>) =
+                sending.into_iter().partition(|sending| is_gone(sending.source().into()));
+            socket.sending = kept;
+            for sending in lost {
+                self.budget.give(sending.cost());
+                if let Some(flow) = self.udp.flows.get_mut(sending.flow) {
+                    flow.sending_bytes -= sending.cost();
+                }
+            }
         }
     }
 

@@ -13,7 +13,7 @@
 //! next hop alone (link/).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::sync::LazyLock;
 
@@ -23,6 +23,7 @@ use super::SocketLine;
 use super::flows::{Keyed, Table, Tuple};
 use super::ports::{Ports, wildcard};
 use crate::error::Error;
+use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::node::slab::{Id, Slab};
 use crate::node::wake::Watch;
 
@@ -98,6 +99,17 @@ impl Sending {
     fn cost(&self) -> usize {
         self.packet.len() + DATAGRAM_OVERHEAD
     }
+
+    /// The address of ours that it bears.
+    fn source(&self) -> IpAddr {
+        match self.packet[ETHERNET_HEADER_BYTES..] {
+            [0x45, _, _, _, _, _, _, _, _, _, _, _, a, b, c, d, ..] => Ipv4Addr::new(a, b, c, d).into(),
+            ref ip => {
+                let octets: Option<[u8; 16]> = ip.get(8..24).and_then(|bytes| bytes.try_into().ok());
+                octets.map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from).into()
+            }
+        }
+    }
 }
 
 /// Datagrams exchanged with one peer.
@@ -116,6 +128,8 @@ pub struct Flow {
     read_shut: bool,
     /// Its datagrams are never cut.
     keeps_whole: bool,
+    /// The node has its local address no longer: nothing leaves from there, and nobody looks for the flow any more.
+    uprooted: bool,
 }
 
 /// Sockets that take no room before there is one: many guests have none.
@@ -230,13 +244,15 @@ impl Sockets {
             holders: 0,
             read_shut: false,
             keeps_whole: false,
+            uprooted: false,
         })
     }
 
     /// Bytes that waited to be read are given back; what was written is still sent.
     fn remove_flow(&mut self, id: Id<Flow>) -> usize {
         let Some(flow) = self.flows.remove(id) else { return 0 };
-        if self.of_many.remove(&(flow.socket, flow.tuple)).is_none() {
+        // Where the address has come back, another flow may have its place.
+        if !flow.uprooted && self.of_many.remove(&(flow.socket, flow.tuple)).is_none() {
             self.of_mut(flow.carried).by_tuple.remove(&flow.tuple);
         }
         self.let_go(flow.socket);

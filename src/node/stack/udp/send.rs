@@ -55,6 +55,9 @@ impl Stack {
         if let Some(error) = flow.error.take() {
             return Err(error);
         }
+        if flow.uprooted {
+            return Err(Error::AddressNotAvailable);
+        }
         let (socket_id, nic, mut tuple, keeps_whole) = (flow.socket, flow.nic, flow.tuple, flow.keeps_whole);
         let (carried, longest, has_room) =
             (flow.carried, payload_max(flow.carried, &tuple), flow.has_send_room());
