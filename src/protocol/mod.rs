@@ -138,7 +138,7 @@ impl Grant {
     pub fn settle(&mut self, config: &Arc<ResolverConfig>) {
         match self {
             Grant::Ip(settings) | Grant::Icmp(settings) => {
-                Arc::make_mut(settings).resolver = Arc::clone(config)
+                Arc::make_mut(settings).resolver = Arc::clone(config);
             }
             Grant::Unix(_) => {}
             Grant::Over { layer, below } => {
