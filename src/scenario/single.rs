@@ -114,9 +114,7 @@ impl Plan {
         let config = ResolverConfig { names: Arc::new(names_of(self)), ..Default::default() };
         let config = Arc::new(config);
         for protocol in self.guests.iter_mut().flat_map(|guest| &mut guest.protocols) {
-            if let Some(settings) = protocol.grant.ip_mut() {
-                settings.resolver = Arc::clone(&config);
-            }
+            protocol.grant.settle(&config);
         }
     }
 }

@@ -70,7 +70,7 @@ impl Stack {
         let links = self.nics.iter().filter_map(|nic| nic.link.as_ref());
         Statistics {
             queue_full: links.map(Link::dropped).sum(),
-            reassembly_full: self.reassembly.displaced(),
+            reassembly_full: self.reassembly.as_ref().map_or(0, |parts| parts.displaced()),
             ..*self.statistics
         }
     }

@@ -14,11 +14,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::{Deref, DerefMut};
+use std::sync::LazyLock;
 
 use bytes::{Bytes, BytesMut};
 
 use super::SocketLine;
-use super::demux::{Keyed, Table, Tuple};
+use super::flows::{Keyed, Table, Tuple};
 use super::ports::{Ports, wildcard};
 use crate::error::Error;
 use crate::network::ip::ETHERNET_HEADER_BYTES;
@@ -45,8 +47,6 @@ pub(super) struct Sockets {
     of_many: BTreeMap<(Id<Udp>, Tuple), Id<Flow>>,
     /// Sockets by local port.
     by_port: BTreeMap<u16, Vec<Id<Udp>>>,
-    /// The frame at hand may be a slice of something much longer.
-    from_outside: bool,
 }
 
 /// What a socket's datagrams are.
@@ -91,6 +91,7 @@ struct Sending {
     nic: usize,
     /// It is for a group, or for everybody on its link.
     is_for_many: bool,
+    keeps_whole: bool,
     packet: BytesMut,
 }
 
@@ -125,12 +126,41 @@ pub struct Flow {
     error: Option<Error>,
     holders: u8,
     read_shut: bool,
+    /// Its datagrams are never cut.
+    keeps_whole: bool,
     /// The node has its local address no longer: nothing leaves from there, and nobody looks for the flow any more.
     uprooted: bool,
 }
 
-impl Sockets {
+/// Sockets that take no room before there is one: many guests have none.
+pub(super) struct Made {
+    hash: Keyed,
+    made: Option<Box<Sockets>>,
+}
+
+impl Made {
     pub fn new(hash: Keyed) -> Self {
+        Self { hash, made: None }
+    }
+}
+
+impl Deref for Made {
+    type Target = Sockets;
+
+    fn deref(&self) -> &Sockets {
+        static NONE: LazyLock<Sockets> = LazyLock::new(|| Sockets::new(Keyed(0)));
+        self.made.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Made {
+    fn deref_mut(&mut self) -> &mut Sockets {
+        self.made.get_or_insert_with(|| Box::new(Sockets::new(self.hash.clone())))
+    }
+}
+
+impl Sockets {
+    fn new(hash: Keyed) -> Self {
         Self {
             sockets: Slab::default(),
             flows: Slab::default(),
@@ -138,17 +168,7 @@ impl Sockets {
             echo: Known::new(hash),
             of_many: BTreeMap::new(),
             by_port: BTreeMap::new(),
-            from_outside: false,
         }
-    }
-
-    /// Where the next frame comes from: outside, or from a stack of this world, which makes each datagram by itself.
-    pub fn hear_from(&mut self, outside: bool) {
-        self.from_outside = outside;
-    }
-
-    pub fn is_from_outside(&self) -> bool {
-        self.from_outside
     }
 
     fn of(&self, carried: Carried) -> &Known {
@@ -223,6 +243,7 @@ impl Sockets {
             error: None,
             holders: 0,
             read_shut: false,
+            keeps_whole: false,
             uprooted: false,
         })
     }
