@@ -245,7 +245,8 @@ impl Stack {
             }
             // smoltcp cuts no answer into fragments, and remembers none for what routers say of it.
             Class::Other if packet.len() > path_mtu::IPV6_MIN && self.echo(now, index, &packet) => {}
-            Class::Other if packet.len() > self.nics[index].wire.ip_mtu() => {}
+            // Longer than what smoltcp was told that a link takes.
+            Class::Other if packet.len() > self.nics[index].wire.ip_mtu() => self.statistics.unclaimed += 1,
             Class::Other if ethernet && self.heard_membership(now, index, &packet) => {}
             Class::Other if ethernet && self.heard_router(now, index, &packet) => {}
             Class::Other => self.receive_for_nobody(now, index, packet),

@@ -106,7 +106,7 @@ impl Reassembly {
         }
         if part.start == 0 && part.is_last {
             // RFC 6946: an atomic fragment is a whole packet, whatever else has its identification.
-            return Outcome::Together(together(part.header, [part.payload]));
+            return together(part.header, [part.payload]).map_or(Outcome::Malformed, Outcome::Together);
         }
         self.add(now, part, end)
     }
@@ -147,7 +147,8 @@ impl Reassembly {
         }
         match self.remove(&part.key) {
             Some(Packet { header: Some(header), fragments, .. }) => {
-                Outcome::Together(together(header, fragments.values().map(|fragment| &fragment[..])))
+                let payload = fragments.values().map(|fragment| &fragment[..]);
+                together(header, payload).map_or(Outcome::Malformed, Outcome::Together)
             }
             _ => Outcome::Waiting,
         }
