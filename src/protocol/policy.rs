@@ -8,6 +8,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use smoltcp::wire::IpCidr;
 
@@ -15,7 +16,7 @@ use super::target::{Host, Target};
 use crate::dns::name::HostName;
 use crate::dns::resolver::Names;
 use crate::error::Error;
-use crate::node::Journal;
+use crate::node::{Journal, Whereabouts};
 
 /// Whom a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -192,6 +193,30 @@ impl Policy {
     /// The same of a server: whether clients may ask for `name` at its `port`.
     pub fn may_be(&self, name: &str, port: u16) -> Result<(), Refusal<'_>> {
         by_name("bind", &self.deny.bind, self.bind.as_deref(), HostName::parse(name).as_ref(), port)
+    }
+}
+
+/// Those who come in, and whether they may: the rules of `accept` by themselves, with the lab that their names are of.
+#[derive(Clone, Debug)]
+pub struct Comers {
+    policy: Policy,
+    names: Arc<Names>,
+}
+
+impl Comers {
+    /// `None` where there are no such rules.
+    pub fn new(policy: &Policy, names: &Arc<Names>) -> Option<Self> {
+        let ruled = policy.accept.is_some() || !policy.deny.accept.is_empty();
+        let deny = Denied { accept: policy.deny.accept.clone(), ..Default::default() };
+        let policy = Policy { accept: policy.accept.clone(), deny, ..Default::default() };
+        ruled.then(|| Self { policy, names: Arc::clone(names) })
+    }
+
+    /// # Errors
+    /// A refusal.
+    pub fn check(&self, peer: SocketAddr, whereabouts: &Whereabouts) -> Result<(), Refusal<'_>> {
+        let leads = |name: &HostName, below| self.names.leads(name, below, peer.ip(), whereabouts);
+        self.policy.may_accept(peer, &leads)
     }
 }
 

@@ -7,10 +7,11 @@ use super::{Family, Settings, Speaks};
 use crate::dns::name::HostName;
 use crate::dns::resolver::{Outcome, Progress, Resolver, Whom, sort};
 use crate::error::{Error, Result};
-use crate::node::Waiter;
 use crate::node::object::Context;
+use crate::node::stack::Admission;
 use crate::node::task::Handle;
-use crate::protocol::policy::is_inside;
+use crate::node::{Waiter, Whereabouts};
+use crate::protocol::policy::{Comers, is_inside};
 use crate::protocol::target::{Host, Target};
 
 /// A protocol object's settings and resolver, as its controls use them.
@@ -102,14 +103,11 @@ impl Scope {
         }
     }
 
-    /// Whether somebody who connected may be accepted.
-    pub fn check_accepted(&self, cx: &mut Context, peer: SocketAddr) -> Result<()> {
-        let names = &self.settings.resolver.names;
-        let leads = |name: &HostName, below| names.leads(name, below, peer.ip(), cx.whereabouts);
-        match self.settings.policy.may_accept(peer, &leads) {
-            Ok(()) => Ok(()),
-            Err(refusal) => Err(refusal.tell(cx.journal, None, "accept", peer)),
-        }
+    /// What a listener asks about those who come in; `None` where everybody may.
+    pub fn admission(&self, cx: &Context) -> Option<Arc<dyn Admission>> {
+        let Settings { policy, resolver, .. } = &*self.settings;
+        let door = |comers| Door { comers, whereabouts: cx.whereabouts.clone() };
+        Some(Arc::new(door(Comers::new(policy, &resolver.names)?)))
     }
 
     /// Begins to look a name up.
@@ -158,6 +156,23 @@ impl Scope {
     /// A control lets go of the resolver.
     pub fn release(&self, cx: &mut Context) {
         cx.with_task(self.resolver, |resolver, _| resolver.release());
+    }
+}
+
+/// A policy's rules of `accept`, as a listener asks for them. Names are where they are when it does.
+struct Door {
+    comers: Comers,
+    whereabouts: Whereabouts,
+}
+
+impl Admission for Door {
+    fn admits(&self, peer: SocketAddr) -> bool {
+        self.comers.check(peer, &self.whereabouts).is_ok()
+    }
+
+    fn refusal(&self, peer: SocketAddr) -> String {
+        let why = self.comers.check(peer, &self.whereabouts).err().map(|refusal| refusal.to_string());
+        format!("accept {peer}: refused: {}", why.unwrap_or_default())
     }
 }
 
