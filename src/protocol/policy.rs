@@ -82,6 +82,11 @@ impl Rule {
         who && self.ports.contains(&address.port())
     }
 
+    /// The same of a rule by name alone.
+    fn is_of_name(&self, address: SocketAddr, leads: Leads<'_>) -> bool {
+        self.who.is_name() && self.is_of(address, leads)
+    }
+
     fn matches(&self, name: Option<&HostName>, address: IpAddr, port: u16) -> bool {
         let who = match &self.who {
             Who::Prefix(prefix) => prefix.contains_addr(&address.into()),
@@ -137,13 +142,25 @@ impl Policy {
     }
 
     /// Whether a peer may be connected to: by `name`, if the resolver gave its address for that. `is_inside` tells an
-    /// address of the guest's own virtual network.
+    /// address of the guest's own virtual network. What is denied by name is so whatever it is called: `aliases` are what the
+    /// name stands for, and `leads` tells of others that are known to have the address.
     pub fn may_connect(
         &self,
         name: Option<&HostName>,
+        aliases: &[HostName],
         peer: SocketAddr,
+        leads: Leads<'_>,
         is_inside: impl FnOnce(IpAddr) -> bool,
     ) -> Result<(), Refusal<'_>> {
+        let known = |rule: &&Rule| {
+            rule.is_of_name(peer, leads)
+                || aliases
+                    .iter()
+                    .any(|alias| rule.who.is_name() && rule.matches(Some(alias), peer.ip(), peer.port()))
+        };
+        if let Some(rule) = self.deny.connect.iter().find(known) {
+            return Err(Refusal::Denied("connect", rule));
+        }
         judge("connect", &self.deny.connect, self.connect.as_deref(), name, peer)?;
         let outside = self.connect.is_none() && !is_inside(peer.ip());
         if outside { Err(Refusal::LeadsOut) } else { Ok(()) }
@@ -345,7 +362,9 @@ mod tests {
     fn connect(policy: &Policy, by: Option<&str>, peer: &str) -> Result<(), String> {
         let by = by.map(name);
         let inside = |address: IpAddr| address.to_string().starts_with("10.");
-        policy.may_connect(by.as_ref(), peer.parse().unwrap(), inside).map_err(|refusal| refusal.to_string())
+        policy
+            .may_connect(by.as_ref(), &[], peer.parse().unwrap(), &|_, _| false, inside)
+            .map_err(|refusal| refusal.to_string())
     }
 
     #[test]

@@ -175,7 +175,7 @@ mod tests {
             Box::new(socks5::Client::new(socks5::Command::Connect, target.clone(), credentials.clone())),
             Box::new(socks5::Client::new(socks5::Command::UdpAssociate, target.clone(), None)),
             Box::new(http_connect::Client::new(target, credentials)),
-            Box::new(proxy_protocol::Header),
+            Box::new(proxy_protocol::Header::default()),
         ]
     }
 
