@@ -116,7 +116,7 @@ labs! {
     replicas reset_midway restarts router_reboot satellite slaac slow_reader stalled stdio syn_ack_lost syn_backoff taken time tls tls12 tls_alpn tls_clients
     tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk two_routers udp udp6 udp_duplicated udp_lossy
     udp_outage udp_reordered udp_truncated unix unix_answers unix_cut unix_handed_over unix_stacked unreachable unsnooped
-    ways_around yamux yamux_ends yamux_lossy yamux_tls zero_window
+    unwelcome ways_around yamux yamux_ends yamux_lossy yamux_tls zero_window
 }
 
 /// What scripts/demo shows.

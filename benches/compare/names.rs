@@ -64,9 +64,9 @@ impl Lab {
             let name = HostName::parse(&self.texts[number]).expect("a name");
             let found = self.node.with_task(me, |resolver, cx| {
                 match resolver.look_up(cx, me, &name, Families::BOTH, Whom::Anybody, Waiter::Guest) {
-                    Progress::Done(Ok(mut addresses)) => {
-                        sort(cx, &mut addresses);
-                        addresses.len()
+                    Progress::Done(Ok(mut found)) => {
+                        sort(cx, &mut found.addresses);
+                        found.addresses.len()
                     }
                     Progress::Done(Err(failure)) => panic!("{}", failure.why),
                     Progress::Pending(_) => panic!("{name} was asked for"),

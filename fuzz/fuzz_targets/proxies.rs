@@ -18,7 +18,7 @@ fn script(which: u8) -> Box<dyn Script> {
         1 => Box::new(socks5::Client::new(Command::UdpAssociate, target, None)),
         2 => Box::new(http_connect::Client::new(target, credentials)),
         3 => Box::new(http_connect::Client::new(target, None)),
-        _ => Box::new(proxy_protocol::Header),
+        _ => Box::new(proxy_protocol::Header::default()),
     }
 }
 

@@ -142,6 +142,9 @@ impl Node {
             namespace.stack.poll(now);
         }
         self.context().run_tasks();
+        for refusal in self.stack.take_refusals() {
+            self.journal.remark(|| refusal);
+        }
         self.tell_remarks();
         self.has_work()
     }

@@ -20,7 +20,7 @@ use crate::dns::resolver::ResolverConfig;
 use crate::node::object::Protocol;
 use ip::{Families, Family};
 use layer::{Layer, Layered};
-use policy::Policy;
+use policy::{Comers, Policy};
 use proxy::{http_connect, proxy_protocol, socks5};
 use tls::supplies::Supplies;
 
@@ -188,9 +188,13 @@ impl Grant {
             Grant::Unix(settings) => Box::new(unix::Unix::new(settings)),
             Grant::Over { layer, below } => {
                 let policy = below.policy_of_peers();
+                let comers = match below.base() {
+                    Grant::Ip(settings) => Comers::new(&settings.policy, &settings.resolver.names),
+                    Grant::Icmp(_) | Grant::Unix(_) | Grant::Over { .. } => None,
+                };
                 let label = format!("{}/", making.label);
                 let below = below.into_protocol(Making { label: &label, ..making })?;
-                layer.over(below, making, policy)?
+                layer.over(below, making, policy, comers)?
             }
         })
     }
@@ -209,17 +213,20 @@ impl LayerKind {
         }
     }
 
-    /// `policy`: of what it stands on.
+    /// `policy`: of what it stands on; `comers`: who may come in by it.
     fn over(
         self,
         below: Box<dyn Protocol>,
         making: Making<'_>,
         policy: Policy,
+        comers: Option<Comers>,
     ) -> Result<Box<dyn Protocol>, String> {
         let Making { supplies, label, programs } = making;
         let layer: Arc<dyn Layer> = match self {
             LayerKind::HttpConnect(settings) => Arc::new(http_connect::HttpConnect::new(settings)),
-            LayerKind::ProxyProtocol(settings) => Arc::new(proxy_protocol::ProxyProtocol::new(settings)),
+            LayerKind::ProxyProtocol(settings) => {
+                Arc::new(proxy_protocol::ProxyProtocol::new(settings, comers))
+            }
             LayerKind::Socks5(settings) => Arc::new(socks5::Socks5::new(settings)),
             LayerKind::Tls(plan) => {
                 Arc::new(tls::Tls::new(supplies.config(label, programs, &plan)?.under(policy)))

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use smoltcp::wire::IpCidr;
 
@@ -15,7 +16,7 @@ use super::target::{Host, Target};
 use crate::dns::name::HostName;
 use crate::dns::resolver::Names;
 use crate::error::Error;
-use crate::node::Journal;
+use crate::node::{Journal, Whereabouts};
 
 /// Whom a rule is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +82,11 @@ impl Rule {
         who && self.ports.contains(&address.port())
     }
 
+    /// The same of a rule by name alone.
+    fn is_of_name(&self, address: SocketAddr, leads: Leads<'_>) -> bool {
+        self.who.is_name() && self.is_of(address, leads)
+    }
+
     fn matches(&self, name: Option<&HostName>, address: IpAddr, port: u16) -> bool {
         let who = match &self.who {
             Who::Prefix(prefix) => prefix.contains_addr(&address.into()),
@@ -136,13 +142,25 @@ impl Policy {
     }
 
     /// Whether a peer may be connected to: by `name`, if the resolver gave its address for that. `is_inside` tells an
-    /// address of the guest's own virtual network.
+    /// address of the guest's own virtual network. What is denied by name is so whatever it is called: `aliases` are what the
+    /// name stands for, and `leads` tells of others that are known to have the address.
     pub fn may_connect(
         &self,
         name: Option<&HostName>,
+        aliases: &[HostName],
         peer: SocketAddr,
+        leads: Leads<'_>,
         is_inside: impl FnOnce(IpAddr) -> bool,
     ) -> Result<(), Refusal<'_>> {
+        let known = |rule: &&Rule| {
+            rule.is_of_name(peer, leads)
+                || aliases
+                    .iter()
+                    .any(|alias| rule.who.is_name() && rule.matches(Some(alias), peer.ip(), peer.port()))
+        };
+        if let Some(rule) = self.deny.connect.iter().find(known) {
+            return Err(Refusal::Denied("connect", rule));
+        }
         judge("connect", &self.deny.connect, self.connect.as_deref(), name, peer)?;
         let outside = self.connect.is_none() && !is_inside(peer.ip());
         if outside { Err(Refusal::LeadsOut) } else { Ok(()) }
@@ -192,6 +210,30 @@ impl Policy {
     /// The same of a server: whether clients may ask for `name` at its `port`.
     pub fn may_be(&self, name: &str, port: u16) -> Result<(), Refusal<'_>> {
         by_name("bind", &self.deny.bind, self.bind.as_deref(), HostName::parse(name).as_ref(), port)
+    }
+}
+
+/// Those who come in, and whether they may: the rules of `accept` by themselves, with the lab that their names are of.
+#[derive(Clone, Debug)]
+pub struct Comers {
+    policy: Policy,
+    names: Arc<Names>,
+}
+
+impl Comers {
+    /// `None` where there are no such rules.
+    pub fn new(policy: &Policy, names: &Arc<Names>) -> Option<Self> {
+        let ruled = policy.accept.is_some() || !policy.deny.accept.is_empty();
+        let deny = Denied { accept: policy.deny.accept.clone(), ..Default::default() };
+        let policy = Policy { accept: policy.accept.clone(), deny, ..Default::default() };
+        ruled.then(|| Self { policy, names: Arc::clone(names) })
+    }
+
+    /// # Errors
+    /// A refusal.
+    pub fn check(&self, peer: SocketAddr, whereabouts: &Whereabouts) -> Result<(), Refusal<'_>> {
+        let leads = |name: &HostName, below| self.names.leads(name, below, peer.ip(), whereabouts);
+        self.policy.may_accept(peer, &leads)
     }
 }
 
@@ -320,7 +362,9 @@ mod tests {
     fn connect(policy: &Policy, by: Option<&str>, peer: &str) -> Result<(), String> {
         let by = by.map(name);
         let inside = |address: IpAddr| address.to_string().starts_with("10.");
-        policy.may_connect(by.as_ref(), peer.parse().unwrap(), inside).map_err(|refusal| refusal.to_string())
+        policy
+            .may_connect(by.as_ref(), &[], peer.parse().unwrap(), &|_, _| false, inside)
+            .map_err(|refusal| refusal.to_string())
     }
 
     #[test]

@@ -21,7 +21,7 @@ const FOREIGN_MAX: u32 = 64;
 pub struct Ask {
     question: Question,
     servers: Arc<[SocketAddr]>,
-    aliases: usize,
+    aliases: Vec<Name>,
     /// Of the aliases followed so far.
     ttl: Duration,
     /// Counts over all rounds of servers.
@@ -38,6 +38,8 @@ pub struct Ask {
 pub enum Told {
     Addresses {
         addresses: Vec<IpAddr>,
+        /// What the name is an alias of.
+        aliases: Vec<Name>,
         ttl: Duration,
         by: SocketAddr,
     },
@@ -53,7 +55,7 @@ impl Ask {
         Ask {
             question: Question { id: 0, name, family },
             servers,
-            aliases: 0,
+            aliases: Vec::new(),
             ttl: Duration::MAX,
             turn: 0,
             wire: None,
@@ -118,17 +120,19 @@ impl Ask {
                 }
                 Reply::Alias { target, aliases, ttl } => {
                     self.close(cx);
-                    self.aliases += aliases;
+                    self.aliases.extend(aliases);
                     self.ttl = self.ttl.min(ttl);
-                    if self.aliases > ALIASES_MAX || target == self.question.name {
+                    if self.aliases.len() > ALIASES_MAX || target == self.question.name {
                         self.next_server(cx, format!("{server} leads from alias to alias without end"));
                     } else {
                         self.question.name = target;
                     }
                 }
-                Reply::Addresses { addresses, ttl } => {
+                Reply::Addresses { addresses, aliases, ttl } => {
                     self.close(cx);
-                    return Some(Told::Addresses { addresses, ttl: ttl.min(self.ttl), by: server });
+                    self.aliases.extend(aliases);
+                    let aliases = std::mem::take(&mut self.aliases);
+                    return Some(Told::Addresses { addresses, aliases, ttl: ttl.min(self.ttl), by: server });
                 }
                 Reply::Nothing { ttl } => {
                     self.close(cx);

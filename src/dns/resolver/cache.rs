@@ -23,6 +23,8 @@ pub struct Cache {
 pub struct Entry {
     /// None: there are none.
     pub addresses: Vec<IpAddr>,
+    /// What the name is an alias of.
+    pub aliases: Vec<HostName>,
     pub until: Instant,
 }
 
@@ -35,8 +37,23 @@ impl Cache {
         self.entries.get(&key)
     }
 
+    /// Whether a name that fits is known to lead to `address`, by itself or as an alias.
+    pub fn leads(&self, now: Instant, fits: impl Fn(&HostName) -> bool, address: IpAddr) -> bool {
+        self.entries.iter().any(|((name, _), entry)| {
+            entry.until > now
+                && entry.addresses.contains(&address)
+                && (fits(name) || entry.aliases.iter().any(&fits))
+        })
+    }
+
     /// Keeps an answer; past the bound, in the place of what would be gone first.
-    pub fn insert(&mut self, now: Instant, key: (HostName, Family), addresses: Vec<IpAddr>, ttl: Duration) {
+    pub fn insert(
+        &mut self,
+        now: Instant,
+        key: (HostName, Family),
+        (addresses, aliases): (Vec<IpAddr>, Vec<HostName>),
+        ttl: Duration,
+    ) {
         let ttl = ttl.min(if addresses.is_empty() { NEGATIVE_TTL_MAX } else { TTL_MAX });
         if ttl.is_zero() {
             return;
@@ -45,7 +62,7 @@ impl Cache {
             let first = self.entries.iter().min_by_key(|(_, entry)| entry.until).map(|(key, _)| key.clone());
             first.map(|key| self.entries.remove(&key));
         }
-        self.entries.insert(key, Entry { addresses, until: now + ttl });
+        self.entries.insert(key, Entry { addresses, aliases, until: now + ttl });
     }
 }
 
@@ -60,7 +77,7 @@ mod tests {
         let at = |seconds| Instant::START + Duration::from_secs(seconds);
         for n in 0..2 * ENTRIES_MAX {
             let ttl = Duration::from_secs(10 + n as u64);
-            cache.insert(at(0), (name(n), Family::V4), vec![], ttl);
+            cache.insert(at(0), (name(n), Family::V4), Default::default(), ttl);
         }
         assert_eq!(cache.entries.len(), ENTRIES_MAX);
         let last = name(2 * ENTRIES_MAX - 1);
@@ -68,7 +85,21 @@ mod tests {
         assert!(cache.get(at(1), &last, Family::V4).is_some());
         assert!(cache.get(at(1), &last, Family::V6).is_none());
         assert!(cache.get(at(2 * ENTRIES_MAX as u64 + 9), &last, Family::V4).is_none());
-        cache.insert(at(0), (name(0), Family::V4), vec![], Duration::ZERO);
+        cache.insert(at(0), (name(0), Family::V4), Default::default(), Duration::ZERO);
         assert!(cache.get(at(0), &name(0), Family::V4).is_none());
+    }
+
+    #[test]
+    fn what_is_remembered_tells_whose_an_address_is() {
+        let mut cache = Cache::default();
+        let name = |text: &str| HostName::parse(text).unwrap();
+        let at = |seconds| Instant::START + Duration::from_secs(seconds);
+        let address = IpAddr::from([192, 0, 2, 7]);
+        let known = (vec![address], vec![name("real.test")]);
+        cache.insert(at(0), (name("www.test"), Family::V4), known, Duration::from_secs(10));
+        let leads = |seconds, text: &str| cache.leads(at(seconds), |other| *other == name(text), address);
+        assert!(leads(1, "www.test") && leads(1, "real.test"));
+        assert!(!leads(1, "other.test") && !leads(10, "www.test"));
+        assert!(!cache.leads(at(1), |_| true, IpAddr::from([192, 0, 2, 8])));
     }
 }

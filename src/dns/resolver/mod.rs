@@ -134,8 +134,16 @@ pub struct Failure {
     pub why: String,
 }
 
-/// Addresses, in the order in which they came.
-pub type Outcome = Result<Vec<IpAddr>, Failure>;
+/// What a name leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// In the order in which they came.
+    pub addresses: Vec<IpAddr>,
+    /// What the name is an alias of.
+    pub aliases: Vec<HostName>,
+}
+
+pub type Outcome = Result<Found, Failure>;
 
 /// Which servers a name may be asked of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +173,7 @@ pub struct Resolver {
 pub struct Lookup {
     name: HostName,
     asks: Vec<Ask>,
-    addresses: Vec<IpAddr>,
+    found: Found,
     /// Why a question was not answered, or an answer not taken.
     failure: Option<Failure>,
     /// When it is over though a question is still under way.
@@ -203,7 +211,7 @@ impl Resolver {
             let addresses: Vec<IpAddr> = addresses.collect();
             return match addresses.is_empty() {
                 true => failure(Error::NoEntry, format!("{name} has no address of the family")),
-                false => Progress::Done(Ok(addresses)),
+                false => Progress::Done(Ok(Found { addresses, aliases: Vec::new() })),
             };
         }
         let servers = self.servers(cx);
@@ -228,7 +236,7 @@ impl Resolver {
         let mut lookup = Lookup {
             name: name.clone(),
             asks: Vec::new(),
-            addresses: Vec::new(),
+            found: Found::default(),
             failure: None,
             settles: None,
             waiter,
@@ -236,7 +244,10 @@ impl Resolver {
         };
         for family in families.list() {
             match self.cache.get(cx.now, name, family) {
-                Some(entry) => lookup.addresses.extend_from_slice(&entry.addresses),
+                Some(entry) => {
+                    lookup.found.addresses.extend_from_slice(&entry.addresses);
+                    lookup.found.aliases.extend_from_slice(&entry.aliases);
+                }
                 None => lookup.asks.push(Ask::new(dns.clone(), family, Arc::clone(&servers))),
             }
         }
@@ -249,6 +260,14 @@ impl Resolver {
         }
         cx.wake_task(me.id());
         Progress::Pending(self.lookups.insert(lookup))
+    }
+
+    /// Whether a name, or with `below` one below it, leads to `address` by all that is known without asking: the lab, the hosts
+    /// table, and what is remembered.
+    pub fn leads(&self, cx: &Context, name: &HostName, below: bool, address: IpAddr) -> bool {
+        let fits = |other: &HostName| if below { name.has(other) && name != other } else { name == other };
+        self.config.names.leads(name, below, address, cx.whereabouts)
+            || self.cache.leads(cx.now, fits, address)
     }
 
     fn servers(&self, cx: &Context) -> Arc<[SocketAddr]> {
@@ -292,8 +311,8 @@ impl Resolver {
 impl Lookup {
     /// Nothing more will come.
     fn conclude(&mut self) -> Outcome {
-        if !self.addresses.is_empty() {
-            return Ok(std::mem::take(&mut self.addresses));
+        if !self.found.addresses.is_empty() {
+            return Ok(std::mem::take(&mut self.found));
         }
         Err(self.failure.take().unwrap_or_else(|| Failure {
             error: Error::NoEntry,
@@ -311,12 +330,12 @@ impl Lookup {
     ) {
         let key = (self.name.clone(), family);
         match told {
-            Told::Nothing { ttl } => cache.insert(now, key, Vec::new(), ttl),
+            Told::Nothing { ttl } => cache.insert(now, key, Default::default(), ttl),
             Told::Unknown(why) => {
                 let why = format!("{}: no name server answers; the last one: {why}", self.name);
                 self.failure = Some(Failure { error: Error::NameServer, why });
             }
-            Told::Addresses { mut addresses, ttl, by } => {
+            Told::Addresses { mut addresses, aliases, ttl, by } => {
                 let trusted = config.names.servers.contains(&by.ip()) || config.is_private(&self.name);
                 addresses.retain(|&address| {
                     let refused = names::impossible(address)
@@ -332,8 +351,12 @@ impl Lookup {
                     refused.is_none()
                 });
                 if !addresses.is_empty() {
-                    cache.insert(now, key, addresses.clone(), ttl);
-                    self.addresses.append(&mut addresses);
+                    // One that is no host's name is none that a rule could have.
+                    let aliases = aliases.iter().filter_map(|alias| HostName::parse(&alias.to_ascii()));
+                    let aliases: Vec<HostName> = aliases.collect();
+                    cache.insert(now, key, (addresses.clone(), aliases.clone()), ttl);
+                    self.found.addresses.append(&mut addresses);
+                    self.found.aliases.extend(aliases);
                 }
             }
         }
@@ -360,7 +383,7 @@ impl Task for Resolver {
                 }
             });
             lookup.asks = asks;
-            if !lookup.addresses.is_empty() {
+            if !lookup.found.addresses.is_empty() {
                 lookup.settles.get_or_insert(cx.now + RESOLUTION_DELAY);
             }
             if lookup.asks.is_empty() || lookup.settles.is_some_and(|at| at <= cx.now) {

@@ -30,18 +30,14 @@ pub enum Reply {
     Failed(ResponseCode),
     Addresses {
         addresses: Vec<IpAddr>,
+        /// What the name asked for is an alias of, in turn.
+        aliases: Vec<Name>,
         ttl: Duration,
     },
-    /// After so many aliases, another name, of which the answer says nothing.
-    Alias {
-        target: Name,
-        aliases: usize,
-        ttl: Duration,
-    },
+    /// After aliases, of which the last is this, a name of which the answer says nothing.
+    Alias { target: Name, aliases: Vec<Name>, ttl: Duration },
     /// There is no such name, or it has no such address.
-    Nothing {
-        ttl: Duration,
-    },
+    Nothing { ttl: Duration },
     /// More aliases than anybody needs.
     Endless,
 }
@@ -91,19 +87,23 @@ impl Question {
     fn follow(&self, message: &Message) -> Reply {
         let mut name = &self.name;
         let mut seconds = u32::MAX;
-        for aliases in 0..=ALIASES_MAX {
+        let mut aliases: Vec<Name> = Vec::new();
+        while aliases.len() <= ALIASES_MAX {
             let own = || message.answers.iter().filter(|record| is_of(record, name));
             let wanted = || own().filter_map(|record| Some((self.address(record)?, record.ttl)));
             if let Some(ttl) = wanted().map(|(_, ttl)| ttl).min() {
                 let addresses = wanted().map(|(address, _)| address).take(ADDRESSES_MAX).collect();
-                return Reply::Addresses { addresses, ttl: ttl_of(seconds.min(ttl)) };
+                return Reply::Addresses { addresses, aliases, ttl: ttl_of(seconds.min(ttl)) };
             }
             let alias = own().find_map(|record| match &record.data {
                 RData::CNAME(target) => Some((&target.0, record.ttl)),
                 _ => None,
             });
             match alias {
-                Some((target, ttl)) => (name, seconds) = (target, seconds.min(ttl)),
+                Some((target, ttl)) => {
+                    (name, seconds) = (target, seconds.min(ttl));
+                    aliases.push(target.clone());
+                }
                 None => return nothing_more(message, name, aliases, seconds),
             }
         }
@@ -129,14 +129,14 @@ fn ttl_of(seconds: u32) -> Duration {
 }
 
 /// Neither addresses nor an alias: with an authority's record that is known for good (RFC 2308, 2), and for how long.
-fn nothing_more(message: &Message, name: &Name, aliases: usize, seconds: u32) -> Reply {
+fn nothing_more(message: &Message, name: &Name, aliases: Vec<Name>, seconds: u32) -> Reply {
     let authority = message.authorities.iter().find_map(|record| match &record.data {
         RData::SOA(start) if record.name.zone_of(name) => Some(start.minimum.min(record.ttl)),
         _ => None,
     });
     let denied = message.metadata.response_code == ResponseCode::NXDomain;
     match authority {
-        None if aliases > 0 && !denied => {
+        None if !aliases.is_empty() && !denied => {
             Reply::Alias { target: name.clone(), aliases, ttl: ttl_of(seconds) }
         }
         None => Reply::Nothing { ttl: Duration::ZERO },
@@ -189,10 +189,16 @@ mod tests {
             ("a.test", 5, RData::AAAA(AAAA::new(1, 0, 0, 0, 0, 0, 0, 1))),
         ]);
         let addresses = vec![[10, 0, 0, 1].into(), [10, 0, 0, 2].into()];
-        assert_eq!(judge(&message), Reply::Addresses { addresses, ttl: Duration::from_secs(20) });
+        assert_eq!(
+            judge(&message),
+            Reply::Addresses { addresses, aliases: vec![name("b.test")], ttl: Duration::from_secs(20) }
+        );
         let ttl = Duration::from_secs(60);
         let alias = answer(&[("a.test", 60, cname("b.test"))]);
-        assert_eq!(judge(&alias), Reply::Alias { target: name("b.test"), aliases: 1, ttl });
+        assert_eq!(
+            judge(&alias),
+            Reply::Alias { target: name("b.test"), aliases: vec![name("b.test")], ttl }
+        );
         let circle = answer(&[("a.test", 60, cname("b.test")), ("b.test", 60, cname("a.test"))]);
         assert_eq!(judge(&circle), Reply::Endless);
     }

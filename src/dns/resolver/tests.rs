@@ -139,7 +139,7 @@ fn run_with(dead: &[u16], scripts: &[Script], names: &[&'static str], private: &
         }
     }
     let outcomes = node.task(asker).unwrap().outcomes.iter().map(|outcome| match outcome {
-        Ok(addresses) => Ok(addresses.iter().map(ToString::to_string).collect()),
+        Ok(found) => Ok(found.addresses.iter().map(ToString::to_string).collect()),
         Err(failure) => Err((failure.error, failure.why.clone())),
     });
     let outcomes: Vec<_> = outcomes.collect();

@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use smoltcp::iface::SocketSet;
 
+mod admission;
 mod answer;
 mod budget;
 mod configure;
@@ -43,6 +44,7 @@ mod statistics;
 mod tcp;
 mod udp;
 
+pub use admission::Admission;
 pub use netstat::SocketLine;
 pub use statistics::Statistics;
 pub use tcp::{Listener, Tcp, TcpOptions};
@@ -123,6 +125,8 @@ pub struct Stack {
     answered: VecDeque<(IpAddr, u32)>,
     budget: Budget,
     statistics: Counted,
+    /// Once somebody was.
+    refused: Option<Box<admission::Refused>>,
 }
 
 impl Stack {
@@ -164,6 +168,7 @@ impl Stack {
             wakes: Wakes::default(),
             budget: Budget::new(BUFFERS),
             statistics: Counted::default(),
+            refused: None,
         }
     }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::{Family, Settings, Speaks};
 use crate::dns::name::HostName;
-use crate::dns::resolver::{Outcome, Progress, Resolver, Whom, sort};
+use crate::dns::resolver::{Found, Outcome, Progress, Resolver, Whom, sort};
 use crate::error::{Error, Result};
-use crate::node::Waiter;
 use crate::node::object::Context;
+use crate::node::stack::Admission;
 use crate::node::task::Handle;
-use crate::protocol::policy::is_inside;
+use crate::node::{Waiter, Whereabouts};
+use crate::protocol::policy::{Comers, is_inside};
 use crate::protocol::target::{Host, Target};
 
 /// A protocol object's settings and resolver, as its controls use them.
@@ -61,7 +62,7 @@ impl Scope {
         match &target.host {
             Host::Address(ip) => {
                 self.check_family(*ip)?;
-                self.check_peer(cx, None, SocketAddr::new(*ip, target.port))?;
+                self.check_peer(cx, None, &[], SocketAddr::new(*ip, target.port))?;
             }
             Host::Name(name) => {
                 if let Err(refusal) = self.settings.policy.may_look_up(name, target.port) {
@@ -76,11 +77,20 @@ impl Scope {
         if self.settings.families.has(Family::of(ip)) { Ok(()) } else { Err(Error::AddressFamily) }
     }
 
-    /// Whether a peer may be connected to, by `name` if that led to it.
-    pub fn check_peer(&self, cx: &mut Context, name: Option<&HostName>, peer: SocketAddr) -> Result<()> {
+    /// Whether a peer may be connected to, by `name` if that, an alias of those, led to it.
+    fn check_peer(
+        &self,
+        cx: &mut Context,
+        name: Option<&HostName>,
+        aliases: &[HostName],
+        peer: SocketAddr,
+    ) -> Result<()> {
+        let leads = |name: &HostName, below| {
+            cx.tasks.get(self.resolver).is_some_and(|resolver| resolver.leads(cx, name, below, peer.ip()))
+        };
         let on_link = |ip: IpAddr| cx.stack.addresses().any(|cidr| cidr.contains_addr(&ip.into()));
         let inside = |ip| is_inside(&self.settings.resolver.names, ip, on_link);
-        match self.settings.policy.may_connect(name, peer, inside) {
+        match self.settings.policy.may_connect(name, aliases, peer, &leads, inside) {
             Ok(()) => Ok(()),
             Err(refusal) => {
                 let shown = self.speaks.peer(peer);
@@ -102,14 +112,11 @@ impl Scope {
         }
     }
 
-    /// Whether somebody who connected may be accepted.
-    pub fn check_accepted(&self, cx: &mut Context, peer: SocketAddr) -> Result<()> {
-        let names = &self.settings.resolver.names;
-        let leads = |name: &HostName, below| names.leads(name, below, peer.ip(), cx.whereabouts);
-        match self.settings.policy.may_accept(peer, &leads) {
-            Ok(()) => Ok(()),
-            Err(refusal) => Err(refusal.tell(cx.journal, None, "accept", peer)),
-        }
+    /// What a listener asks about those who come in; `None` where everybody may.
+    pub fn admission(&self, cx: &Context) -> Option<Arc<dyn Admission>> {
+        let Settings { policy, resolver, .. } = &*self.settings;
+        let door = |comers| Door { comers, whereabouts: cx.whereabouts.clone() };
+        Some(Arc::new(door(Comers::new(policy, &resolver.names)?)))
     }
 
     /// Begins to look a name up.
@@ -120,7 +127,7 @@ impl Scope {
             Ok(()) => Whom::Anybody,
             Err(_) => Whom::LabOnly,
         };
-        let gone = || Progress::Done(Ok(Vec::new()));
+        let gone = || Progress::Done(Ok(Found::default()));
         let look_up = |resolver: &mut Resolver, cx: &mut Context| {
             resolver.look_up(cx, me, name, families, whom, waiter)
         };
@@ -135,8 +142,8 @@ impl Scope {
         port: u16,
         outcome: Outcome,
     ) -> Result<Vec<SocketAddr>> {
-        let mut addresses = match outcome {
-            Ok(addresses) => addresses,
+        let Found { mut addresses, aliases } = match outcome {
+            Ok(found) => found,
             Err(failure) => {
                 cx.journal.remark(|| failure.why);
                 return Err(failure.error);
@@ -147,7 +154,7 @@ impl Scope {
         let mut peers = Vec::with_capacity(addresses.len());
         for address in addresses {
             let peer = SocketAddr::new(address, port);
-            match self.check_peer(cx, Some(name), peer) {
+            match self.check_peer(cx, Some(name), &aliases, peer) {
                 Ok(()) => peers.push(peer),
                 Err(error) => refused = error,
             }
@@ -158,6 +165,23 @@ impl Scope {
     /// A control lets go of the resolver.
     pub fn release(&self, cx: &mut Context) {
         cx.with_task(self.resolver, |resolver, _| resolver.release());
+    }
+}
+
+/// A policy's rules of `accept`, as a listener asks for them. Names are where they are when it does.
+struct Door {
+    comers: Comers,
+    whereabouts: Whereabouts,
+}
+
+impl Admission for Door {
+    fn admits(&self, peer: SocketAddr) -> bool {
+        self.comers.check(peer, &self.whereabouts).is_ok()
+    }
+
+    fn refusal(&self, peer: SocketAddr) -> String {
+        let why = self.comers.check(peer, &self.whereabouts).err().map(|refusal| refusal.to_string());
+        format!("accept {peer}: refused: {}", why.unwrap_or_default())
     }
 }
 

@@ -14,6 +14,14 @@ const ANSWER_BYTES_MAX: usize = 16 * 1024;
 pub trait Script: Send {
     /// What the bytes received so far lead to; first called with none.
     fn turn(&mut self, received: &[u8]) -> Turn;
+
+    /// Whether the peer that [`Turn::Done`] names may be the guest's.
+    ///
+    /// # Errors
+    /// `Access`, and why.
+    fn admit(&self, _: &Context, _: &str) -> Result<(), (Error, String)> {
+        Ok(())
+    }
 }
 
 pub enum Turn {
@@ -132,6 +140,10 @@ impl<S: Script> Upgrade for Dialogue<S> {
                     self.turned = self.received.is_empty();
                 }
                 Turn::Done { taken, peer } => {
+                    let admitted = peer.as_deref().map_or(Ok(()), |peer| self.script.admit(cx, peer));
+                    if let Err((error, why)) = admitted {
+                        return Err(self.fail(cx, error, &why));
+                    }
                     let ahead = Bytes::copy_from_slice(&self.received[taken..]);
                     let below = self.below.take().ok_or(Error::BadDescriptor)?;
                     return Ok(Box::new(Tunnel::new(below, ahead).with_addresses(None, peer)));
@@ -163,7 +175,7 @@ mod tests {
             Box::new(socks5::Client::new(socks5::Command::Connect, target.clone(), credentials.clone())),
             Box::new(socks5::Client::new(socks5::Command::UdpAssociate, target.clone(), None)),
             Box::new(http_connect::Client::new(target, credentials)),
-            Box::new(proxy_protocol::Header),
+            Box::new(proxy_protocol::Header::default()),
         ]
     }
 

@@ -13,6 +13,7 @@ use super::dialogue::{Dialogue, Script, Turn};
 use crate::error::{Error, Result};
 use crate::node::object::Context;
 use crate::protocol::layer::{Carrier, Layer, Upgrade};
+use crate::protocol::policy::Comers;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -22,11 +23,13 @@ pub struct Settings {
 
 pub struct ProxyProtocol {
     settings: Settings,
+    comers: Option<Comers>,
 }
 
 impl ProxyProtocol {
-    pub fn new(settings: Settings) -> Self {
-        Self { settings }
+    /// `comers`: who may come in by what it stands on, whoever connects for them.
+    pub fn new(settings: Settings, comers: Option<Comers>) -> Self {
+        Self { settings, comers }
     }
 
     fn trusts(&self, peer: &str) -> bool {
@@ -53,12 +56,15 @@ impl Layer for ProxyProtocol {
             below.reset(cx);
             return Err(Error::Access);
         }
-        Ok(Box::new(Dialogue::new(below, Header)))
+        Ok(Box::new(Dialogue::new(below, Header { comers: self.comers.clone() })))
     }
 }
 
 /// Reads a header, then lets the connection go to the guest.
-pub struct Header;
+#[derive(Default)]
+pub struct Header {
+    comers: Option<Comers>,
+}
 
 impl Script for Header {
     fn turn(&mut self, received: &[u8]) -> Turn {
@@ -69,6 +75,13 @@ impl Script for Header {
                 Turn::Fail(Error::ConnectionAborted, "no PROXY header where one belongs: reset".into())
             }
         }
+    }
+
+    fn admit(&self, cx: &Context, peer: &str) -> Result<(), (Error, String)> {
+        let (Some(comers), Ok(address)) = (&self.comers, peer.parse()) else { return Ok(()) };
+        comers
+            .check(address, cx.whereabouts)
+            .map_err(|refusal| (Error::Access, format!("accept {peer}: refused: {refusal}")))
     }
 }
 
@@ -99,7 +112,7 @@ fn parse(bytes: &[u8]) -> Parsed {
             let peer = match header.addresses {
                 v1::Addresses::Unknown => None,
                 v1::Addresses::Tcp4(tcp) => Some((tcp.source_address, tcp.source_port).into()),
-                v1::Addresses::Tcp6(tcp) => Some((tcp.source_address, tcp.source_port).into()),
+                v1::Addresses::Tcp6(tcp) => Some((tcp.source_address.to_canonical(), tcp.source_port).into()),
             };
             Parsed::Whole(header.header.len(), peer)
         }
@@ -108,7 +121,7 @@ fn parse(bytes: &[u8]) -> Parsed {
                 // Version 2, LOCAL: a health check of the balancer's own, whatever addresses it carries.
                 _ if header.command == v2::Command::Local => None,
                 v2::Addresses::IPv4(ip) => Some((ip.source_address, ip.source_port).into()),
-                v2::Addresses::IPv6(ip) => Some((ip.source_address, ip.source_port).into()),
+                v2::Addresses::IPv6(ip) => Some((ip.source_address.to_canonical(), ip.source_port).into()),
                 v2::Addresses::Unix(_) | v2::Addresses::Unspecified => None,
             };
             Parsed::Whole(header.as_bytes().len(), peer)

@@ -87,7 +87,7 @@ fn check_reach(protocol: &ProtocolPlan, address: &Spanned<Endpoint>, mistakes: &
     let allowed = match (&protocol.grant, address.get_ref()) {
         // Where the lab ends is known when it runs.
         (Grant::Ip(settings), Endpoint::Ip(peer)) => {
-            settings.policy.may_connect(None, *peer, |_| true).is_ok()
+            settings.policy.may_connect(None, &[], *peer, &|_, _| false, |_| true).is_ok()
         }
         (Grant::Unix(settings), Endpoint::Unix(path)) => settings.may_connect(path).is_ok(),
         (Grant::Ip(_) | Grant::Icmp(_) | Grant::Unix(_) | Grant::Over { .. }, _) => true,

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::socket::TcpOptions;
@@ -12,7 +13,7 @@ use super::{Phase, Tcp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::node::stack::flows::Tuple;
-use crate::node::stack::{Stack, ports};
+use crate::node::stack::{Admission, Stack, ports};
 use crate::node::wake::{Interest, Readiness, Waiter, Watch};
 use crate::time::Instant;
 
@@ -32,6 +33,8 @@ pub struct Listener {
     queue: VecDeque<Id<Tcp>>,
     waiting: Watch,
     options: TcpOptions,
+    /// `None`: everybody is let in.
+    pub(in super::super) admission: Option<Arc<dyn Admission>>,
 }
 
 impl Listener {
@@ -56,6 +59,7 @@ impl Stack {
             queue: VecDeque::new(),
             waiting: Watch::default(),
             options,
+            admission: None,
         });
         self.listening.entry(local.port()).or_default().push(id);
         id
@@ -112,11 +116,16 @@ impl Stack {
         }
     }
 
-    /// The connection that a SYN to `tuple.local` makes. `None`: nobody listens. `Some(None)`: no room, in the backlog or in the buffers.
+    /// The connection that a SYN to `tuple.local` makes. `None`: nobody listens, to this peer. `Some(None)`: no room, in the backlog or in the buffers.
     pub(super) fn passive_open(&mut self, now: Instant, nic: usize, tuple: Tuple) -> Option<Option<Id<Tcp>>> {
         let id = self.listener_for(tuple.local)?;
         let listener = self.listeners.get(id)?;
         let options = listener.options;
+        let admission = listener.admission.clone();
+        if !self.admits(now, admission.as_ref(), tuple.remote) {
+            return None;
+        }
+        let listener = self.listeners.get(id)?;
         if listener.half_open.len() + listener.queue.len() >= listener.backlog {
             let Some(silent) = self.silent_half_open(now, id) else {
                 self.statistics.backlog_full += 1;

@@ -38,6 +38,7 @@ impl Stack {
             queue: VecDeque::new(),
             unaccepted_bytes: 0,
             waiting: Watch::default(),
+            admission: None,
             dirty: false,
             sending: VecDeque::new(),
             holders: 1,

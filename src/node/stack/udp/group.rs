@@ -87,6 +87,7 @@ impl Stack {
     /// A datagram to a group, or to everybody: to each port that listens, in the order in which they were bound.
     pub(super) fn receive_for_many(
         &mut self,
+        now: Instant,
         nic: usize,
         tuple: Tuple,
         payload: Range<usize>,
@@ -100,7 +101,7 @@ impl Stack {
             }
             let flow = match self.udp.of_many.get(&(id, tuple)) {
                 Some(&flow) => Some(flow),
-                None => self.open_flow(id, tuple, nic),
+                None => self.open_flow(now, id, tuple, nic),
             };
             if let Some(flow) = flow {
                 self.deliver_datagram(flow, packet.slice(payload.clone()));

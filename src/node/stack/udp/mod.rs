@@ -15,13 +15,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::{Deref, DerefMut};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
 
-use super::SocketLine;
 use super::flows::{Keyed, Table, Tuple};
 use super::ports::{Ports, wildcard};
+use super::{Admission, SocketLine};
 use crate::error::Error;
 use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::node::slab::{Id, Slab};
@@ -73,6 +73,8 @@ pub struct Udp {
     /// Bytes that wait to be read in the flows of `queue`.
     unaccepted_bytes: usize,
     waiting: Watch,
+    /// `None`: everybody is let in.
+    admission: Option<Arc<dyn Admission>>,
     dirty: bool,
     /// Datagrams of all its flows, oldest first: IP packets with room for the Ethernet header in front.
     sending: VecDeque<Sending>,
@@ -289,6 +291,12 @@ impl Sockets {
                 .find(|&id| self.sockets.get(id).is_some_and(|s| s.backlog.is_some() && s.local.ip() == ip))
         };
         find(local.ip()).or_else(|| find(wildcard(local.ip())))
+    }
+
+    pub fn admit(&mut self, id: Id<Udp>, admission: Arc<dyn Admission>) {
+        if let Some(socket) = self.sockets.get_mut(id) {
+            socket.admission = Some(admission);
+        }
     }
 
     fn has_room(&self, id: Id<Udp>) -> bool {

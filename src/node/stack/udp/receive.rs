@@ -29,7 +29,7 @@ impl Stack {
         packet: Bytes,
     ) {
         if is_many(tuple.local.ip()) || self.is_broadcast(nic, tuple.local.ip()) {
-            return self.receive_for_many(nic, tuple, payload, packet);
+            return self.receive_for_many(now, nic, tuple, payload, packet);
         }
         let id = match self.udp.find(Carried::Udp, &tuple) {
             Some(flow) => flow,
@@ -38,7 +38,7 @@ impl Stack {
                 let Some(socket) = self.udp.listening_on(tuple.local).filter(|_| own) else {
                     return self.receive_for_nobody(now, nic, packet);
                 };
-                let Some(flow) = self.open_flow(socket, tuple, nic) else { return };
+                let Some(flow) = self.open_flow(now, socket, tuple, nic) else { return };
                 flow
             }
         };
@@ -48,8 +48,19 @@ impl Stack {
         self.deliver_datagram(id, datagram);
     }
 
-    /// A flow that waits to be accepted, if there is room for one.
-    pub(super) fn open_flow(&mut self, socket: Id<Udp>, tuple: Tuple, nic: usize) -> Option<Id<Flow>> {
+    /// A flow that waits to be accepted, if its peer may come in and there is room for one.
+    pub(super) fn open_flow(
+        &mut self,
+        now: Instant,
+        socket: Id<Udp>,
+        tuple: Tuple,
+        nic: usize,
+    ) -> Option<Id<Flow>> {
+        let admission = self.udp.sockets.get(socket).and_then(|socket| socket.admission.clone());
+        if !self.admits(now, admission.as_ref(), tuple.remote) {
+            self.statistics.datagrams_dropped += 1;
+            return None;
+        }
         if !self.udp.has_room(socket) {
             self.statistics.datagrams_dropped += 1;
             return None;

@@ -6,7 +6,7 @@ mod options;
 pub use connection::TcpConnection;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
 
 use super::dial::Dial;
 use super::scope::Scope;
@@ -96,7 +96,12 @@ impl Control for TcpControl {
     fn listen(&mut self, cx: &mut Context, backlog: usize) -> Result<()> {
         match &self.role {
             Role::Idle => {
-                let listen = |&local: &SocketAddr| cx.stack.listen(local, backlog, self.options);
+                let admission = self.scope.admission(cx);
+                let listen = |&local: &SocketAddr| {
+                    let listener = cx.stack.listen(local, backlog, self.options);
+                    admission.iter().for_each(|door| cx.stack.tcp_admit(listener, Arc::clone(door)));
+                    listener
+                };
                 self.role = Role::Listening(self.locals.addresses.iter().map(listen).collect());
                 Ok(())
             }
@@ -111,20 +116,10 @@ impl Control for TcpControl {
     fn accept(&mut self, cx: &mut Context) -> Result<Box<dyn Connection>> {
         let Role::Listening(listeners) = &self.role else { return Err(Error::Invalid) };
         for &listener in listeners {
-            loop {
-                let tcp = match cx.stack.accept(listener) {
-                    Ok(tcp) => tcp,
-                    Err(Error::WouldBlock) => break,
-                    Err(error) => return Err(error),
-                };
-                let peer = cx.stack.tcp_addresses(tcp).map(|(_, peer)| peer);
-                if peer.is_some_and(|peer| self.scope.check_accepted(cx, peer).is_err()) {
-                    let options = TcpOptions { linger: Some(Duration::ZERO), ..self.options };
-                    cx.stack.tcp_set_options(cx.now, tcp, options);
-                    cx.stack.tcp_release(cx.now, tcp, false);
-                    continue;
-                }
-                return Ok(Box::new(TcpConnection::new(tcp)));
+            match cx.stack.accept(listener) {
+                Ok(tcp) => return Ok(Box::new(TcpConnection::new(tcp))),
+                Err(Error::WouldBlock) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(Error::WouldBlock)

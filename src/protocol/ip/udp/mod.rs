@@ -1,6 +1,7 @@
 //! UDP and echo requests as controls (here), and flows with their one stream of datagrams (`flow.rs`).
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use super::scope::Scope;
 use super::{Family, Speaks, bind_all};
@@ -100,8 +101,10 @@ impl Control for UdpControl {
             Role::Connected | Role::LookingUp { .. } => return Err(Error::IsConnected),
             Role::Idle | Role::Listening => {}
         }
+        let admission = self.scope.admission(cx);
         for &(udp, _) in &self.sockets {
             cx.stack.udp_listen(udp, backlog)?;
+            admission.iter().for_each(|door| cx.stack.udp_admit(udp, Arc::clone(door)));
         }
         self.role = Role::Listening;
         Ok(())
@@ -109,18 +112,10 @@ impl Control for UdpControl {
 
     fn accept(&mut self, cx: &mut Context) -> Result<Box<dyn Connection>> {
         for &(udp, _) in &self.sockets {
-            loop {
-                let flow = match cx.stack.udp_accept(udp) {
-                    Ok(flow) => flow,
-                    Err(Error::WouldBlock) => break,
-                    Err(error) => return Err(error),
-                };
-                let peer = cx.stack.flow_addresses(flow).map(|(_, peer)| peer);
-                if peer.is_some_and(|peer| self.scope.check_accepted(cx, peer).is_err()) {
-                    cx.stack.flow_release(flow);
-                    continue;
-                }
-                return Ok(Box::new(UdpConnection::new(flow, udp)));
+            match cx.stack.udp_accept(udp) {
+                Ok(flow) => return Ok(Box::new(UdpConnection::new(flow, udp))),
+                Err(Error::WouldBlock) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(Error::WouldBlock)
