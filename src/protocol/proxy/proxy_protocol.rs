@@ -53,7 +53,7 @@ impl Layer for ProxyProtocol {
             below.reset(cx);
             return Err(Error::Access);
         }
-        Ok(Box::new(Dialogue::new(below, Header)))
+        Ok(Box::new(Dialogue::new(cx, below, Header)?))
     }
 }
 
