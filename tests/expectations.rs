@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::scenario::cache;
 use guestnet::capture;
-use guestnet::lab::{At, Expect, Guest, Lab, LabBuilder, Link, Report};
+use guestnet::lab::{At, Expect, Guest, Lab, LabBuilder, Link, Report, Unmet};
 use guestnet::scenario::expectation::Expected;
 
 const SEED: u64 = 1;
@@ -101,6 +101,39 @@ fn counters_count_what_the_capture_has() {
     assert_eq!(unmet(&lossy(data.expect("one of them has the data"))), [""; 0]);
 }
 
+/// What went wrong is told from where it did: the first that is one too many, or the last before those that did not come.
+#[test]
+fn what_is_found_is_told_with_its_time() {
+    let report = run(echo()
+        .expect(Expect::packets("tcp.len > 0", 2..=4))
+        .expect(Expect::packets("tcp.len > 0", 9..))
+        .expect(Expect::packets("udp.port == 9", 1..))
+        .expect(Expect::counter("bytes", 0..=100)));
+    let data = report.packets("tcp.len > 0").unwrap();
+    let at = |index: usize| data[index].record().at;
+    let (told, lines) = (unmet(&report), data.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert_eq!(lines.len(), 6);
+    let wanted = [
+        format!("there are 6, from number 5 on, at {} s\n  {}\n  {}", at(4), lines[4], lines[5]),
+        format!(
+            "there are 6, the last of them, at {} s\n  {}\n  {}\n  {}",
+            at(5),
+            lines[3],
+            lines[4],
+            lines[5]
+        ),
+        format!("there is none, at {} s", report.at),
+    ];
+    for (told, wanted) in told.iter().zip(&wanted) {
+        assert_eq!(told.split_once("found: ").unwrap().1, wanted);
+    }
+    // The first frames have 90 bytes each, and there are two at once.
+    let second = report.packets("frame").unwrap()[1].record().at;
+    assert!(told[3].ends_with(&format!(", at {second} s")), "{}", told[3]);
+    let kinds: Vec<_> = report.verdicts.iter().filter_map(|v| Some(v.found.as_ref()?.unmet)).collect();
+    assert_eq!(kinds, [Unmet::TooMany, Unmet::TooFew, Unmet::TooFew, Unmet::TooMany]);
+}
+
 /// What stands in a capture is what it was written from.
 #[test]
 fn a_capture_is_read_back_as_it_was() {
@@ -156,7 +189,8 @@ fn a_golden_capture_may_be_compared_by_what_matters() {
     let told = against("packets", Some("tcp.len > 0"), 5);
     assert_eq!(told.len(), 1);
     assert!(
-        told[0].contains("it has 6 such packets in place of 4; more:\n  client > 10.0.0.3:"),
+        told[0].contains("it has 6 such packets in place of 4; more, at 0.0")
+            && told[0].contains(" s\n  client > 10.0.0.3:"),
         "{}",
         told[0]
     );
@@ -234,13 +268,13 @@ fn what_failed_is_told_before_what_waits_for_it() {
     assert!(all.iter().any(|line| line.starts_with(router)), "{all:#?}");
     let expected = Expect::default().set("ending", "over");
     let told = unmet(&run(lab().expect(expected).expect(Expect::guest("traps").set("exit", "trap"))));
-    assert!(told[0].contains("found: it is stalled\n"), "{told:#?}");
+    assert!(told[0].contains("found: it is stalled, at 0.000000000 s\n"), "{told:#?}");
     assert_eq!(table(&told[0])[..3], all[..3]);
     let told = unmet(&run(lab()
         .toml("[guest.ticks]\nmodule = 'target/guests/clock.wasm'\nargs = ['9000']\nnetwork = 'lan'")
         .duration(Duration::from_secs(1))
         .expect(Expect::guest("traps").set("exit", "trap"))));
-    assert!(told[0].contains("found: its duration was over before\n"), "{told:#?}");
+    assert!(told[0].contains("found: its duration was over before, at 1.000000000 s\n"), "{told:#?}");
     assert!(told[0].contains("ticks waits"), "{told:#?}");
 }
 

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use frames::{arp_request, echo_request, spoil, syn, whole};
 use guestnet::error::Error;
 use guestnet::guest::{Engine, EngineSettings};
-use guestnet::network::dhcp::{self, Message, Server, ServerConfig};
+use guestnet::network::dhcp::{self, Message, Sender, Server, ServerConfig};
 use guestnet::network::{Automatic, Frame, InterfaceConfig};
 use guestnet::node::stack::TcpOptions;
 use guestnet::node::task::Handle;
@@ -99,7 +99,9 @@ fn leased(server: &mut Server, now: Instant, frame: &[u8]) -> Option<Vec<u8>> {
     let is_dhcp =
         frame.len() > 42 && frame[12..14] == [8, 0] && frame[23] == 17 && frame[34..38] == [0, 68, 0, 67];
     let message = Message::parse(frame.get(42..)?).filter(|_| is_dhcp)?;
-    let reply = server.ingest(now, EthernetAddress(frames::GUEST_MAC), &message)?;
+    let to_all = frame[30..34] == [255; 4];
+    let from = Sender { mac: EthernetAddress(frames::GUEST_MAC), to_all };
+    let reply = server.ingest(now, from, &message)?;
     Some(frames::from_server(
         &dhcp::datagram(([10, 0, 0, 1].into(), 67), (reply.to, 68), &reply.message),
         reply.to.octets(),

@@ -163,6 +163,11 @@ fn mistakes_are_told_without_passwords() {
         ("a mistake in the line after", right.replace("\"\n[guest.wrong]", "\"\nroots = 3\n[guest.wrong]")),
         ("a password that cannot be", right.replace(PASSWORD, &format!("{PASSWORD}\\u0000"))),
         ("a string without an end", right.replace(&format!("{PASSWORD}\""), PASSWORD)),
+        ("a password in `server`", right.replace("\"https:3128\"", &format!("\"me:{PASSWORD}@https:3128\""))),
+        (
+            "the same as a URL",
+            right.replace("\"https:3128\"", &format!("\"http://me:{PASSWORD}@https:3128/\"")),
+        ),
         ("a key of another", right.replace("key = \"key.pem\"", "key = \"cert.pem\"")),
     ] {
         assert!(wrong != right, "{what}");

@@ -73,6 +73,25 @@ fn a_retry_is_one_on_the_wire() {
     assert!(retries(", retry = true") > 0);
 }
 
+/// One that is reserved so that nobody takes the list for settled (RFC 9000, 15), and version 1: no drafts.
+#[test]
+fn who_asks_for_another_version_hears_of_version_1_alone() {
+    let report = run(r#"[ca.test]
+        [guest.server]
+        module = "target/guests/echo_server.wasm"
+        args = ["quic", "0.0.0.0:443"]
+        background = true
+        protocol = { ipv4 = { private = true }, quic = { over = "ipv4", certificate = [{ ca = "test" }] } }
+        [guest.stranger]
+        module = "target/guests/quic_noise.wasm"
+        args = ["10.0.0.2:443", "100"]
+        "#);
+    assert!(report.guests[1].exit.is_success(), "{report}");
+    let offers = shown(&report, "udp.srcport == 443 && quic.version == 0", "quic.supported_version");
+    let offers: BTreeSet<_> = offers.iter().map(String::as_str).collect();
+    assert_eq!(offers, BTreeSet::from(["0x0a1a2a3a,0x00000001"]));
+}
+
 #[test]
 fn the_trace_tells_why_in_words() {
     let told = |server: &str, client: &str| {
@@ -137,6 +156,22 @@ fn a_thousand_streams_are_fair_to_one_another() {
         link = { delay = "5ms", rate = "1Gbit", queue = 60000 }
         "#);
     assert!(report.is_success(), "{}", report.guests[0].stdout());
+}
+
+/// What its guests have to wait for is raised by the peer on the wire (RFC 9000, 19.9 to 19.13).
+#[test]
+fn limits_that_were_met_are_raised() {
+    let report = scenario::lab("quic_limits").run(1);
+    assert!(report.is_success(), "{report}");
+    let senders = |kind: u8| {
+        let senders = shown(&report, &format!("quic.frame_type == {kind:#x}"), "ip.src");
+        senders.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let [max_data, max_stream_data, max_streams] = [0x10, 0x11, 0x12].map(senders);
+    assert!(max_data.contains("10.0.0.5"), "{max_data}");
+    assert_eq!((&*max_stream_data, &*max_streams), ("10.0.0.5", "10.0.0.2"));
+    // DATA_BLOCKED and STREAM_DATA_BLOCKED.
+    assert_eq!([0x14, 0x15].map(senders), ["10.0.0.6", "10.0.0.6"]);
 }
 
 /// Of each record of a qlog: its time, its name, and the type of its packet.

@@ -7,6 +7,7 @@ mod heap;
 #[path = "common/quic_pair.rs"]
 mod quic_pair;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use guestnet::rng::Seed;
@@ -50,6 +51,12 @@ fn long_header() -> impl Strategy<Value = Vec<u8>> {
 /// of it counted).
 const BEYOND_BYTES: usize = 8 * 1500;
 
+/// Nothing of what somebody sent again counted twice.
+fn assert_heard_once(pair: &Pair) {
+    let twice: Vec<_> = pair.heard.iter().filter(|(_, times)| **times > 1).collect();
+    assert!(twice.is_empty(), "messages by number, and how often they were read: {twice:?}");
+}
+
 /// The client's own ports are left out: there somebody is, and answers.
 fn assert_no_amplification(pair: &Pair) {
     for ((address, port), account) in pair.accounts.iter().filter(|((_, port), _)| *port <= 256) {
@@ -65,8 +72,17 @@ proptest! {
     fn an_endpoint_outlives_whoever_is_at_the_wire(
         deeds in prop::collection::vec(deed(), 1..80),
         retry in any::<bool>(),
+        early in any::<bool>(),
     ) {
-        let mut pair = Pair::new(if retry { ", retry = true" } else { "" });
+        let keys = [if retry { ", retry = true" } else { "" }, if early { ", early_data = true" } else { "" }];
+        let mut pair = Pair::new(&keys.concat());
+        // So that there is more to be said to each claimed address than `BEYOND_BYTES`.
+        pair.message_bytes = 20_000;
+        if early {
+            // Somebody is at the wire from the second visit on, which begins with early data.
+            pair.knock();
+            pair.run(pair.now + Duration::from_secs(4));
+        }
         pair.wire = Wire::new(deeds);
         for _ in 0..3 {
             pair.knock();
@@ -74,6 +90,7 @@ proptest! {
         }
         prop_assert!(pair.is_well());
         assert_no_amplification(&pair);
+        assert_heard_once(&pair);
         prop_assert!(pair.server.node.object_count() < 20, "{} objects", pair.server.node.object_count());
     }
 }
@@ -82,7 +99,7 @@ proptest! {
 fn what_is_no_quic_is_dropped_and_counted() {
     let mut pair = Pair::new("");
     let like = pair.first_datagram();
-    let (mut rng, before) = (Seed(3).fork("noise"), pair.server.node.stack().statistics().datagrams_dropped);
+    let (mut rng, before) = (Seed(3).fork("noise"), pair.server.node.stack().statistics());
     for number in 0..500 {
         let mut bytes = vec![0; rng.below(1400) as usize];
         rng.fill(&mut bytes);
@@ -93,8 +110,35 @@ fn what_is_no_quic_is_dropped_and_counted() {
         pair.strike(like.with(&bytes).coming_from(([10, 0, 0, 9], 5000 + number)));
         pair.settle();
     }
-    let dropped = pair.server.node.stack().statistics().datagrams_dropped - before;
-    assert!(dropped > 450, "{dropped} dropped");
+    let after = pair.server.node.stack().statistics();
+    let foreign = after.datagrams_foreign - before.datagrams_foreign;
+    assert!(foreign > 450, "{foreign} dropped");
+    assert_eq!(after.datagrams_dropped, before.datagrams_dropped);
+    assert!(pair.is_well());
+}
+
+/// The first packet of a visit with early data, recorded and sent again: at once, once the server has forgotten the connection,
+/// from where it came and from elsewhere.
+#[test]
+fn early_data_that_is_sent_again_is_read_once() {
+    let mut pair = Pair::new(", early_data = true");
+    pair.knock();
+    pair.run(pair.now + Duration::from_secs(4));
+    assert_eq!(pair.heard, BTreeMap::from([(0, 1), (1, 1), (2, 1)]));
+    let first = pair.first_datagram();
+    pair.strike(first.clone());
+    pair.hear();
+    // No answer has been to the client by now.
+    assert!(pair.heard.contains_key(&3), "{:?}", pair.heard);
+    for wait in [0, 1, 10, 20, 60, 3600] {
+        pair.run(pair.now + Duration::from_secs(wait));
+        for from in [first.from(), ([10, 0, 0, 3], 7), ([10, 0, 0, 9], 7)] {
+            pair.strike(first.coming_from(from));
+            pair.hear();
+            pair.settle();
+        }
+    }
+    assert_heard_once(&pair);
     assert!(pair.is_well());
 }
 
@@ -120,20 +164,27 @@ fn who_has_not_shown_where_he_is_gets_three_times_what_he_sent_at_the_most() {
     }
 }
 
-/// A client that says it is elsewhere now, where nobody answers.
+/// A client that says it is elsewhere now, where nobody answers, while the server has much to say.
 #[test]
 fn who_claims_to_have_moved_gets_little_more_than_three_times_what_he_sent() {
-    let mut pair = Pair::new("");
-    // The handshake, and then everything seems to come from elsewhere, where nobody answers.
-    let deeds = std::iter::repeat_n(Deed::Pass, 6).chain(std::iter::repeat_n(Deed::Elsewhere(7), 200));
-    pair.wire = Wire::new(deeds.collect());
-    pair.knock();
-    pair.run(pair.now + Duration::from_secs(60));
-    let account = pair.accounts[&([10, 0, 0, 3], 8)];
-    println!("{account:?}");
-    assert!(account.sent > 0 && account.received > 0, "{account:?}");
-    assert_no_amplification(&pair);
-    assert!(pair.is_well());
+    for before in [20, 30, 40] {
+        let mut pair = Pair::new("");
+        pair.message_bytes = 20_000;
+        // The handshake and the beginning of the messages; then some comes from elsewhere, and then nothing more.
+        let deeds = [(Deed::Pass, before), (Deed::Elsewhere(7), 2), (Deed::Drop, 10_000)];
+        let deeds = deeds.into_iter().flat_map(|(deed, times)| std::iter::repeat_n(deed, times));
+        pair.wire = Wire::new(deeds.collect());
+        pair.knock();
+        pair.run(pair.now + Duration::from_secs(60));
+        let account = pair.accounts[&([10, 0, 0, 3], 8)];
+        // As much as it may, and a question or two whether he is there.
+        let most = 3 * account.received + 2 * 1500;
+        assert!((2 * account.received..=most).contains(&account.sent), "{account:?}");
+        // It had more to say, and a minute for it.
+        let said: usize = pair.accounts.values().map(|account| account.sent).sum();
+        assert!(account.received > 0 && said < 60_000, "{:?}", pair.accounts);
+        assert!(pair.is_well());
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use guestnet::dns::name::HostName;
-use guestnet::dns::resolver::{Families, LabHost, Names, Progress, Resolver, ResolverConfig, sort};
+use guestnet::dns::resolver::{Families, LabHost, Names, Progress, Resolver, ResolverConfig, Whom, sort};
 use guestnet::network::InterfaceConfig;
 use guestnet::node::task::Handle;
 use guestnet::node::{Node, Waiter};
@@ -63,7 +63,7 @@ impl Lab {
         for number in order {
             let name = HostName::parse(&self.texts[number]).expect("a name");
             let found = self.node.with_task(me, |resolver, cx| {
-                match resolver.look_up(cx, me, &name, Families::BOTH, Waiter::Guest) {
+                match resolver.look_up(cx, me, &name, Families::BOTH, Whom::Anybody, Waiter::Guest) {
                     Progress::Done(Ok(mut addresses)) => {
                         sort(cx, &mut addresses);
                         addresses.len()

@@ -6,25 +6,28 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use guestnet::network::dhcp::{CLIENT_PORT, Message, SERVER_PORT, Server, ServerConfig, datagram};
+use guestnet::network::dhcp::{CLIENT_PORT, Message, SERVER_PORT, Sender, Server, ServerConfig, datagram};
 use guestnet::network::ip::{IPV4_HEADER_BYTES, ipv4, write_ethernet};
 use guestnet::network::{Automatic, Frame, InterfaceConfig};
 use guestnet::node::Stack;
 use guestnet::rng::Seed;
 use guestnet::time::Instant;
 use libfuzzer_sys::fuzz_target;
-use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpCidr, IpProtocol, Ipv4Cidr};
+use smoltcp::wire::{DhcpMessageType, EthernetAddress, EthernetProtocol, IpCidr, IpProtocol, Ipv4Cidr};
 
 const CLIENT: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 9]);
 const SERVER: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
 const OWN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
 /// Ethernet, IPv4 and UDP.
 const HEADERS_BYTES: usize = 14 + IPV4_HEADER_BYTES + 8;
 
-fn server() -> Server {
+/// One of two: 10.0.0.1 and 10.0.0.2, each with a part of the subnet, and some of it in common.
+fn server(own: Ipv4Addr) -> Server {
+    let first = 100 + 5 * (own.octets()[3] - 1);
     Server::new(ServerConfig {
-        own: Ipv4Cidr::new(OWN, 24),
-        range: (Ipv4Addr::new(10, 0, 0, 100), Ipv4Addr::new(10, 0, 0, 107)),
+        own: Ipv4Cidr::new(own, 24),
+        range: (Ipv4Addr::new(10, 0, 0, first), Ipv4Addr::new(10, 0, 0, first + 7)),
         lease: Duration::from_secs(60),
         routers: vec![OWN],
         dns: vec![OWN],
@@ -71,7 +74,7 @@ fn begin(payload: &mut [u8]) {
 
 // Each message: two bytes of length, one of how and of the time to pass, the payload of a datagram.
 fuzz_target!(|data: &[u8]| {
-    let (mut server, mut client) = (server(), client());
+    let (mut servers, mut client) = ([server(OWN), server(OTHER)], client());
     let (mut now, mut rest) = (Instant::START, data);
     let mut asked = settle(&mut client, now, None);
     while let [low, high, how, tail @ ..] = rest {
@@ -90,12 +93,16 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again.as_ref().map(|it| (it.kind, &it.dns)), Some((message.kind, &message.dns)));
 
         let mac = if how % 2 == 0 { message.client_mac } else { CLIENT };
-        if let Some(reply) = server.ingest(now, mac, &message) {
+        let from = Sender { mac, to_all: how & 4 != 0 };
+        for (own, server) in [OWN, OTHER].into_iter().zip(&mut servers) {
+            let Some(reply) = server.ingest(now, from, &message) else { continue };
             let given = reply.message.your_address;
             assert!(
                 given.is_unspecified() || Ipv4Cidr::new(OWN, 24).contains_addr(&given),
                 "{given} is given"
             );
+            let asked = message.kind == DhcpMessageType::Request;
+            assert!(!asked || message.server.is_none_or(|server| server == own), "{own} answers for another");
             assert!(Message::parse(&reply.message.to_bytes()).is_some());
         }
         if let Some(asked) = asked.as_ref().filter(|_| how % 4 < 3) {

@@ -14,8 +14,9 @@ use quic_pair::{Deed, Pair, Wire};
 /// Deeds of one run.
 const DEEDS_MAX: usize = 200;
 
-// Each deed: a byte that says which, two that say how, and of those with bytes of their own so many as the two say.
+// The first byte says whether there is early data, which somebody is at the wire of then. Each deed: a byte that says which, two that say how, and of those with bytes of their own so many as the two say.
 fuzz_target!(|data: &[u8]| {
+    let (early, data) = data.split_first().map_or((false, data), |(first, rest)| (first % 2 == 1, rest));
     let (mut deeds, mut rest) = (Vec::new(), data);
     while let [kind, low, high, tail @ ..] = rest {
         let how = u16::from_le_bytes([*low, *high]);
@@ -40,9 +41,14 @@ fuzz_target!(|data: &[u8]| {
             break;
         }
     }
-    let mut pair = Pair::new("");
+    let mut pair = Pair::new(if early { ", early_data = true" } else { "" });
+    if early {
+        pair.knock();
+        pair.run(pair.now + Duration::from_secs(10));
+    }
     pair.wire = Wire::new(deeds);
     pair.knock();
     pair.run(pair.now + Duration::from_secs(10));
     assert!(pair.is_well());
+    assert!(pair.heard.values().all(|times| *times == 1), "{:?}", pair.heard);
 });

@@ -6,16 +6,29 @@ use super::Report;
 use super::packets::Selection;
 use crate::filter::{Field, Packet};
 use crate::scenario::expectation::Counter;
+use crate::time::Instant;
 
 impl Report {
-    /// How much of this there was, where and when it is looked for.
-    pub(super) fn count(&self, counter: Counter, selection: &Selection<'_>) -> u64 {
-        let mut count = 0;
-        match counter {
-            Counter::Frames => self.look_at(selection, |_| count += 1),
-            Counter::Bytes => {
-                self.look_at(selection, |packet| count += packet.record().frame.len() as u64);
+    /// How much of this there was, where and when it is looked for; and if that is more than `most`, when it came to be, as far as
+    /// that is known.
+    pub(super) fn count(
+        &self,
+        counter: Counter,
+        selection: &Selection<'_>,
+        most: u64,
+    ) -> (u64, Option<Instant>) {
+        let (mut count, mut over) = (0, None);
+        let mut add = |at: Instant, amount: u64| {
+            count += amount;
+            if count > most {
+                over.get_or_insert(at);
             }
+        };
+        match counter {
+            Counter::Frames => self.look_at(selection, |packet| add(packet.record().at, 1)),
+            Counter::Bytes => self.look_at(selection, |packet| {
+                add(packet.record().at, packet.record().frame.len() as u64);
+            }),
             // Wherever it happens, unless a place is named.
             Counter::LinkDrops(reason) => {
                 let is_it = |record: &&crate::capture::Record| {
@@ -23,21 +36,23 @@ impl Report {
                         && (selection.from..=selection.until).contains(&record.at)
                         && self.is_at(record, selection.at)
                 };
-                count = self.judged().iter().filter(is_it).count() as u64;
+                self.judged().iter().filter(is_it).for_each(|record| add(record.at, 1));
             }
             Counter::DeviceDrops(reason) => {
                 let of_reason = self.device_drops.iter().find(|(why, _)| *why == reason);
                 count = of_reason.map_or(0, |(_, drops)| *drops);
             }
             Counter::Retransmissions => self.look_at(selection, |packet| {
-                count += u64::from(packet.has(Field::TcpAnalysisRetransmission));
+                add(packet.record().at, u64::from(packet.has(Field::TcpAnalysisRetransmission)));
             }),
             Counter::Handshakes => {
                 let mut handshakes = Handshakes::default();
-                self.look_at(selection, |packet| count += u64::from(handshakes.completes(packet)));
+                self.look_at(selection, |packet| {
+                    add(packet.record().at, u64::from(handshakes.completes(packet)));
+                });
             }
         }
-        count
+        (count, over)
     }
 }
 

@@ -100,7 +100,12 @@ impl fmt::Display for Verdict {
         }
         match &self.found {
             None => Ok(()),
-            Some(found) => write!(f, "\nfound: {}, at {} s", found.what, found.at),
+            Some(found) => {
+                // The time belongs to what is said first, not to the last line of a table.
+                let (first, more) = found.what.split_once('\n').unwrap_or((&found.what, ""));
+                write!(f, "\nfound: {}, at {} s", first.trim_end_matches(':'), found.at)?;
+                more.lines().try_for_each(|line| write!(f, "\n{line}"))
+            }
         }
     }
 }
@@ -129,9 +134,12 @@ pub(super) fn judge(plan: &Plan, assets: &Assets, report: &Report) -> Vec<Verdic
                     // Other seeds lose other frames: a golden capture is of one.
                     _ if report.seed != plan.seed.unwrap_or(0) => None,
                     Ok(golden) => golden::compare(golden, report, compare),
-                    Err(why) => Some(format!("{why}; `guestnet test --bless` writes it")),
+                    Err(why) => {
+                        let what = format!("{why}; `guestnet test --bless` writes it");
+                        Some(golden::Differs { what, at: report.at })
+                    }
                 };
-                let found = found.map(|what| Found::new(what, Unmet::Golden, report.at));
+                let found = found.map(|golden::Differs { what, at }| Found::new(what, Unmet::Golden, at));
                 (format!("{what} {}", path.display()), found)
             }
         };
@@ -263,10 +271,14 @@ fn beyond(range: &RangeInclusive<u64>, count: u64) -> Unmet {
 
 fn judge_counter(expected: &ExpectedCounter, report: &Report) -> Option<Found> {
     let selection = selection(&expected.at, expected.from, expected.until);
-    let count = report.count(expected.counter, &selection);
-    let found = || Found::new(format!("there are {count}"), beyond(&expected.count, count), report.at);
+    let (count, over) = report.count(expected.counter, &selection, *expected.count.end());
+    let at = over.unwrap_or(report.at);
+    let found = || Found::new(format!("there are {count}"), beyond(&expected.count, count), at);
     (!expected.count.contains(&count)).then(found)
 }
+
+/// Packets that a verdict shows.
+const SHOWN_MAX: u64 = 3;
 
 fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
     let selection = selection(&expected.at, expected.from, expected.until);
@@ -277,15 +289,21 @@ fn judge_packets(expected: &ExpectedPackets, report: &Report) -> Option<Found> {
             if count.contains(&found) {
                 return None;
             }
-            let shown =
-                matches.iter().take(3).map(|packet| format!("\n  {}", packet.line)).collect::<String>();
-            let at = matches.first().map_or(report.at, |packet| packet.at);
-            let what = match found {
-                0 => "there is none".to_owned(),
-                1 => format!("there is one:{shown}"),
-                _ => format!("there are {found}:{shown}"),
+            let missing = found < *count.start();
+            // Of those that are too many the first is one too many; where some are missing, they did not come after the last.
+            let odd = if missing { found.saturating_sub(SHOWN_MAX) } else { *count.end() };
+            let odd = usize::try_from(odd).unwrap_or(usize::MAX);
+            let shown: Vec<_> = matches.iter().skip(odd).take(SHOWN_MAX as usize).collect();
+            let lines: String = shown.iter().map(|packet| format!("\n  {}", packet.line)).collect();
+            let at = if missing { shown.last() } else { shown.first() };
+            let what = match (found, shown.len() as u64 == found) {
+                (0, _) => "there is none".to_owned(),
+                (1, _) => format!("there is one:{lines}"),
+                (_, true) => format!("there are {found}:{lines}"),
+                (_, false) if missing => format!("there are {found}, the last of them:{lines}"),
+                (_, false) => format!("there are {found}, from number {} on:{lines}", odd + 1),
             };
-            Some(Found::new(what, beyond(count, found), at))
+            Some(Found::new(what, beyond(count, found), at.map_or(report.at, |packet| packet.at)))
         }
         PacketRule::Always { filter, among } => {
             let among = |packet: &Packet| among.as_ref().is_none_or(|among| among.matches(packet));

@@ -16,6 +16,8 @@ pub enum DeviceDrop {
     BacklogFull,
     /// A datagram past its receiver's buffer.
     DatagramDropped,
+    /// A datagram that the protocol above could make nothing of, such as a packet of a QUIC connection that is over.
+    DatagramForeign,
     /// An address that was to be had, and that somebody else has: what it cost is no frame, but told here.
     AddressConflict,
     /// Past what a guest's buffers may take of the host's memory.
@@ -45,7 +47,7 @@ pub enum DeviceDrop {
 }
 
 impl DeviceDrop {
-    pub const ALL: [DeviceDrop; 20] = [
+    pub const ALL: [DeviceDrop; 21] = [
         DeviceDrop::Malformed,
         DeviceDrop::BadChecksum,
         DeviceDrop::Unroutable,
@@ -53,6 +55,7 @@ impl DeviceDrop {
         DeviceDrop::Forged,
         DeviceDrop::BacklogFull,
         DeviceDrop::DatagramDropped,
+        DeviceDrop::DatagramForeign,
         DeviceDrop::AddressConflict,
         DeviceDrop::NoBuffers,
         DeviceDrop::Overlapping,
@@ -77,6 +80,7 @@ impl DeviceDrop {
             DeviceDrop::Forged => "forged ICMP error",
             DeviceDrop::BacklogFull => "SYN past a backlog",
             DeviceDrop::DatagramDropped => "datagram past a buffer",
+            DeviceDrop::DatagramForeign => "datagram that is nothing to its protocol",
             DeviceDrop::AddressConflict => "address that another has",
             DeviceDrop::NoBuffers => "past the guest's buffers",
             DeviceDrop::Overlapping => "overlapping fragment",

@@ -5,6 +5,8 @@ use smoltcp::wire::{
     Ipv6Packet, TcpPacket, UdpPacket,
 };
 
+use super::ip::Upper;
+
 /// True unless a checksum that can be verified is wrong: the IPv4 header's (RFC 791), and those of TCP, UDP
 /// and ICMP in packets that are not fragments. Packets cut short and protocols unknown here pass: whoever
 /// parses them judges them.
@@ -39,7 +41,13 @@ fn ipv4(bytes: &[u8]) -> bool {
 
 fn ipv6(bytes: &[u8]) -> bool {
     let Ok(packet) = Ipv6Packet::new_checked(bytes) else { return true };
-    transport(packet.next_header(), packet.src_addr().into(), packet.dst_addr().into(), packet.payload())
+    let Some(upper) = bytes.get(..packet.total_len()).and_then(Upper::find) else { return true };
+    // With stops left the sum is over an address that is not the destination yet (RFC 8200, 8.1).
+    if upper.is_fragment || upper.has_stops_left {
+        return true;
+    }
+    let payload = &bytes[upper.offset..packet.total_len()];
+    transport(upper.protocol, packet.src_addr().into(), packet.dst_addr().into(), payload)
 }
 
 fn transport(protocol: IpProtocol, source: IpAddress, destination: IpAddress, bytes: &[u8]) -> bool {

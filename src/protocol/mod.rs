@@ -16,6 +16,7 @@ pub mod yamux;
 
 use std::sync::Arc;
 
+use crate::dns::resolver::ResolverConfig;
 use crate::node::object::Protocol;
 use ip::{Families, Family};
 use layer::{Layer, Layered};
@@ -29,9 +30,10 @@ pub const LAYERS_MAX: usize = 16;
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
-    Ip(ip::Settings),
+    /// Replicas of a guest share it.
+    Ip(Arc<ip::Settings>),
     /// Echo requests. Its resolver and policy are those of IP, the ports of its rules all.
-    Icmp(ip::Settings),
+    Icmp(Arc<ip::Settings>),
     Unix(unix::Settings),
     Over {
         layer: LayerKind,
@@ -63,7 +65,7 @@ pub struct Making<'a> {
 impl Grant {
     /// Without any name servers.
     pub fn ip(families: Families, policy: Policy) -> Self {
-        Grant::Ip(ip::Settings::new(families, policy))
+        Grant::Ip(ip::Settings::new(families, policy).into())
     }
 
     /// As the scenario names it.
@@ -126,9 +128,34 @@ impl Grant {
     /// What it is at the bottom, if that is IP, or ICMP.
     pub fn ip_mut(&mut self) -> Option<&mut ip::Settings> {
         match self {
-            Grant::Ip(settings) | Grant::Icmp(settings) => Some(settings),
+            Grant::Ip(settings) | Grant::Icmp(settings) => Some(Arc::make_mut(settings)),
             Grant::Unix(_) => None,
             Grant::Over { below, .. } => below.ip_mut(),
+        }
+    }
+
+    /// Tells it, and all that it stands on, who is of the lab and how names are looked up.
+    pub fn settle(&mut self, config: &Arc<ResolverConfig>) {
+        match self {
+            Grant::Ip(settings) | Grant::Icmp(settings) => {
+                Arc::make_mut(settings).resolver = Arc::clone(config)
+            }
+            Grant::Unix(_) => {}
+            Grant::Over { layer, below } => {
+                // A proxy of the machine's own, reached by a path, leads out even where no TAP does.
+                let of_host = matches!(below.base(), Grant::Unix(unix) if !unix.host.is_empty());
+                match layer {
+                    LayerKind::HttpConnect(proxy) | LayerKind::Socks5(proxy) => {
+                        proxy.leads_out = config.names.leads_out || of_host;
+                        proxy.names = Arc::clone(&config.names);
+                    }
+                    LayerKind::ProxyProtocol(_)
+                    | LayerKind::Quic(_)
+                    | LayerKind::Tls(_)
+                    | LayerKind::Yamux(_) => {}
+                }
+                below.settle(config);
+            }
         }
     }
 

@@ -153,14 +153,34 @@ impl Policy {
         by_name("connect", &self.deny.connect, self.connect.as_deref(), Some(name), port)
     }
 
+    /// Whether servers outside the lab may be asked for a name: a question leads out as well as a connection does, so a rule
+    /// has to let through what such an answer could lead to.
+    pub fn may_ask_outside(&self, name: &HostName, port: u16, lab: &Names) -> Result<(), Refusal<'_>> {
+        let lets_out = |rule: &Rule| {
+            let who = match &rule.who {
+                Who::Prefix(prefix) => !lab.subnets.iter().any(|subnet| subnet.contains_subnet(prefix)),
+                Who::Anybody | Who::Name(_) | Who::Below(_) => rule.who.has(Some(name)),
+            };
+            who && rule.ports.contains(&port)
+        };
+        let allowed = self.connect.as_ref().is_some_and(|rules| rules.iter().any(lets_out));
+        if !lab.leads_out || allowed { Ok(()) } else { Err(Refusal::LeadsOut) }
+    }
+
     /// Whether `target`, which somebody else connects to for the guest, may be reached: by address or by name, as the
-    /// guest has it. Where a name leads is the other's to know.
-    pub fn may_ask_for(&self, target: &Target) -> Result<(), Refusal<'_>> {
+    /// guest has it. Where a name leads is the other's to know. `is_inside` tells what is of the lab.
+    pub fn may_ask_for(
+        &self,
+        target: &Target,
+        is_inside: impl FnOnce(&Target) -> bool,
+    ) -> Result<(), Refusal<'_>> {
         let about = |rule: &&Rule| match &target.host {
             Host::Address(address) => rule.matches(None, *address, target.port),
             Host::Name(name) => rule.who.has(Some(name)) && rule.ports.contains(&target.port),
         };
-        weigh("connect", &self.deny.connect, self.connect.as_deref(), about)
+        weigh("connect", &self.deny.connect, self.connect.as_deref(), about)?;
+        let outside = self.connect.is_none() && !is_inside(target);
+        if outside { Err(Refusal::LeadsOut) } else { Ok(()) }
     }
 
     /// Whether a peer at `port` may be asked for by `name`, whatever its address: as TLS does (SNI). What could be no host's
@@ -241,9 +261,10 @@ pub fn weigh<'a, R>(
 /// Whether an address is of the guest's own virtual network, `on_link` telling its own subnets: those of the lab, itself,
 /// and what does not cross routers. A lab that is plugged in nowhere leads nowhere.
 pub fn is_inside(lab: &Names, address: IpAddr, on_link: impl FnOnce(IpAddr) -> bool) -> bool {
+    // Routers forward no other groups than those of a link (RFC 5771, 4; RFC 4291, 2.7), so far as anybody can tell.
     let local = match address {
-        IpAddr::V4(v4) => v4.is_broadcast() || v4.is_link_local() || v4.is_multicast(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast(),
+        IpAddr::V4(v4) => v4.is_broadcast() || v4.is_link_local() || v4.octets()[..3] == [224, 0, 0],
+        IpAddr::V6(v6) => v6.is_unicast_link_local() || matches!(v6.segments()[0] & 0xff0f, 0xff01 | 0xff02),
     };
     !lab.leads_out
         || local

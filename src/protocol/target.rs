@@ -19,13 +19,19 @@ pub struct Target {
 }
 
 impl Host {
+    /// An address. An IPv4 address in IPv6's form (`::ffff:10.0.0.1`, RFC 4291, 2.5.5.2) is that IPv4 address: whoever is
+    /// asked to connect there does so by IPv4, so rules for it have to hold.
+    pub fn at(address: IpAddr) -> Host {
+        Host::Address(address.to_canonical())
+    }
+
     /// Reads `10.0.0.1`, `fd00::1` or `example.org`.
     ///
     /// # Errors
     /// `Invalid` for anything else.
     pub fn parse(text: &str) -> Result<Host> {
         match text.parse() {
-            Ok(address) => Ok(Host::Address(address)),
+            Ok(address) => Ok(Host::at(address)),
             Err(_) => Ok(Host::Name(HostName::parse(text).ok_or(Error::Invalid)?)),
         }
     }
@@ -38,7 +44,7 @@ impl Target {
     /// `Invalid` for anything else.
     pub fn parse(text: &str) -> Result<Target> {
         if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Target { host: Host::Address(address.ip()), port: address.port() });
+            return Ok(Target { host: Host::at(address.ip()), port: address.port() });
         }
         let (name, port) = text.rsplit_once(':').ok_or(Error::Invalid)?;
         if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -78,6 +84,8 @@ mod tests {
             assert_eq!(text(same), Ok(same.to_owned()));
         }
         assert_eq!(text("Example.ORG.:80"), Ok("example.org:80".to_owned()));
+        assert_eq!(text("[::ffff:10.0.0.3]:7"), Ok("10.0.0.3:7".to_owned()));
+        assert_eq!(text("[::ffff:a00:3]:7"), Ok("10.0.0.3:7".to_owned()));
         let long = format!("{}:1", "a.".repeat(127) + "b");
         for wrong in [
             "",
@@ -111,6 +119,7 @@ mod tests {
         for same in ["10.0.0.1", "fd00::1", "::", "example.org", "a"] {
             assert_eq!(text(same), Ok(same.to_owned()));
         }
+        assert_eq!(text("::ffff:10.0.0.3"), Ok("10.0.0.3".to_owned()));
         for wrong in ["", "10.0.0.1:80", "[fd00::1]", "a:1", "10.0.0.256", "a b"] {
             assert_eq!(text(wrong), Err(Error::Invalid), "{wrong}");
         }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::address::{automatic_mac, link_local, nth_host};
+use super::address::{automatic_mac, nth_host};
 use super::plan::{
     DEFAULT_ADDRESS_WAIT, DEFAULT_AGEING, DEFAULT_BUFFER_BYTES_EACH, DEFAULT_CPU_HZ, DEFAULT_DESCRIPTORS,
     DEFAULT_EPOCH, DEFAULT_LINGER, DEFAULT_MEMORY_BYTES, DEFAULT_MTU, DEFAULT_SWITCH, DeviceRef, GuestPlan,
@@ -13,6 +13,7 @@ use super::plan::{
 use super::resolve::addressing::default_subnets;
 use super::resolve::names::names_of;
 use crate::dns::resolver::ResolverConfig;
+use crate::network::ip::link_local;
 use crate::network::{Automatic, InterfaceConfig};
 
 impl Plan {
@@ -24,7 +25,7 @@ impl Plan {
         let mac = automatic_mac(1);
         let mut addresses: Vec<_> =
             default_subnets(0, 1).into_iter().filter_map(|subnet| nth_host(subnet, 2)).collect();
-        addresses.push(link_local(mac));
+        addresses.push(link_local(mac).into());
         let guest = GuestPlan {
             name: name.clone(),
             module,
@@ -113,9 +114,7 @@ impl Plan {
         let config = ResolverConfig { names: Arc::new(names_of(self)), ..Default::default() };
         let config = Arc::new(config);
         for protocol in self.guests.iter_mut().flat_map(|guest| &mut guest.protocols) {
-            if let Some(settings) = protocol.grant.ip_mut() {
-                settings.resolver = Arc::clone(&config);
-            }
+            protocol.grant.settle(&config);
         }
     }
 }

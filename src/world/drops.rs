@@ -31,6 +31,7 @@ impl World {
                 add(DeviceDrop::BadChecksum, stack.bad_checksum);
                 add(DeviceDrop::BacklogFull, stack.backlog_full);
                 add(DeviceDrop::DatagramDropped, stack.datagrams_dropped);
+                add(DeviceDrop::DatagramForeign, stack.datagrams_foreign);
                 add(DeviceDrop::LoopbackFull, stack.loopback_dropped);
                 add(DeviceDrop::Unresolved, stack.unresolved + stack.queue_full);
                 add(DeviceDrop::Unroutable, stack.no_route + stack.too_big);

@@ -9,9 +9,18 @@
 //! while there is more to do at this instant, then moves time to [`World::poll_at`] or to a frame from outside.
 //! Two rounds with the same inputs do the same, in the same order: events by time and insertion, guests in the
 //! order in which they were woken, nodes by number.
+//!
+//! ```text
+//! build.rs parts.rs   a world made of a plan         network.rs    frames on their way, devices, nodes' turns
+//! slots.rs            what is kept of each part      schedule.rs   guests' turns, their ends
+//! timeline/           the scenario's `[[at]]`        recording.rs  the capture (secrets.rs, qlogs.rs)
+//! host.rs             sockets of the host            end.rs        how a run ends (netstat.rs, drops.rs: how it stood)
+//! ```
 
 mod build;
 mod drops;
+mod end;
+mod host;
 mod netstat;
 mod network;
 mod parts;
@@ -19,6 +28,7 @@ mod qlogs;
 mod recording;
 mod schedule;
 mod secrets;
+mod slots;
 mod timeline;
 
 pub use build::Settings;
@@ -26,31 +36,22 @@ pub use qlogs::QlogSink;
 pub use schedule::GuestState;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use smallvec::SmallVec;
-
-use crate::abi::SharedNode;
 use crate::capture::{Session, Sink};
-use crate::dns::server::DnsServer;
 use crate::event::Queue;
-use crate::guest::{Exit, Guest};
+use crate::guest::Exit;
 use crate::network::drops::DeviceDrop;
-use crate::network::link::{Direction, Outcome};
+use crate::network::link::Outcome;
 use crate::network::router::Router;
 use crate::network::switch::Switch;
 use crate::network::{Egress, Frame};
-use crate::node::task::Handle;
 use crate::node::{LeftOpen, Output, Whereabouts};
 use crate::protocol::tls::supplies::Supplies;
-use crate::protocol::unix::Directory;
-use crate::protocol::unix::host::{HostCall, HostNews};
-use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
 use secrets::Secrets;
+use slots::{GuestSlot, NodeSlot, Port, Service};
 use timeline::{Boot, Timeline};
 
 /// Something that happens at its time.
@@ -87,59 +88,6 @@ enum Event {
     Entry {
         number: usize,
     },
-}
-
-/// A port: where a device meets a link.
-struct Port {
-    device: DeviceRef,
-    /// The device's own number for it.
-    index: usize,
-    /// The port at the other end, and what lies between; `None`: nothing is plugged in.
-    link: Option<(usize, Direction)>,
-    link_timer: Option<Instant>,
-}
-
-struct NodeSlot {
-    node: SharedNode,
-    dirty: bool,
-    timer: Option<Instant>,
-    /// False for a machine without power: it hears nothing and says nothing.
-    powered: bool,
-    /// How often it was started anew.
-    boots: u32,
-    /// Programs that were started on it.
-    programs: u32,
-    /// World ports of its interfaces.
-    ports: Vec<usize>,
-}
-
-/// A task in the place of a guest.
-enum Service {
-    Dns(Handle<DnsServer>),
-    Directory(Handle<Directory>),
-}
-
-struct GuestSlot {
-    name: String,
-    linger: Duration,
-    /// How long its start waits for addresses; and until when it does.
-    address_wait: Duration,
-    awaits_address: Option<Instant>,
-    background: bool,
-    state: GuestState,
-    guest: Option<Guest>,
-    /// When it is to run again whatever happens.
-    deadline: Option<Instant>,
-    /// Its alarms in the event queue, the next one last: each is for an earlier time than the one before.
-    alarms: SmallVec<[Instant; 1]>,
-    ready: bool,
-    /// Its process is stopped; what would have woken it is in `missed`.
-    paused: bool,
-    missed: bool,
-    /// The timeline killed it, and has not started it since.
-    killed: bool,
-    /// Kept for those that the timeline restarts.
-    boot: Option<Arc<Boot>>,
 }
 
 /// A frame that leaves by a TAP.
@@ -219,12 +167,6 @@ pub struct World {
     whereabouts: Whereabouts,
 }
 
-/// Rounds that what is sent at the end may go on for.
-const LAST_ROUNDS: usize = 64;
-
-/// Longer than the lifetimes that anybody advertises.
-const IDLE_MAX: Duration = Duration::from_secs(60 * 86_400);
-
 impl World {
     /// One round at `now`, which must not go back. True if there is more to do at this instant.
     pub fn poll(&mut self, now: Instant) -> bool {
@@ -259,18 +201,6 @@ impl World {
     /// When [`World::poll`] is next due if nothing comes from outside; `None`: never.
     pub fn poll_at(&self) -> Option<Instant> {
         if self.has_work() { Some(self.now) } else { self.events.next_at() }
-    }
-
-    /// True if what happens next, at `at`, is only what machines do by themselves, advertisements and leases, and has
-    /// been for so long that no guest will ever hear of it.
-    pub fn has_stalled(&self, at: Instant) -> bool {
-        at.since(self.turn_at) > IDLE_MAX
-            && self.guests.iter().all(|slot| {
-                slot.deadline.is_none()
-                    && slot.state != GuestState::Waiting
-                    && slot.state != GuestState::Lingering
-            })
-            && !self.timeline.awaits_time()
     }
 
     fn happen(&mut self, event: Event) {
@@ -321,41 +251,6 @@ impl World {
         self.transmit(port, Frame { id: packet, ..Frame::from_outside(bytes) });
     }
 
-    /// What is to be done with sockets of the host since the last call.
-    pub fn take_host_calls(&mut self) -> Vec<HostCall> {
-        let Some((node, directory)) = self.directory() else { return Vec::new() };
-        let calls = crate::abi::lock(&self.nodes[node].node)
-            .with_task(directory, |directory, cx| directory.take_host_calls(cx));
-        calls.unwrap_or_default()
-    }
-
-    /// What became of it.
-    pub fn hear_host(&mut self, now: Instant, news: HostNews) {
-        self.now = self.now.max(now);
-        let Some((node, directory)) = self.directory() else { return };
-        {
-            let mut slot = crate::abi::lock(&self.nodes[node].node);
-            slot.now = self.now;
-            slot.with_task(directory, |directory, cx| directory.hear(cx, news));
-        }
-        self.mark_dirty(node);
-    }
-
-    /// True if nothing is left that guests wrote to sockets of the host, and the host has not taken.
-    pub fn is_drained_to_host(&self) -> bool {
-        let directory = self.directory().map(|(node, _)| &self.nodes[node].node);
-        directory.is_none_or(|node| crate::abi::lock(node).has_drained_tasks())
-    }
-
-    /// The node of the directory of paths.
-    fn directory(&self) -> Option<(usize, Handle<Directory>)> {
-        let first = self.nodes.len() - self.services.len();
-        self.services.iter().enumerate().find_map(|(index, service)| match service {
-            Service::Directory(directory) => Some((first + index, *directory)),
-            Service::Dns(_) => None,
-        })
-    }
-
     /// Bytes for a guest's standard input; `None` ends it.
     pub fn feed_stdin(&mut self, guest: usize, bytes: Option<&[u8]>) {
         {
@@ -371,22 +266,6 @@ impl World {
     /// Bytes that a guest's standard input takes now.
     pub fn stdin_room(&self, guest: usize) -> usize {
         crate::abi::lock(&self.nodes[guest].node).stdio.input_room()
-    }
-
-    /// True if whoever reads the capture as it grows would not see all of it.
-    pub fn is_unflushed(&self) -> bool {
-        self.unflushed
-    }
-
-    /// Records are on their way to whoever reads the capture as it grows.
-    pub fn flush_sink(&mut self) {
-        self.unflushed = false;
-        if let Some(sink) = &mut self.sink
-            && let Err(error) = sink.flush()
-        {
-            self.sink_error.get_or_insert(error);
-            self.sink = None;
-        }
     }
 
     /// The roots of the lab's own authorities in PEM, each with the file that it is to be written to.
@@ -412,81 +291,6 @@ impl World {
         self.events.len()
     }
 
-    /// The capture's head: its ports are this world's.
-    pub fn session(&self) -> &Session {
-        &self.session
-    }
-
-    /// Tells captures that are opened after this what an address outside the lab is called.
-    pub fn add_name(&mut self, address: IpAddr, name: &str) {
-        self.session.names.push((address, name.to_owned()));
-    }
-
-    /// For each guest, the capture's port numbers of its interfaces.
-    pub fn guest_ports(&self) -> impl Iterator<Item = (&str, Vec<u32>)> {
-        self.guests
-            .iter()
-            .zip(&self.nodes)
-            .map(|(guest, node)| (guest.name.as_str(), node.ports.iter().map(|&port| port as u32).collect()))
-    }
-
-    /// Where every frame is recorded from now on.
-    pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
-        // A router may cut a packet into fragments, and nobody could fill in the checksum of those.
-        if !sink.fills_in_checksums() || !self.routers.is_empty() {
-            self.set_checksums(true);
-        }
-        self.sink = Some(sink);
-    }
-
-    /// Checksums of TCP and UDP are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
-    /// link that may alter what it carries.
-    fn set_checksums(&mut self, filled_in: bool) {
-        self.checksums = filled_in;
-        for slot in &self.nodes {
-            crate::abi::lock(&slot.node).set_checksums(filled_in);
-        }
-    }
-
-    /// Completes the capture. The first error that writing it met, if any.
-    pub fn close_sink(&mut self) -> std::io::Result<()> {
-        let closed = match self.sink.take() {
-            Some(mut sink) => sink.close(self.now),
-            None => Ok(()),
-        };
-        self.sink_error.take().map_or(closed, Err)
-    }
-
-    /// True once every guest ended and what it wrote was acknowledged. Guests in the background do not count;
-    /// a lab without any other is never over by itself. One that was killed counts while it is to be restarted.
-    pub fn is_over(&self) -> bool {
-        self.foreground > 0 && self.at_work == 0 && !self.awaits_restart()
-    }
-
-    /// Ends every guest that is still there, and lets their stacks say so: what they send at this instant is
-    /// sent, and nothing after. Connections that are not done by then are reset, as there is nobody left to carry
-    /// them on: a peer outside would wait for ever.
-    pub fn stop(&mut self) {
-        for guest in 0..self.guests.len() {
-            if self.guests[guest].state.is_running() {
-                self.end(guest, Exit::Stopped);
-            }
-        }
-        self.last_rounds();
-        for guest in 0..self.guests.len() {
-            self.linger_over(guest);
-        }
-        self.last_rounds();
-    }
-
-    fn last_rounds(&mut self) {
-        for _ in 0..LAST_ROUNDS {
-            if !self.poll(self.now) {
-                break;
-            }
-        }
-    }
-
     pub fn guest_name(&self, guest: usize) -> &str {
         &self.guests[guest].name
     }
@@ -494,10 +298,5 @@ impl World {
     /// Name, state and background of each guest.
     pub fn guests(&self) -> impl Iterator<Item = (&str, GuestState, bool)> {
         self.guests.iter().map(|slot| (slot.name.as_str(), slot.state, slot.background))
-    }
-
-    /// How long a guest's stack may live on: the longest of them.
-    pub fn linger_max(&self) -> Duration {
-        self.guests.iter().map(|slot| slot.linger).max().unwrap_or_default()
     }
 }

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use super::{Event, Outbound, Service, World};
 use crate::abi::lock;
 use crate::capture::{Record, Way};
+use crate::network::ip::is_link_local;
 use crate::network::link::{DropReason, LinkParameters, Outcome, Verdict};
 use crate::network::{Egress, Frame, PacketId};
-use crate::node::is_link_local;
 use crate::scenario::plan::DeviceRef;
 use crate::time::Instant;
 
@@ -253,7 +253,7 @@ impl World {
     pub(super) fn follow_node(&mut self, node: usize, addresses: &[IpAddr]) {
         self.whereabouts.moved(node, addresses);
         let first = self.guests_planned();
-        let others = addresses.iter().copied().filter(|address| !is_link_local(address));
+        let others = addresses.iter().copied().filter(|&address| !is_link_local(address));
         let global: Vec<IpAddr> = others.collect();
         for (index, service) in self.services.iter().enumerate() {
             match service {
@@ -271,7 +271,7 @@ impl World {
         let Service::Dns(server) = self.services[service] else { return };
         let mut of_server = lock(&self.nodes[self.guests_planned() + service].node);
         for (node, addresses) in self.whereabouts.all() {
-            let global: Vec<IpAddr> = addresses.iter().copied().filter(|it| !is_link_local(it)).collect();
+            let global: Vec<IpAddr> = addresses.iter().copied().filter(|&it| !is_link_local(it)).collect();
             of_server.with_task(server, |server, _| server.place(node, &global));
         }
     }

@@ -1,7 +1,10 @@
-//! Which crossings of ports are recorded.
+//! The capture: what it is written to, and which crossings of ports it has.
+
+use std::net::IpAddr;
 
 use super::World;
-use crate::capture::{Crossing, Each, Way};
+use crate::abi::lock;
+use crate::capture::{Crossing, Each, Session, Sink, Way};
 use crate::network::Frame;
 use crate::network::link::DropReason;
 use crate::scenario::plan::DeviceRef;
@@ -15,6 +18,67 @@ pub(super) struct Recording {
 }
 
 impl World {
+    /// Where every frame is recorded from now on.
+    pub fn set_sink(&mut self, sink: Box<dyn Sink>) {
+        // A router may cut a packet into fragments, and nobody could fill in the checksum of those.
+        if !sink.fills_in_checksums() || !self.routers.is_empty() {
+            self.set_checksums(true);
+        }
+        self.sink = Some(sink);
+    }
+
+    /// Checksums of TCP and UDP are work for nothing where nobody sees them: no capture that needs them, no TAP to a host that verifies, and no
+    /// link that may alter what it carries.
+    pub(super) fn set_checksums(&mut self, filled_in: bool) {
+        self.checksums = filled_in;
+        for slot in &self.nodes {
+            lock(&slot.node).set_checksums(filled_in);
+        }
+    }
+
+    /// True if whoever reads the capture as it grows would not see all of it.
+    pub fn is_unflushed(&self) -> bool {
+        self.unflushed
+    }
+
+    /// Records are on their way to whoever reads the capture as it grows.
+    pub fn flush_sink(&mut self) {
+        self.unflushed = false;
+        if let Some(sink) = &mut self.sink
+            && let Err(error) = sink.flush()
+        {
+            self.sink_error.get_or_insert(error);
+            self.sink = None;
+        }
+    }
+
+    /// Completes the capture. The first error that writing it met, if any.
+    pub fn close_sink(&mut self) -> std::io::Result<()> {
+        let closed = match self.sink.take() {
+            Some(mut sink) => sink.close(self.now),
+            None => Ok(()),
+        };
+        self.sink_error.take().map_or(closed, Err)
+    }
+
+    /// The capture's head: its ports are this world's.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Tells captures that are opened after this what an address outside the lab is called.
+    pub fn add_name(&mut self, address: IpAddr, name: &str) {
+        self.session.names.push((address, name.to_owned()));
+    }
+
+    /// For each guest, the capture's port numbers of its interfaces.
+    pub fn guest_ports(&self) -> impl Iterator<Item = (&str, Vec<u32>)> {
+        self.guests
+            .iter()
+            .zip(&self.nodes)
+            .map(|(guest, node)| (guest.name.as_str(), node.ports.iter().map(|&port| port as u32).collect()))
+    }
+
     /// Records only what tells something, as `each` has it.
     pub fn set_each(&mut self, each: Each) {
         self.recording.each = each;

@@ -16,154 +16,15 @@ use guestnet::rng::Seed;
 use guestnet::scenario;
 use guestnet::time::Instant;
 
+#[path = "quic_wire.rs"]
+mod wire;
+
+pub use wire::{Datagram, Deed, Wire};
+
 const PORT: u16 = 443;
 const SERVER: [u8; 4] = [10, 0, 0, 2];
 /// Polls of a node, and turns of the pair, that one instant may take.
 const POLLS_MAX: usize = 10_000;
-/// Datagrams that are remembered for being sent once more.
-const HISTORY_MAX: usize = 64;
-const MESSAGE: &[u8] = &[b'm'; 3000];
-
-/// What is done to one datagram.
-#[derive(Clone, Debug)]
-pub enum Deed {
-    Pass,
-    Drop,
-    /// So many of its bytes are left.
-    Cut(u16),
-    Flip(u16),
-    Twice,
-    /// It comes after the next one.
-    Hold,
-    /// One that came before comes again, and then this one.
-    Replay(u16),
-    /// Bytes of somebody's own go first.
-    Invent(Vec<u8>),
-    /// More bytes stand behind it.
-    Stretch(Vec<u8>),
-    /// It seems to come from another port of the same host.
-    Elsewhere(u8),
-}
-
-/// A UDP datagram over IPv4, in its frame.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Datagram {
-    frame: Vec<u8>,
-}
-
-impl Datagram {
-    /// `None`: the frame is something else.
-    fn parse(frame: &[u8]) -> Option<Datagram> {
-        let is_udp = frame.len() >= 42 && frame[12..15] == [8, 0, 0x45] && frame[23] == 17;
-        is_udp.then(|| {
-            let length = 34 + usize::from(u16::from_be_bytes([frame[38], frame[39]]));
-            Datagram { frame: frame[..length.min(frame.len())].to_vec() }
-        })
-    }
-
-    pub fn payload(&self) -> &[u8] {
-        &self.frame[42..]
-    }
-
-    pub fn from(&self) -> ([u8; 4], u16) {
-        let f = &self.frame;
-        ([f[26], f[27], f[28], f[29]], u16::from_be_bytes([f[34], f[35]]))
-    }
-
-    pub fn to(&self) -> ([u8; 4], u16) {
-        let f = &self.frame;
-        ([f[30], f[31], f[32], f[33]], u16::from_be_bytes([f[36], f[37]]))
-    }
-
-    pub fn with(&self, payload: &[u8]) -> Datagram {
-        Datagram { frame: [&self.frame[..42], payload].concat() }
-    }
-
-    pub fn coming_from(&self, (address, port): ([u8; 4], u16)) -> Datagram {
-        let mut frame = self.frame.clone();
-        frame[26..30].copy_from_slice(&address);
-        frame[34..36].copy_from_slice(&port.to_be_bytes());
-        Datagram { frame }
-    }
-
-    /// With lengths and the header's checksum as they should be, and none over the payload (RFC 768 has that).
-    fn into_frame(mut self) -> Frame {
-        let length = self.frame.len();
-        self.frame[16..18].copy_from_slice(&((length - 14) as u16).to_be_bytes());
-        self.frame[38..40].copy_from_slice(&((length - 34) as u16).to_be_bytes());
-        self.frame[40..42].fill(0);
-        self.frame[24..26].fill(0);
-        let words =
-            self.frame[14..34].chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
-        let sum: u32 = words.sum();
-        let sum = (sum & 0xffff) + (sum >> 16);
-        self.frame[24..26].copy_from_slice(&(!((sum & 0xffff) + (sum >> 16)) as u16).to_be_bytes());
-        Frame::from_outside(self.frame.into())
-    }
-}
-
-/// Whoever is at the wire.
-#[derive(Default)]
-pub struct Wire {
-    deeds: Vec<Deed>,
-    next: usize,
-    held: Vec<Datagram>,
-    history: Vec<Datagram>,
-}
-
-impl Wire {
-    /// Does one deed after the other, and then nothing more.
-    pub fn new(deeds: Vec<Deed>) -> Wire {
-        Wire { deeds, ..Wire::default() }
-    }
-
-    fn treat(&mut self, datagram: Datagram) -> Vec<Datagram> {
-        let Some(deed) = self.deeds.get(self.next) else {
-            return self.held.drain(..).chain([datagram]).collect();
-        };
-        self.next += 1;
-        let payload = datagram.payload();
-        let mut out = match deed {
-            Deed::Pass => vec![datagram.clone()],
-            Deed::Drop => vec![],
-            Deed::Cut(left) => vec![datagram.with(&payload[..usize::from(*left) % (payload.len() + 1)])],
-            Deed::Flip(bit) => {
-                let mut bytes = payload.to_vec();
-                let bit = usize::from(*bit) % (8 * bytes.len().max(1));
-                bytes.get_mut(bit / 8).into_iter().for_each(|byte| *byte ^= 1 << (bit % 8));
-                vec![datagram.with(&bytes)]
-            }
-            Deed::Twice => vec![datagram.clone(), datagram.clone()],
-            Deed::Hold => {
-                self.held.push(datagram.clone());
-                vec![]
-            }
-            Deed::Replay(which) => {
-                let same_way = self.history.iter().filter(|past| past.to() == datagram.to());
-                let past: Vec<_> = same_way.collect();
-                let again = past.get(usize::from(*which) % past.len().max(1)).map(|past| (*past).clone());
-                again.into_iter().chain([datagram.clone()]).collect()
-            }
-            Deed::Invent(bytes) => vec![datagram.with(bytes), datagram.clone()],
-            Deed::Stretch(bytes) => vec![datagram.with(&[payload, bytes].concat())],
-            Deed::Elsewhere(port) => {
-                let (address, _) = datagram.from();
-                // A server's own port would be nobody's then.
-                match datagram.to().1 == PORT {
-                    true => vec![datagram.coming_from((address, 1 + u16::from(*port)))],
-                    false => vec![datagram.clone()],
-                }
-            }
-        };
-        if !matches!(deed, Deed::Hold) {
-            out.append(&mut self.held);
-        }
-        if self.history.len() < HISTORY_MAX {
-            self.history.push(datagram);
-        }
-        out
-    }
-}
 
 /// Bytes of UDP's payload that the server had from an address and sent to it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -190,16 +51,25 @@ pub struct Pair {
     pub accounts: BTreeMap<([u8; 4], u16), Account>,
     /// Bytes of echoes that the client had.
     pub echoed: usize,
+    /// Of each message, the first four its number.
+    pub message_bytes: usize,
+    /// Messages that the client wrote.
+    written: u32,
+    /// By number, how often the server's program read a message, or its beginning.
+    pub heard: BTreeMap<u32, usize>,
+    /// Of streams of the server's, the bytes of the message's number that came so far.
+    numbers: BTreeMap<ObjectId, Vec<u8>>,
 }
 
 impl Pair {
-    /// With more keys for the server's protocol object.
+    /// With more keys for the server's protocol object; the client has early data if the server does.
     pub fn new(keys: &str) -> Pair {
+        let early = if keys.contains("early_data") { ", early_data = true" } else { "" };
         let text = format!(
             "[ca.test]\n[guest.server]\nmodule = \"server.wasm\"\n\
              protocol = {{ ipv4 = {{ private = true }}, quic = {{ over = \"ipv4\", certificate = [{{ ca = \"test\" }}]{keys} }} }}\n\
              [guest.client]\nmodule = \"client.wasm\"\n\
-             protocol = {{ ipv4 = {{ private = true }}, quic = {{ over = \"ipv4\", server_name = \"server\" }} }}\n"
+             protocol = {{ ipv4 = {{ private = true }}, quic = {{ over = \"ipv4\", server_name = \"server\"{early} }} }}\n"
         );
         let plan = scenario::parse(&text, Path::new("pair.toml")).unwrap_or_else(|error| panic!("{error:?}"));
         let mut supplies = Supplies::new(Entropy::Seed(Seed(7)), plan.epoch, false);
@@ -224,6 +94,10 @@ impl Pair {
             wire: Wire::default(),
             accounts: BTreeMap::new(),
             echoed: 0,
+            message_bytes: 3000,
+            written: 0,
+            heard: BTreeMap::new(),
+            numbers: BTreeMap::new(),
         }
     }
 
@@ -235,8 +109,30 @@ impl Pair {
             node.close(before);
         }
         let new = node.open(*protocol, "0.0.0.0:0", SocketKind::Stream).expect("open");
-        assert_eq!(node.connect(new, "10.0.0.2:443"), Err(Error::InProgress));
-        *control = Some(new);
+        match node.connect(new, "10.0.0.2:443") {
+            Err(Error::InProgress) => *control = Some(new),
+            // Early.
+            Ok(connection) => {
+                node.close(new);
+                self.speak(connection);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Three streams with a message each.
+    fn speak(&mut self, connection: ObjectId) {
+        let Side { node, connections, streams, .. } = &mut self.client;
+        for _ in 0..3 {
+            let Ok(stream) = node.stream_create(connection) else { continue };
+            let mut message = vec![b'm'; self.message_bytes];
+            message[..4].copy_from_slice(&self.written.to_be_bytes());
+            self.written += 1;
+            let _ = node.write(stream, &message);
+            let _ = node.shutdown(stream, false, true);
+            streams.push(stream);
+        }
+        connections.push(connection);
     }
 
     /// Has everything happen that is to happen until `until`.
@@ -294,6 +190,13 @@ impl Pair {
         self.server.node.ingest(self.now, 0, datagram.into_frame());
     }
 
+    /// The server takes what has come, and nobody hears what it says to that.
+    pub fn hear(&mut self) {
+        poll(&mut self.server.node, self.now);
+        self.serve();
+        poll(&mut self.server.node, self.now);
+    }
+
     /// Whoever the server asks for is at the client's hardware address.
     fn answer_or_pass(&mut self, frame: Frame) {
         let asks = &frame.bytes;
@@ -313,6 +216,7 @@ impl Pair {
     fn serve(&mut self) {
         self.server.node.now = self.now;
         let Side { node, control, connections, streams, .. } = &mut self.server;
+        let (heard, numbers) = (&mut self.heard, &mut self.numbers);
         while let Some(Ok(connection)) = control.map(|control| node.accept(control)) {
             connections.push(connection);
         }
@@ -333,11 +237,18 @@ impl Pair {
             loop {
                 match node.read(*stream, &mut buffer, false) {
                     Ok(read) if read.count > 0 => {
+                        let number = numbers.entry(*stream).or_default();
+                        let missing = 4_usize.saturating_sub(number.len()).min(read.count);
+                        number.extend_from_slice(&buffer[..missing]);
+                        if let (1.., &[a, b, c, d]) = (missing, &number[..]) {
+                            *heard.entry(u32::from_be_bytes([a, b, c, d])).or_default() += 1;
+                        }
                         // What finds no room is lost, as with a program that does not look.
                         let _ = node.write(*stream, &buffer[..read.count]);
                     }
                     Err(Error::WouldBlock) => return true,
                     Ok(_) | Err(_) => {
+                        numbers.remove(stream);
                         node.close(*stream);
                         return false;
                     }
@@ -346,30 +257,22 @@ impl Pair {
         });
     }
 
-    /// The client's: three streams with a message each, and their echoes.
+    /// The client's: what it has to say, and its echoes.
     fn talk(&mut self) {
         self.client.node.now = self.now;
-        let Side { node, control, connections, streams, .. } = &mut self.client;
-        if let Some(open) = *control {
-            match node.connect(open, "10.0.0.2:443") {
-                Ok(connection) => {
-                    for _ in 0..3 {
-                        let Ok(stream) = node.stream_create(connection) else { continue };
-                        let _ = node.write(stream, MESSAGE);
-                        let _ = node.shutdown(stream, false, true);
-                        streams.push(stream);
-                    }
-                    connections.push(connection);
-                    node.close(open);
-                    *control = None;
-                }
+        if let Some(open) = self.client.control {
+            match self.client.node.connect(open, "10.0.0.2:443") {
                 Err(Error::InProgress) => {}
-                Err(_) => {
-                    node.close(open);
-                    *control = None;
+                answer => {
+                    self.client.node.close(open);
+                    self.client.control = None;
+                    if let Ok(connection) = answer {
+                        self.speak(connection);
+                    }
                 }
             }
         }
+        let Side { node, connections, streams, .. } = &mut self.client;
         let (mut buffer, echoed) = ([0; 4096], &mut self.echoed);
         streams.retain(|stream| {
             loop {
@@ -392,10 +295,10 @@ impl Pair {
     pub fn is_well(&mut self) -> bool {
         self.wire = Wire::default();
         self.run(self.now + Duration::from_secs(120));
-        self.echoed = 0;
+        (self.echoed, self.message_bytes) = (0, 3000);
         self.knock();
         self.run(self.now + Duration::from_secs(120));
-        self.echoed == 3 * MESSAGE.len()
+        self.echoed == 3 * self.message_bytes
     }
 
     /// The first datagram of a new connection of the client's, which does not arrive; the client gives up at once, and

@@ -8,8 +8,9 @@ use crate::common::capture::{OURS, check, count};
 use crate::common::lab::{Lab, Site};
 use crate::common::peer::Peer;
 
-fn dnsmasq(site: &Site, options: &str) -> Peer {
-    let leases = site.path("leases");
+/// A server whose books are the file `leases`.
+fn dnsmasq(site: &Site, leases: &str, options: &str) -> Peer {
+    let leases = site.path(leases);
     let line = format!(
         "dnsmasq --keep-in-foreground --conf-file=/dev/null --user=root --pid-file= --port=0 --interface=gn0 \
          --bind-interfaces --no-ping --dhcp-leasefile={} {options}",
@@ -28,6 +29,7 @@ fn a_guest_has_its_addresses_from_dnsmasq() {
     let site = Site::new();
     let _dnsmasq = dnsmasq(
         &site,
+        "leases",
         "--dhcp-range=10.0.0.50,10.0.0.59,255.255.255.0,2m --dhcp-authoritative \
          --dhcp-host=02:00:00:00:00:01,10.0.0.77 --dhcp-option=option:router,10.0.0.1 \
          --enable-ra --dhcp-range=fd00::,ra-only,64,10m",
@@ -55,6 +57,115 @@ fn a_guest_has_its_addresses_from_dnsmasq() {
     assert!(ours("dhcp.option.dhcp == 1") >= 2 && ours("dhcp.option.dhcp == 3") >= 2);
     assert!(ours("arp.isprobe == 1") >= 2, "asked for before they are used");
     assert!(ours("icmpv6.type == 133") >= 1 && ours("icmpv6.type == 135 && ipv6.src == ::") >= 2);
+}
+
+/// What a server is asked to have renewed after four seconds, and from whoever answers after eight; leases it gives for two
+/// minutes at least.
+const TIMES: &str = "--dhcp-option=option:T1,4 --dhcp-option=option:T2,8";
+
+/// When the lease of the first guest ends, in dnsmasq's books, and its address.
+fn lease(lab: &Lab, name: &str) -> Option<(u64, String)> {
+    let leases = fs::read_to_string(lab.site.path(name)).unwrap_or_default();
+    let mut fields = leases.lines().find(|line| line.contains("02:00:00:00:00:01"))?.split(' ');
+    Some((fields.next()?.parse().ok()?, fields.nth(1)?.to_owned()))
+}
+
+fn answers(lab: &Lab, address: &str) -> bool {
+    lab.namespace().command(&format!("ping -n -q -c 1 -W 1 {address}")).output().unwrap().status.success()
+}
+
+#[test]
+fn a_guest_renews_with_dnsmasq_is_refused_after_a_change_of_range_and_declines_what_another_has() {
+    let site = Site::new();
+    let first = dnsmasq(
+        &site,
+        "leases",
+        &format!("--dhcp-range=10.0.0.50,10.0.0.59,255.255.255.0,2m --dhcp-authoritative {TIMES}"),
+    );
+    let mut lab = site.start(
+        "[guest.moved]\nmodule = \"GUESTS/idle.wasm\"\naddresses = \"dhcp\"\n\
+         [guest.taken]\nmodule = \"GUESTS/idle.wasm\"\naddresses = \"10.0.0.150/24\"\n",
+    );
+    lab.wait_until("a lease", |lab| lease(lab, "leases").is_some());
+    let (ends, before) = lease(&lab, "leases").unwrap();
+    lab.wait_until("a renewal", |lab| lease(lab, "leases").is_some_and(|(later, _)| later > ends));
+    assert_eq!(lease(&lab, "leases").unwrap().1, before);
+    drop(first);
+
+    // Another one, that knows of no lease, has another range, and wants to give the client what somebody else has already.
+    let _second = dnsmasq(
+        &lab.site,
+        "leases2",
+        &format!(
+            "--dhcp-range=10.0.0.150,10.0.0.151,255.255.255.0,2m --dhcp-authoritative \
+             --dhcp-host=02:00:00:00:00:01,10.0.0.150 {TIMES}"
+        ),
+    );
+    lab.wait_until("the address that is left", |lab| {
+        lease(lab, "leases2").is_some_and(|(_, address)| address == "10.0.0.151")
+            && answers(lab, "10.0.0.151")
+    });
+    assert!(!answers(&lab, &before), "it has let go of the address that was refused");
+    lab.finish();
+    let seen = |filter: &str| count(&lab.capture(), filter);
+    let renewal =
+        format!("{OURS} && dhcp.option.dhcp == 3 && ip.src == {before} && dhcp.ip.client == {before}");
+    assert!(seen(&format!("{renewal} && ip.dst == 10.0.0.1")) >= 2, "to the server that gave it");
+    assert!(seen("dhcp.option.dhcp == 6 && udp.srcport == 67") >= 1, "refused");
+    let declined = "dhcp.option.dhcp == 4 && dhcp.option.requested_ip_address == 10.0.0.150";
+    assert!(seen(&format!("{OURS} && {declined}")) >= 1);
+    assert_eq!(
+        seen(&format!("{OURS} && arp.src.hw_mac == 02:00:00:00:00:01 && arp.src.proto_ipv4 == 10.0.0.150")),
+        0
+    );
+}
+
+/// Takes more than two minutes: dnsmasq gives no shorter lease.
+#[test]
+fn a_lease_that_dnsmasq_renews_no_more_ends_and_is_had_again() {
+    let site = Site::new();
+    let range = format!("--dhcp-range=10.0.0.50,10.0.0.59,255.255.255.0,2m --dhcp-authoritative {TIMES}");
+    let first = dnsmasq(&site, "leases", &range);
+    let mut lab = site.start("[guest.idle]\nmodule = \"GUESTS/idle.wasm\"\naddresses = \"dhcp\"\n");
+    lab.wait_until("a lease", |lab| lease(lab, "leases").is_some());
+    let (_, address) = lease(&lab, "leases").unwrap();
+    lab.wait_until("an answer", |lab| answers(lab, &address));
+    drop(first);
+    std::thread::sleep(Duration::from_secs(90));
+    assert!(answers(&lab, &address), "nobody renews it, and it is not over");
+    lab.wait_until("the end of the lease", |lab| !answers(lab, &address));
+    let _second = dnsmasq(&lab.site, "leases", &range);
+    // It asks for the one that it had.
+    lab.wait_until("an answer", |lab| answers(lab, &address));
+    lab.finish();
+    let ours = |filter: &str| count(&lab.capture(), &format!("{OURS} && {filter}"));
+    assert!(
+        ours(&format!("dhcp.option.dhcp == 3 && ip.src == {address} && ip.dst == 255.255.255.255")) >= 1,
+        "rebinding"
+    );
+    assert!(ours(&format!("dhcp.option.dhcp == 1 && dhcp.option.requested_ip_address == {address}")) >= 1);
+}
+
+#[test]
+fn a_router_is_the_way_out_for_as_long_as_it_says() {
+    let site = Site::new();
+    site.namespace.run("ip address add fd77::1/128 dev lo");
+    site.namespace.run("ip link set lo up");
+    let advertising = "--enable-ra --dhcp-range=fd00::,ra-only,64,10m --ra-param=gn0,4,12";
+    let first = dnsmasq(&site, "leases", advertising);
+    let mut lab = site.start(
+        "[guest.ping]\nmodule = \"GUESTS/ping.wasm\"\nargs = [\"fd77::1\", \"10000\", \"200\"]\n\
+         addresses = \"slaac\"\nprotocol.icmp = { connect = [\"[fd77::1]:*\"] }\n",
+    );
+    let heard = |lab: &Lab| lab.said("stdout").matches("bytes from fd77::1").count();
+    lab.wait_until("answers through the router", |lab| heard(lab) > 0);
+    // As it is killed, it cannot say that it goes.
+    drop(first);
+    lab.wait_for("Network unreachable");
+    let before = heard(&lab);
+    let _second = dnsmasq(&lab.site, "leases", advertising);
+    lab.wait_until("answers again", |lab| heard(lab) > before);
+    lab.finish();
 }
 
 #[test]

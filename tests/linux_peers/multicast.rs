@@ -118,8 +118,9 @@ fn python_hears_guests() {
     };
     let mut lab = site.start(
         &[
-            ask("four", "239.1.2.3:5000"),
-            ask("six", "[ff05::99]:5001"),
+            // Groups beyond the link lead out of the lab.
+            ask("four", "239.1.2.3:5000") + "protocol.ipv4.connect = \"239.1.2.3:5000\"\n",
+            ask("six", "[ff05::99]:5001") + "protocol.ipv6.connect = \"[ff05::99]:5001\"\n",
             ask("all", "255.255.255.255:5002"),
             ask("subnet", "10.0.0.255:5002"),
         ]

@@ -58,8 +58,8 @@ fn microsocks_connects_for_guests_by_address_and_by_name() {
     let mut lab = site.start(
         &[
             client("address", "10.0.0.1:8000", open),
-            // The server resolves it, to its own loopback.
-            client("name", "localhost:8000", open),
+            // The server resolves it, to its own loopback, which leads out of the lab.
+            client("name", "localhost:8000", &format!("{open}\nconnect = \"localhost:8000\"")),
             client("user", "10.0.0.1:8000", &format!("{closed}\"secret\"")),
             client("wrong", "10.0.0.1:8000", &format!("{closed}\"wrong\"")),
             client("nobody", "10.0.0.1:8000", "kind = \"socks5\"\nserver = \"10.0.0.1:1081\""),
@@ -139,7 +139,8 @@ fn tinyproxy_connects_for_guests_and_proxies_stand_on_one_another() {
                  [guest.chain.protocol.ipv4]\nprivate = true\n\
                  [guest.chain.protocol.first]\nprivate = true\nover = \"ipv4\"\nkind = \"http-connect\"\n\
                  server = \"10.0.0.1:8888\"\nuser = \"me\"\npassword = \"secret\"\n\
-                 [guest.chain.protocol.web]\nover = \"first\"\nkind = \"socks5\"\nserver = \"10.0.0.1:1080\"\n";
+                 [guest.chain.protocol.web]\nover = \"first\"\nkind = \"socks5\"\nserver = \"10.0.0.1:1080\"\n\
+                 connect = \"localhost:8000\"\n";
     let mut lab = site.start(
         &[
             client("right", "10.0.0.1:8000", &format!("{http}\"secret\"")),

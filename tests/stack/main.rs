@@ -4,7 +4,9 @@
 mod buffers;
 mod cable;
 mod echo;
+mod extensions;
 mod fragments;
 mod neighbours;
 mod path_mtu;
+mod rebound;
 mod tables;

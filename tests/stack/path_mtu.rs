@@ -130,6 +130,55 @@ fn errors_about_what_is_not_in_flight_are_counted_and_not_believed() {
     }
 }
 
+/// Whoever can send a SYN from somebody's address, and an error, teaches us nothing of the way there.
+#[test]
+fn a_peer_that_has_not_shown_itself_tells_nothing_of_its_path() {
+    for (family, too_big) in TOO_BIG.into_iter().enumerate() {
+        let (mut one, mut two) = (stack(1), stack(2));
+        let listener = one.listen(address(["0.0.0.0:7", "[::]:7"][family]), 8, TcpOptions::default());
+        connect(
+            &mut two,
+            at(0),
+            ["10.0.0.2:1000", "[fd00::2]:1000"][family],
+            ["10.0.0.1:7", "[fd00::1]:7"][family],
+        );
+        // The SYN comes through, the answer to it does not.
+        let answer = loop {
+            for frame in settle(&mut two, at(0)) {
+                one.ingest(at(0), 0, Frame::from_outside(frame));
+            }
+            let mut left = settle(&mut one, at(0));
+            if let Some(at) = left.iter().position(is_tcp) {
+                break left.swap_remove(at);
+            }
+            for frame in left {
+                two.ingest(at(0), 0, Frame::from_outside(frame));
+            }
+        };
+        let header = if family == 0 { 20 } else { 40 };
+        assert_eq!(answer[14 + header + 13], 0x12, "SYN and ACK");
+        let whole = quote(&answer);
+        let mut forged = whole.clone();
+        forged[header + 4..header + 8].copy_from_slice(&[0xde, 0xad, 0xbe, 0xef]);
+        for mut quoted in [whole, forged] {
+            // As if the packet had been long.
+            let length = [1500u16, 1460][family].to_be_bytes();
+            quoted[[2, 4][family]..][..2].copy_from_slice(&length);
+            feed(&mut one, at(1), error(too_big, 1280, &quoted));
+        }
+        assert_eq!(one.statistics().forged, 2);
+        two.ingest(at(2), 0, Frame::from_outside(answer));
+        exchange(&mut one, &mut two, at(2));
+        let tcp = one.accept(listener).unwrap();
+        one.tcp_write(tcp, &[7; 10_000]).unwrap();
+        assert_eq!(longest(&exchange(&mut one, &mut two, at(3))), 1500);
+    }
+}
+
+fn is_tcp(frame: &Bytes) -> bool {
+    frame[12..14] == [8, 0] && frame[23] == 6 || frame[12..14] == [0x86, 0xdd] && frame[20] == 6
+}
+
 #[test]
 fn a_datagram_is_lost_for_it_and_the_next_are_cut() {
     for family in 0..2 {
@@ -157,6 +206,40 @@ fn a_datagram_is_lost_for_it_and_the_next_are_cut() {
         other[at_port + 2] ^= 1;
         feed(&mut one, at(4), error(TOO_BIG[family], 1280, &other));
         assert_eq!(one.statistics().forged, 1);
+    }
+}
+
+/// Such a flow finds out by what is lost: nothing of it is cut, whatever routers say, or somebody who says that he is one.
+#[test]
+fn a_flow_that_keeps_its_datagrams_whole_is_neither_cut_nor_told() {
+    for family in 0..2 {
+        let (mut one, mut two) = (stack(1), stack(2));
+        let listener = udp(&mut two, ["0.0.0.0:7", "[::]:7"][family]);
+        two.udp_listen(listener, 8).unwrap();
+        let port = udp(&mut one, ["0.0.0.0:0", "[::]:0"][family]);
+        let there = flow(&mut one, port, SERVERS[family]);
+        one.flow_keep_whole(there);
+        one.flow_write(there, &[7; 1400]).unwrap();
+        let sent = exchange(&mut one, &mut two, at(0)).pop().unwrap();
+        feed(&mut one, at(2), error(TOO_BIG[family], 1280, &quote(&sent)));
+        assert_eq!(one.flow_read(there, &mut [], false), Err(Error::WouldBlock));
+        assert_eq!(one.statistics().forged, 0);
+        one.flow_write(there, &[7; 1400]).unwrap();
+        let crossed = exchange(&mut one, &mut two, at(3));
+        assert_eq!((crossed.len(), longest(&crossed)), (1, sent.len() - 14));
+        if family == 0 {
+            // Nor may others cut it.
+            assert_eq!(crossed[0][20] & 0xe0, 0x40);
+        }
+        // More than the link takes.
+        one.flow_write(there, &[7; 1500]).unwrap();
+        assert!(exchange(&mut one, &mut two, at(4)).is_empty());
+        assert_eq!(one.statistics().too_big, 1);
+        // Others are cut, as narrow as the router said.
+        let other = flow(&mut one, port, ["10.0.0.2:8", "[fd00::2]:8"][family]);
+        one.flow_write(other, &[7; 1400]).unwrap();
+        let cut = settle(&mut one, at(5));
+        assert_eq!((cut.len(), longest(&cut) <= 1280), (2, true));
     }
 }
 

@@ -120,6 +120,13 @@ impl Default for ResolverConfig {
     }
 }
 
+impl ResolverConfig {
+    /// Whether a name is of a domain that is trusted with private addresses.
+    fn is_private(&self, name: &HostName) -> bool {
+        self.private.iter().any(|domain| domain.has(name))
+    }
+}
+
 /// A name that leads nowhere: the errno for the guest, and a sentence for the trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -129,6 +136,14 @@ pub struct Failure {
 
 /// Addresses, in the order in which they came.
 pub type Outcome = Result<Vec<IpAddr>, Failure>;
+
+/// Which servers a name may be asked of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whom {
+    Anybody,
+    /// The lab's own, and others for what is in a domain of the resolver's `private` alone.
+    LabOnly,
+}
 
 pub enum Progress {
     Done(Outcome),
@@ -179,6 +194,7 @@ impl Resolver {
         me: Handle<Resolver>,
         name: &HostName,
         families: Families,
+        whom: Whom,
         waiter: Waiter,
     ) -> Progress {
         let failure = |error, why: String| Progress::Done(Err(Failure { error, why }));
@@ -194,6 +210,17 @@ impl Resolver {
         if servers.is_empty() {
             let why = format!("{name} is no name of the lab's, and there is no name server to ask");
             return failure(Error::NoEntry, why);
+        }
+        let servers = match whom {
+            Whom::LabOnly if !self.config.is_private(name) => self.of_the_lab(&servers),
+            Whom::Anybody | Whom::LabOnly => servers,
+        };
+        if servers.is_empty() {
+            let why = format!(
+                "connect {name}: refused: its resolver has no server of the lab, and to ask another one leads out of it, \
+                 which no rule of `connect` allows"
+            );
+            return failure(Error::Access, why);
         }
         let Some(dns) = name.to_dns() else {
             return failure(Error::NoEntry, format!("{name} is too long a name"));
@@ -230,6 +257,10 @@ impl Resolver {
             true => self.config.servers.as_slice().into(),
             false => told.into_iter().map(|ip| SocketAddr::new(ip, PORT)).collect(),
         }
+    }
+
+    fn of_the_lab(&self, servers: &[SocketAddr]) -> Arc<[SocketAddr]> {
+        servers.iter().copied().filter(|server| self.config.names.servers.contains(&server.ip())).collect()
     }
 
     /// What was found; `None` while it is not done.
@@ -286,8 +317,7 @@ impl Lookup {
                 self.failure = Some(Failure { error: Error::NameServer, why });
             }
             Told::Addresses { mut addresses, ttl, by } => {
-                let trusted = config.names.servers.contains(&by.ip())
-                    || config.private.iter().any(|domain| domain.has(&self.name));
+                let trusted = config.names.servers.contains(&by.ip()) || config.is_private(&self.name);
                 addresses.retain(|&address| {
                     let refused = names::impossible(address)
                         .or_else(|| config.names.refuses(address).filter(|_| !trusted));

@@ -77,7 +77,7 @@ impl Task for Asker {
             let name = HostName::parse(name).unwrap();
             let families = Families::only(Family::V4);
             let look_up = |task: &mut Resolver, cx: &mut Context| {
-                task.look_up(cx, resolver, &name, families, Waiter::Task(me))
+                task.look_up(cx, resolver, &name, families, Whom::Anybody, Waiter::Task(me))
             };
             match cx.with_task(resolver, look_up).unwrap() {
                 Progress::Done(outcome) => self.outcomes.push(outcome),

@@ -1,6 +1,6 @@
 //! Expectations of a lab that is made in Rust.
 
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
 
 use toml_edit::Value;
@@ -20,8 +20,8 @@ impl Expect {
         Expect::default().set("guest", name)
     }
 
-    /// So many packets match this display filter.
-    pub fn packets(filter: &str, count: RangeInclusive<u64>) -> Expect {
+    /// So many packets match this display filter: `1..=1`, `2..`, `..10`.
+    pub fn packets(filter: &str, count: impl RangeBounds<u64>) -> Expect {
         Expect::default().set("packets", filter).set("count", range(&count))
     }
 
@@ -35,8 +35,13 @@ impl Expect {
         Expect::default().set("never", filter)
     }
 
+    /// Every packet matches, of those that match [`Expect::among`] if that is given, and there is one.
+    pub fn always(filter: &str) -> Expect {
+        Expect::default().set("always", filter)
+    }
+
     /// `frames`, `bytes`, `drops`, `retransmissions` or `handshakes`: so many.
-    pub fn counter(name: &str, count: RangeInclusive<u64>) -> Expect {
+    pub fn counter(name: &str, count: impl RangeBounds<u64>) -> Expect {
         Expect::default().set("counter", name).set("count", range(&count))
     }
 
@@ -66,6 +71,17 @@ impl Expect {
         self.set("at", port)
     }
 
+    /// The packets that [`Expect::always`] is about.
+    pub fn among(self, filter: &str) -> Expect {
+        self.set("among", filter)
+    }
+
+    /// One seed of a sweep that meets it is enough: `guestnet test` says whether there was one, and a report of one run only whether
+    /// it was this one.
+    pub fn sometimes(self) -> Expect {
+        self.set("sometimes", true)
+    }
+
     /// Any other key.
     pub fn set(mut self, key: &str, value: impl Into<Value>) -> Expect {
         self.keys.set(key, value);
@@ -73,10 +89,33 @@ impl Expect {
     }
 }
 
-/// As scenarios write it: both ends count, and the upper one may be left out.
-fn range(count: &RangeInclusive<u64>) -> String {
-    match *count.end() {
-        u64::MAX => format!("{}..", count.start()),
-        most => format!("{}..{most}", count.start()),
+/// As scenarios write it: both ends count, and the upper one may be left out. One that is empty is a mistake there.
+fn range(count: &impl RangeBounds<u64>) -> String {
+    let least = match count.start_bound() {
+        Bound::Included(&least) => least,
+        Bound::Excluded(&below) => below.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    match count.end_bound() {
+        Bound::Unbounded | Bound::Included(&u64::MAX) => format!("{least}.."),
+        Bound::Included(most) => format!("{least}..{most}"),
+        Bound::Excluded(0) => "1..0".to_owned(),
+        Bound::Excluded(above) => format!("{least}..{}", above - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_rust_are_those_of_scenarios() {
+        assert_eq!(range(&(1..=3)), "1..3");
+        assert_eq!(range(&(1..3)), "1..2");
+        assert_eq!(range(&(2..)), "2..");
+        assert_eq!(range(&(2..=u64::MAX)), "2..");
+        assert_eq!(range(&(..10)), "0..9");
+        assert_eq!(range(&..), "0..");
+        assert_eq!(range(&(..0)), "1..0");
     }
 }

@@ -9,7 +9,7 @@
 
 mod server;
 
-pub use server::{Reply, Server, ServerConfig, Statistics};
+pub use server::{Reply, Sender, Server, ServerConfig, Statistics};
 
 use std::net::Ipv4Addr;
 

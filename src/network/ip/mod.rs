@@ -14,7 +14,7 @@ pub use upper::Upper;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::BytesMut;
-use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpProtocol, checksum};
+use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpProtocol, Ipv6Cidr, checksum};
 
 use super::checksum::data;
 
@@ -94,10 +94,39 @@ pub fn write_ethernet(
     bytes[12..14].copy_from_slice(&u16::from(protocol).to_be_bytes());
 }
 
+/// fe80::/10 (RFC 4291, 2.5.6): of use on its link alone.
+pub fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
+}
+
+/// The address of a prefix of 64 bits that is made of a MAC: its modified EUI-64 (RFC 4291, appendix A).
+pub fn address_of_mac(prefix: Ipv6Addr, mac: EthernetAddress) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    let mut octets = prefix.octets();
+    octets[8..].copy_from_slice(&[a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
+    octets.into()
+}
+
+/// The link-local address that is made of a MAC (RFC 4862, 5.3).
+pub fn link_local(mac: EthernetAddress) -> Ipv6Cidr {
+    Ipv6Cidr::new(address_of_mac(Ipv6Addr::new(0xFE80, 0, 0, 0, 0, 0, 0, 0), mac), 64)
+}
+
 /// An IP packet with room for the Ethernet header in front.
 pub fn with_room(ip: &[u8]) -> BytesMut {
     let mut bytes = BytesMut::with_capacity(ETHERNET_HEADER_BYTES + ip.len());
     bytes.resize(ETHERNET_HEADER_BYTES, 0);
     bytes.extend_from_slice(ip);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_local_addresses_carry_the_mac() {
+        let mac = EthernetAddress([2, 0, 0, 1, 2, 0xFF]);
+        assert_eq!(link_local(mac).to_string(), "fe80::ff:fe01:2ff/64");
+    }
 }

@@ -44,20 +44,33 @@ pub fn parse(hop_limit: u8, message: &[u8], wanted: u8) -> Option<(Ipv6Addr, Opt
     if hop_limit != HOP_LIMIT_OF_NEIGHBOURS || code != 0 || target.is_multicast() {
         return None;
     }
+    Some((target, link_address(&message[MESSAGE_BYTES_MIN..], wanted)?))
+}
+
+/// The Ethernet address in the option `wanted`, if there is one among these; `None` if they may not be believed.
+pub fn link_address(bytes: &[u8], wanted: u8) -> Option<Option<EthernetAddress>> {
     let mut found = None;
-    let mut options = &message[MESSAGE_BYTES_MIN..];
-    while let [kind, eights, ..] = options {
-        let len = usize::from(*eights) * 8;
-        let option = options.get(..len).filter(|option| !option.is_empty())?;
-        if *kind == wanted && len == 8 {
-            found = Some(EthernetAddress::from_bytes(&option[2..8]));
+    for option in options(bytes) {
+        let (kind, data) = option?;
+        if kind == wanted && data.len() == 6 {
+            found = Some(EthernetAddress::from_bytes(data));
         }
-        options = &options[len..];
     }
-    if !options.is_empty() || found.is_some_and(|mac| !mac.is_unicast()) {
-        return None;
-    }
-    Some((target, found))
+    found.is_none_or(|mac| mac.is_unicast()).then_some(found)
+}
+
+/// The options of a message (4.6), each with its type and what follows its length; `None`, and no more, where they
+/// do not add up.
+pub fn options(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u8, &[u8])>> {
+    std::iter::from_fn(move || {
+        if bytes.is_empty() {
+            return None;
+        }
+        let length = bytes.get(1).map_or(0, |&eights| usize::from(eights) * 8);
+        let option = bytes.get(..length).filter(|option| !option.is_empty());
+        bytes = option.map_or(&[], |option| &bytes[option.len()..]);
+        Some(option.map(|option| (option[0], &option[2..])))
+    })
 }
 
 /// "Who has `target`?", from `mac`; its checksum is zero.
@@ -100,5 +113,22 @@ mod tests {
     fn solicited_node_groups() {
         let address: Ipv6Addr = "4037::1:800:200e:8c6c".parse().unwrap();
         assert_eq!(solicited_node(address).to_string(), "ff02::1:ff0e:8c6c");
+    }
+
+    #[test]
+    fn options_that_do_not_add_up_end_the_list() {
+        fn read(bytes: &[u8]) -> Vec<Option<(u8, &[u8])>> {
+            options(bytes).collect()
+        }
+        let one = [1, 1, 2, 0, 0, 0, 0, 9];
+        assert_eq!(read(&[]), []);
+        assert_eq!(read(&one), [Some((1, &one[2..]))]);
+        for rest in [&[5][..], &[5, 0], &[5, 1, 0], &[0]] {
+            let bytes = [&one, rest].concat();
+            assert_eq!(read(&bytes), [Some((1, &one[2..])), None], "{rest:?}");
+        }
+        assert_eq!(link_address(&one, 1), Some(Some(EthernetAddress([2, 0, 0, 0, 0, 9]))));
+        assert_eq!(link_address(&one, 2), Some(None));
+        assert_eq!(link_address(&[1, 1, 3, 0, 0, 0, 0, 9], 1), None, "a group has no place there");
     }
 }

@@ -16,6 +16,7 @@ use super::{Discard, Interface, Router};
 use crate::network::Egress;
 use crate::network::ip::ndp::{
     ALL_NODES, HOP_LIMIT_OF_NEIGHBOURS, OPTION_SOURCE_ADDRESS, ROUTER_ADVERTISEMENT, finish, group_mac,
+    link_address,
 };
 use crate::time::Instant;
 
@@ -121,7 +122,8 @@ impl Router {
         if hop_limit != HOP_LIMIT_OF_NEIGHBOURS || message.len() < SOLICITATION_BYTES_MIN || message[1] != 0 {
             return Err(Discard::Malformed);
         }
-        let mac = source_address(&message[SOLICITATION_BYTES_MIN..])?;
+        let mac = link_address(&message[SOLICITATION_BYTES_MIN..], OPTION_SOURCE_ADDRESS)
+            .ok_or(Discard::Malformed)?;
         let interface = &mut self.interfaces[port];
         let Some(advertiser) = &mut interface.advertiser else { return Err(Discard::Ignored) };
         match mac {
@@ -202,22 +204,4 @@ fn prefixes(addresses: &[Ipv6Cidr]) -> impl Iterator<Item = Ipv6Cidr> + '_ {
             prefix
         })
     })
-}
-
-/// The source's Ethernet address among the options.
-fn source_address(mut options: &[u8]) -> Result<Option<EthernetAddress>, Discard> {
-    let mut found = None;
-    while let [kind, eights, ..] = options {
-        let length = usize::from(*eights) * 8;
-        let option = options.get(..length).filter(|option| !option.is_empty()).ok_or(Discard::Malformed)?;
-        if *kind == OPTION_SOURCE_ADDRESS && length == 8 {
-            found = Some(EthernetAddress::from_bytes(&option[2..8]));
-        }
-        options = &options[length..];
-    }
-    match found {
-        Some(mac) if !mac.is_unicast() => Err(Discard::Malformed),
-        found if options.is_empty() => Ok(found),
-        _ => Err(Discard::Malformed),
-    }
 }

@@ -3,7 +3,7 @@
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpProtocol, Ipv4Packet, UdpPacket};
 
 use super::{Discard, Router, must_verify};
-use crate::network::dhcp::{self, CLIENT_PORT, Message, Reply, SERVER_PORT, Server, datagram};
+use crate::network::dhcp::{self, CLIENT_PORT, Message, Reply, SERVER_PORT, Sender, Server, datagram};
 use crate::network::ip::{ETHERNET_HEADER_BYTES, ipv4, transport_sum};
 use crate::network::{Egress, Frame};
 use crate::time::Instant;
@@ -77,7 +77,8 @@ impl Router {
         let Some(message) = Message::parse(datagram.payload()) else {
             return Some(Err(Discard::Malformed));
         };
-        let from = EthernetAddress::from_bytes(&frame.bytes[6..12]);
+        let mac = EthernetAddress::from_bytes(&frame.bytes[6..12]);
+        let from = Sender { mac, to_all: destination.is_broadcast() };
         let reply = server.receive(now, from, message);
         self.statistics.delivered += 1;
         if let Some(reply) = reply {

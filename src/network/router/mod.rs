@@ -30,7 +30,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpCidr, Ipv4Cidr, Ipv6Cidr};
 
 use super::dhcp::Server;
-use super::ip::ETHERNET_HEADER_BYTES;
+use super::ip::{ETHERNET_HEADER_BYTES, link_local};
 use super::neighbours::{Limits, Neighbours, Waiting};
 use super::{Checksums, Egress, Frame, InterfaceConfig, Route};
 use crate::time::Instant;
@@ -300,14 +300,6 @@ impl Interface {
             IpAddr::V6(address) => self.ipv6.iter().any(|cidr| cidr.address() == address),
         }
     }
-}
-
-/// The link-local address made from a MAC (RFC 4291 appendix A).
-fn link_local(mac: EthernetAddress) -> Ipv6Cidr {
-    let [a, b, c, d, e, f] = mac.0;
-    let word = |high, low| u16::from_be_bytes([high, low]);
-    let address = Ipv6Addr::new(0xFE80, 0, 0, 0, word(a ^ 0x02, b), word(c, 0xFF), word(0xFE, d), word(e, f));
-    Ipv6Cidr::new(address, 64)
 }
 
 /// True if checksums inside the frame have to be looked at.

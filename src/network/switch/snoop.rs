@@ -4,8 +4,8 @@
 //! reported does too, unless queries came in: then it goes to the ports of queriers alone, as members' do besides. Where
 //! nobody queries, nobody is asked again, so members do not age: they stay until they leave.
 //!
-//! Bounded: each port has so many memberships. A host that reports more is not heard, and a group that is known nowhere
-//! is flooded.
+//! Bounded: each port has so many memberships. Who is behind a port that reported more is not known any more, so every group
+//! goes there, as to a querier's port, for as long as a member would have been remembered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -36,6 +36,8 @@ pub(super) struct Snooper {
     groups: BTreeMap<IpAddr, BTreeMap<(usize, u64), Instant>>,
     memberships: BTreeMap<usize, usize>,
     queriers: BTreeMap<usize, Instant>,
+    /// Ports with members that found no room, and when the last one was turned away.
+    crowded: BTreeMap<usize, Instant>,
 }
 
 impl Snooper {
@@ -72,6 +74,9 @@ impl Snooper {
             return Towards::Everybody;
         }
         let aged = !self.queriers.is_empty();
+        if aged {
+            self.crowded.retain(|_, turned_away| now.since(*turned_away) < MEMBER);
+        }
         if aged && let Some(members) = self.groups.get_mut(&group) {
             let memberships = &mut self.memberships;
             members.retain(|&(port, _), seen| {
@@ -90,7 +95,8 @@ impl Snooper {
             (None, false) => Towards::Everybody,
             (members, _) => {
                 let members = members.into_iter().flat_map(|members| members.keys().map(|&(port, _)| port));
-                Towards::Ports(members.chain(self.queriers.keys().copied()).collect())
+                let everything = self.queriers.keys().chain(self.crowded.keys()).copied();
+                Towards::Ports(members.chain(everything).collect())
             }
         }
     }
@@ -102,6 +108,7 @@ impl Snooper {
         let known = self.groups.get(&group).is_some_and(|members| members.contains_key(&(port, source)));
         let count = self.memberships.entry(port).or_default();
         if !known && *count >= MEMBERSHIPS_PER_PORT {
+            self.crowded.insert(port, now);
             return;
         }
         *count += usize::from(!known);
@@ -242,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_invents_groups_and_addresses_is_heard_so_far() {
+    fn a_host_that_invents_groups_and_addresses_is_heard_so_far_and_starves_nobody() {
         let mut snooper = Snooper::default();
         snooper.ingest(at(0), 1, 2, &told("239.1.2.3", Record::Joined));
         for number in 0..5000u32 {
@@ -252,12 +259,17 @@ mod tests {
         }
         assert_eq!(snooper.memberships[&2], MEMBERSHIPS_PER_PORT);
         assert!(snooper.groups.values().map(BTreeMap::len).sum::<usize>() <= MEMBERSHIPS_PER_PORT + 1);
-        assert_eq!(
-            snooper.ingest(at(0), 0, 1, &data("239.77.19.135")),
-            Towards::Everybody,
-            "unknown: flooded"
-        );
+        let late = data("239.77.19.135");
+        assert_eq!(snooper.ingest(at(0), 0, 1, &late), Towards::Everybody, "unknown: flooded");
+        // Somebody else's membership takes nothing from the member that was not noted.
+        snooper.ingest(at(0), 3, 3, &told("239.77.19.135", Record::Joined));
+        assert_eq!(snooper.ingest(at(0), 0, 1, &late), ports(&[2, 3]));
         snooper.ingest(at(0), 3, 3, &told("239.1.2.3", Record::Joined));
         assert_eq!(snooper.ingest(at(0), 0, 1, &data("239.1.2.3")), ports(&[1, 2, 3]));
+        // Neither does a querier, until those behind the port have been asked again and there was room.
+        snooper.ingest(at(100), 4, 9, &query([10, 0, 0, 1]));
+        assert_eq!(snooper.ingest(at(100), 0, 1, &data("239.5.5.5")), ports(&[2, 4]));
+        snooper.ingest(at(250), 4, 9, &query([10, 0, 0, 1]));
+        assert_eq!(snooper.ingest(at(260), 0, 1, &data("239.5.5.5")), ports(&[4]), "nobody reported again");
     }
 }

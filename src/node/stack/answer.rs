@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bytes::BytesMut;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, checksum};
 
-use super::Stack;
+use super::{Stack, extension};
 use crate::network::ip::{HOP_LIMIT, ipv4, ipv6, transport_sum, with_room};
 use crate::time::Instant;
 
@@ -115,11 +115,6 @@ fn number(message: &[u8]) -> Option<u32> {
 
 /// Where it goes, and the error about `first`; `None` where nothing may be said (RFC 1122, 3.2.2; RFC 4443, 2.4 (e)).
 fn time_exceeded(first: &[u8], is_own: impl Fn(IpAddr) -> bool) -> Option<(IpAddr, BytesMut)> {
-    let message = |kind, room: usize| {
-        let mut message = vec![kind, REASSEMBLY, 0, 0, 0, 0, 0, 0];
-        message.extend_from_slice(&first[..first.len().min(room)]);
-        message
-    };
     if first.first()? >> 4 == 4 {
         let packet = Ipv4Packet::new_unchecked(first);
         let (from, to) = (packet.src_addr(), packet.dst_addr());
@@ -132,18 +127,33 @@ fn time_exceeded(first: &[u8], is_own: impl Fn(IpAddr) -> bool) -> Option<(IpAdd
         {
             return None;
         }
-        let mut message = message(TIME_EXCEEDED_IPV4, QUOTED_BYTES_IPV4);
+        let mut message = vec![TIME_EXCEEDED_IPV4, REASSEMBLY, 0, 0, 0, 0, 0, 0];
+        message.extend_from_slice(&first[..first.len().min(QUOTED_BYTES_IPV4)]);
         let sum = !checksum::data(&message);
         message[2..4].copy_from_slice(&sum.to_be_bytes());
         return Some((from.into(), ipv4(to, from, IpProtocol::Icmp, 0, 0, &message)));
     }
-    let packet = Ipv6Packet::new_unchecked(first);
-    let (from, to) = (packet.src_addr(), packet.dst_addr());
-    let is_icmp = packet.next_header() == IpProtocol::Icmpv6;
-    if is_icmp || !is_own(to.into()) || from.is_unspecified() || from.is_multicast() {
+    error_ipv6(TIME_EXCEEDED_IPV6, REASSEMBLY, 0, first, is_own)
+}
+
+/// Where it goes, and an ICMPv6 error about `packet`; `None` where nothing may be said (RFC 4443, 2.4 (e)).
+pub(super) fn error_ipv6(
+    kind: u8,
+    code: u8,
+    word: u32,
+    packet: &[u8],
+    is_own: impl Fn(IpAddr) -> bool,
+) -> Option<(IpAddr, BytesMut)> {
+    let quoted = &packet[..packet.len().min(QUOTED_BYTES_IPV6)];
+    let header = Ipv6Packet::new_unchecked(packet);
+    let (from, to) = (header.src_addr(), header.dst_addr());
+    let is_error = extension::carries_error(packet);
+    if is_error || !is_own(to.into()) || from.is_unspecified() || from.is_multicast() {
         return None;
     }
-    let mut message = message(TIME_EXCEEDED_IPV6, QUOTED_BYTES_IPV6);
+    let mut message = vec![kind, code, 0, 0];
+    message.extend_from_slice(&word.to_be_bytes());
+    message.extend_from_slice(quoted);
     let sum = !transport_sum(to.into(), from.into(), IpProtocol::Icmpv6, &message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     Some((from.into(), with_room(&ipv6(to, from, IpProtocol::Icmpv6, HOP_LIMIT, &message))))

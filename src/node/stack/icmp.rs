@@ -4,7 +4,8 @@
 //! about UDP or an echo request if it quotes a flow that there is, one about an answer to an echo request if that is among the last.
 
 use super::Stack;
-use super::demux::{Quote, Quoted, Tuple, Unreachable};
+use super::demux::{Quote, Quoted, Unreachable};
+use super::flows::Tuple;
 use super::tcp::{Phase, Tcp};
 use super::udp::Carried;
 use crate::error::Error;
@@ -14,13 +15,21 @@ impl Tcp {
     /// True if a segment with this sequence number was sent and not acknowledged, as far as can be told.
     fn is_in_flight(&self, sequence: u32) -> bool {
         match self.phase {
-            Phase::Connecting => self.initial == Some(sequence),
-            Phase::HalfOpen(_) => true,
+            Phase::Connecting | Phase::HalfOpen(_) => self.initial == Some(sequence),
             // The FIN takes a number, too.
             Phase::Queued(_) | Phase::Open => {
                 let behind = sequence.wrapping_sub(self.acknowledged) as usize;
                 behind <= self.socket().send_queue() + 1
             }
+        }
+    }
+
+    /// True once the peer has shown that it is where it says. Until then the connection may be a stranger's work, who sent
+    /// the SYN from somebody else's address; and nothing of ours is long enough to be too big for a link.
+    fn is_known(&self) -> bool {
+        match self.phase {
+            Phase::Connecting | Phase::HalfOpen(_) => false,
+            Phase::Queued(_) | Phase::Open => true,
         }
     }
 }
@@ -54,7 +63,7 @@ impl Stack {
             Quoted::Tcp => {
                 let id = self.flows_by_tuple.get(&quote.tuple);
                 let connection = id.and_then(|&id| self.connections.get(id));
-                connection.is_some_and(|connection| connection.is_in_flight(quote.sequence))
+                connection.is_some_and(|it| it.is_known() && it.is_in_flight(quote.sequence))
             }
             Quoted::Udp => self.has_flow(Carried::Udp, &quote.tuple),
             Quoted::Echo => self.has_flow(Carried::Echo, &quote.tuple),

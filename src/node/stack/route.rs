@@ -9,6 +9,7 @@ use super::nic::Nic;
 use super::{Stack, group};
 use crate::error::{Error, Result};
 use crate::network::InterfaceConfig;
+use crate::network::ip::is_link_local;
 use crate::time::Instant;
 
 impl Stack {
@@ -78,8 +79,7 @@ impl Stack {
 
     /// The neighbour on the link of `index` that a packet goes to next.
     pub(super) fn next_hop(&self, index: usize, destination: IpAddr) -> Option<IpAddr> {
-        let is_link_local = matches!(destination, IpAddr::V6(address) if address.is_unicast_link_local());
-        if is_link_local || self.is_on_link(index, destination) {
+        if is_link_local(destination) || self.is_on_link(index, destination) {
             return Some(destination);
         }
         let learned =

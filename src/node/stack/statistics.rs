@@ -17,8 +17,10 @@ pub struct Statistics {
     pub backlog_full: u64,
     /// SYNs and datagrams past the node's buffers.
     pub no_buffers: u64,
-    /// Datagrams past a flow's buffer or a listener's backlog, and such as are nothing to the protocol over them.
+    /// Datagrams past a flow's buffer or a listener's backlog, that of the protocol over them included.
     pub datagrams_dropped: u64,
+    /// Datagrams that are nothing to the protocol over them.
+    pub datagrams_foreign: u64,
     /// Loopback packets past the queue.
     pub loopback_dropped: u64,
     /// Fragments that overlapped, and those that came for their packets afterwards.
@@ -66,13 +68,18 @@ impl Stack {
         let links = self.nics.iter().filter_map(|nic| nic.link.as_ref());
         Statistics {
             queue_full: links.map(Link::dropped).sum(),
-            reassembly_full: self.reassembly.displaced(),
+            reassembly_full: self.reassembly.as_ref().map_or(0, |parts| parts.displaced()),
             ..*self.statistics
         }
     }
 
-    /// A protocol over datagrams could make nothing of one.
+    /// A protocol over datagrams has no room for what one asks for.
     pub fn count_dropped_datagram(&mut self) {
         self.statistics.datagrams_dropped += 1;
+    }
+
+    /// A protocol over datagrams could make nothing of one.
+    pub fn count_foreign_datagram(&mut self) {
+        self.statistics.datagrams_foreign += 1;
     }
 }

@@ -80,7 +80,7 @@ impl Dial {
     }
 
     fn look_up(&mut self, cx: &mut Context, me: TaskId) {
-        match self.scope.look_up(cx, &self.name, Waiter::Task(me)) {
+        match self.scope.look_up(cx, &self.name, self.port, Waiter::Task(me)) {
             Progress::Pending(id) => self.stage = Stage::LookingUp(id),
             Progress::Done(outcome) => self.found(cx, outcome),
         }

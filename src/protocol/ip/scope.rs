@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Family, Settings, Speaks};
 use crate::dns::name::HostName;
-use crate::dns::resolver::{Outcome, Progress, Resolver, sort};
+use crate::dns::resolver::{Outcome, Progress, Resolver, Whom, sort};
 use crate::error::{Error, Result};
 use crate::node::Waiter;
 use crate::node::object::Context;
@@ -113,10 +113,18 @@ impl Scope {
     }
 
     /// Begins to look a name up.
-    pub fn look_up(&self, cx: &mut Context, name: &HostName, waiter: Waiter) -> Progress {
+    pub fn look_up(&self, cx: &mut Context, name: &HostName, port: u16, waiter: Waiter) -> Progress {
         let (me, families) = (self.resolver, self.settings.families);
+        let Settings { policy, resolver, .. } = &*self.settings;
+        let whom = match policy.may_ask_outside(name, port, &resolver.names) {
+            Ok(()) => Whom::Anybody,
+            Err(_) => Whom::LabOnly,
+        };
         let gone = || Progress::Done(Ok(Vec::new()));
-        cx.with_task(me, |resolver, cx| resolver.look_up(cx, me, name, families, waiter)).unwrap_or_else(gone)
+        let look_up = |resolver: &mut Resolver, cx: &mut Context| {
+            resolver.look_up(cx, me, name, families, whom, waiter)
+        };
+        cx.with_task(me, look_up).unwrap_or_else(gone)
     }
 
     /// The peers that a lookup led to and that may be reached, best first.

@@ -17,10 +17,13 @@ pub mod proxy_protocol;
 pub mod socks5;
 
 use std::fmt;
+use std::sync::Arc;
 
-use super::policy::{Policy, Refusal};
+use super::policy::Policy;
 use super::target::{Host, Target};
+use crate::dns::resolver::Names;
 use crate::error::Result;
+use crate::node::Whereabouts;
 use crate::node::object::Context;
 
 /// A name and password for a proxy. Never printed.
@@ -44,6 +47,10 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// What may be connected to through the server.
     pub policy: Policy,
+    /// Who is of the lab.
+    pub names: Arc<Names>,
+    /// The server may be one that connects to others than those.
+    pub leads_out: bool,
 }
 
 impl Settings {
@@ -67,7 +74,20 @@ impl Settings {
 
     /// Whether the server may be asked for `target`.
     fn check(&self, cx: &mut Context, kind: &str, target: &Target) -> Result<()> {
-        let tell = |refusal: Refusal<'_>| refusal.tell(cx.journal, Some(kind), "connect", target);
-        self.policy.may_ask_for(target).map_err(tell)
+        let inside = |target: &Target| !self.leads_out || self.is_inside(target, cx.whereabouts);
+        match self.policy.may_ask_for(target, inside) {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(refusal.tell(cx.journal, Some(kind), "connect", target)),
+        }
+    }
+
+    /// Whether a target is of the lab wherever the server is: its loopback, say, is not the guest's.
+    fn is_inside(&self, target: &Target, whereabouts: &Whereabouts) -> bool {
+        match &target.host {
+            Host::Address(address) => self.names.is_inside(*address),
+            Host::Name(name) => self.names.find(name, whereabouts).is_some_and(|known| {
+                !known.is_empty() && known.iter().all(|&address| self.names.is_inside(address))
+            }),
+        }
     }
 }

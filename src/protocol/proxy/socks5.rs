@@ -240,7 +240,7 @@ pub fn read_target(bytes: &[u8]) -> Result<Option<(Target, usize)>, &'static str
             (Host::Name(name.ok_or("a name that no host has")?), 1 + length)
         }
         4 => match rest.first_chunk::<16>() {
-            Some(octets) => (Host::Address(Ipv6Addr::from(*octets).into()), 16),
+            Some(octets) => (Host::at(Ipv6Addr::from(*octets).into()), 16),
             None => return Ok(None),
         },
         _ => return Err("a kind of address that RFC 1928 does not know"),

@@ -21,6 +21,8 @@ use crate::protocol::tls::provider::Clock;
 use crate::rng::Rng;
 use crate::time;
 
+/// Of QUIC (RFC 9000, 15).
+const VERSION: u32 = 1;
 /// Bytes of the connection ids that we are known by.
 const ID_BYTES: usize = 8;
 /// Of the one that a client makes up for a server that it does not know yet (RFC 9000, 7.2: 8 at least).
@@ -57,6 +59,8 @@ impl Config {
         let (reset_key, seed): ([u8; 64], [u8; 32]) = (draw(provider)?, draw(provider)?);
         let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &reset_key)));
         let ids = Rng::from_secret(draw(provider)?);
+        // Its own list has drafts of the standard too.
+        config.supported_versions(vec![VERSION]);
         config.rng_seed(Some(seed)).cid_generator(move || Box::new(Ids(ids.clone())));
         Ok(Arc::new(config))
     }

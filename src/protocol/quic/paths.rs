@@ -64,9 +64,11 @@ impl Paths {
         &mut self,
         cx: &mut Context,
         hub: Handle<Hub>,
-        carrier: Carrier,
+        mut carrier: Carrier,
         remote: SocketAddr,
     ) -> Id<Path> {
+        // RFC 9000, 14: no fragments. quinn-proto looks for what the path takes.
+        carrier.stream.keep_whole(cx);
         let path = match self.by_remote.get(&remote).copied() {
             Some(id) => {
                 if let Some(path) = self.all.get_mut(id) {
@@ -146,7 +148,7 @@ impl Paths {
         self.expiring.first().map(|(at, _)| *at)
     }
 
-    fn close(&mut self, cx: &mut Context, id: Id<Path>) {
+    pub fn close(&mut self, cx: &mut Context, id: Id<Path>) {
         let Some(mut path) = self.all.remove(id) else { return };
         self.by_remote.remove(&path.remote);
         if let Some(at) = path.expires {
@@ -250,9 +252,7 @@ pub(super) struct Pump {
 impl Task for Pump {
     fn poll(&mut self, cx: &mut Context, _: TaskId) {
         let (hub, Some(path)) = (self.hub, self.path) else { return };
-        if cx.with_task(hub, |all, cx| all.serve(cx, hub, path)).is_none() {
-            self.over = true;
-        }
+        self.over = !cx.with_task(hub, |all, cx| all.serve(cx, hub, path)).unwrap_or_default();
     }
 
     fn is_over(&self) -> bool {

@@ -198,7 +198,11 @@ impl Config {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         // A trailing dot makes a name absolute, and is no part of it (RFC 6066, 3).
         let host = host.strip_suffix('.').unwrap_or(host);
-        ServerName::try_from(host.to_owned()).map_err(|_| Error::Invalid)
+        // An IPv4 address in IPv6's form is connected to as that IPv4 address.
+        let host = host
+            .parse()
+            .map_or_else(|_| host.to_owned(), |ip: std::net::IpAddr| ip.to_canonical().to_string());
+        ServerName::try_from(host).map_err(|_| Error::Invalid)
     }
 
     /// The same, once the policy has been asked whether such a peer may be asked for. `kind`: of the protocol object that asks.

@@ -74,7 +74,7 @@ pub fn endpoint(value: &DeValue<'_>) -> Result<Endpoint, Problem> {
                 "leave out the zone: the guest's own interface is found by the address",
             ))
         }
-        Ok(address) => Ok(Endpoint::Ip(address)),
+        Ok(address) => Ok(Endpoint::Ip(SocketAddr::new(address.ip().to_canonical(), address.port()))),
         Err(_) => {
             let message = format!("{} is not an address and port", quote(&text));
             Err(Problem::new(message, "such as \"0.0.0.0:80\", \"[::]:80\" or \"/run/web.sock\""))
@@ -108,9 +108,14 @@ pub fn server(value: &DeValue<'_>) -> Result<String, Problem> {
     if text.starts_with('/') {
         return Ok(unix_path(&text)?.to_string());
     }
-    match Target::parse(&text) {
-        Ok(target) => Ok(target.to_string()),
-        Err(_) => {
+    match (Target::parse(&text), text.rsplit_once('@')) {
+        (Ok(target), _) => Ok(target.to_string()),
+        // As in `http_proxy` and the like: what stands before it may be a password, and is not told.
+        (Err(_), Some((_, host))) => {
+            let message = format!("{} has a user or a password before it", quote(host));
+            Err(Problem::new(message, "they have keys of their own: `user` and `password`"))
+        }
+        (Err(_), None) => {
             let message = format!("{} is not a host and port", quote(&text));
             Err(Problem::new(
                 message,

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use smoltcp::wire::{EthernetAddress, IpCidr};
 use toml::de::DeValue;
 
-use super::subnet::{address_of, bits, cidr, is_link_local_v6, network, nth_host};
+use super::subnet::{address_of, bits, cidr, network, nth_host};
+use crate::network::ip::is_link_local;
 use crate::scenario::mistake::{Problem, quote};
 use crate::scenario::read::string;
 
@@ -97,7 +98,7 @@ pub fn switch_subnet(value: &DeValue<'_>) -> Result<IpCidr, Problem> {
     let cidr = subnet(value)?;
     let first = nth_host(cidr, 1).or_else(|| nth_host(cidr, 0));
     let usable = cidr.prefix_len() >= 8
-        && first.is_some_and(|first| check_host(first).is_ok() && !is_link_local_v6(address_of(first)));
+        && first.is_some_and(|first| check_host(first).is_ok() && !is_link_local(address_of(first)));
     if !usable {
         let help =
             "a unicast subnet with a prefix length of 8 or more, such as \"10.0.0.0/24\" or \"fd00::/64\"";

@@ -15,9 +15,7 @@ mod subnet;
 pub(super) use endpoint::{Endpoint, endpoint, peer, server, unix_path};
 pub(super) use interface::{Source, host, ip, mac, mac_text, source, subnet, switch_subnet};
 pub(super) use rule::rule;
-pub(super) use subnet::{
-    address_of, automatic_mac, cidr_of, is_link_local_v6, link_local, network, nth_host,
-};
+pub(super) use subnet::{address_of, automatic_mac, cidr_of, network, nth_host};
 
 /// What a parser makes of a text.
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use smoltcp::wire::IpCidr;
 use toml::de::DeValue;
 
 use super::subnet::{cidr, cidr_of, network};
@@ -10,6 +11,9 @@ use crate::dns::name::HostName;
 use crate::protocol::policy::{Rule, Who};
 use crate::scenario::mistake::{Problem, quote};
 use crate::scenario::read::string;
+
+/// Of ::ffff:0:0/96, IPv4 addresses in IPv6's form (RFC 4291, 2.5.5.2).
+const MAPPED_BITS: u8 = 96;
 
 /// One rule of a policy: `WHO:PORTS`, who being `*`, an address or a prefix (IPv6 in brackets), a name or `*.NAME`, and
 /// ports `*`, one, or a range.
@@ -35,10 +39,21 @@ pub fn rule(value: &DeValue<'_>) -> Result<Rule, Problem> {
             if network(prefix) != prefix {
                 return Err(wrong(format!("has bits set beyond its prefix: {} is meant", network(prefix))));
             }
+            if let IpCidr::Ipv6(v6) = prefix
+                && v6.prefix_len() >= MAPPED_BITS
+                && let Some(v4) = v6.address().to_ipv4_mapped()
+            {
+                let meant = format!("{v4}/{}", v6.prefix_len() - MAPPED_BITS);
+                return Err(wrong(format!("has IPv4 addresses in IPv6's form: {meant} is meant")));
+            }
             Who::Prefix(prefix)
         }
         _ => match (addresses.parse::<IpAddr>(), HostName::parse(addresses)) {
-            (Ok(address), _) => Who::Prefix(cidr_of(address, if address.is_ipv4() { 32 } else { 128 })),
+            (Ok(address), _) => {
+                // As a guest's own words are taken.
+                let address = address.to_canonical();
+                Who::Prefix(cidr_of(address, if address.is_ipv4() { 32 } else { 128 }))
+            }
             (Err(_), Some(name)) => Who::Name(name),
             (Err(_), None) => match addresses.strip_prefix("*.").and_then(HostName::parse) {
                 Some(domain) => Who::Below(domain),
@@ -76,6 +91,9 @@ mod tests {
             assert_eq!(ports(same).as_deref(), Ok(same));
         }
         assert_eq!(ports("[fd00::1]:53").as_deref(), Ok("[fd00::1/128]:53"));
+        assert_eq!(ports("[::ffff:10.0.0.3]:7").as_deref(), Ok("10.0.0.3/32:7"));
+        let mapped = ports("[::ffff:10.0.0.0/104]:7").unwrap_err();
+        assert!(mapped.contains("10.0.0.0/8 is meant"), "{mapped}");
         for wrong in [
             "",
             "*",

@@ -70,18 +70,6 @@ fn from_bits(bits: u128, v4: bool) -> IpAddr {
     }
 }
 
-/// fe80::/10 (RFC 4291, section 2.5.6).
-pub fn is_link_local_v6(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
-}
-
-/// The link-local address made of a MAC (RFC 4291, appendix A: modified EUI-64).
-pub fn link_local(mac: EthernetAddress) -> IpCidr {
-    let [a, b, c, d, e, f] = mac.0;
-    let address = Ipv6Addr::from_octets([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
-    cidr_of(address.into(), 64)
-}
-
 /// The address of interface number `n`: `02:00:00:00:00:00` plus `n`.
 pub fn automatic_mac(n: u32) -> EthernetAddress {
     let [a, b, c, d] = n.to_be_bytes();
@@ -93,8 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn link_local_addresses_carry_the_mac() {
-        assert_eq!(link_local(automatic_mac(0x1_02ff)).to_string(), "fe80::ff:fe01:2ff/64");
+    fn automatic_macs_count_up() {
         assert_eq!(automatic_mac(1).to_string(), "02-00-00-00-00-01");
     }
 }

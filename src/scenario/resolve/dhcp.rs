@@ -7,7 +7,7 @@ use std::time::Duration;
 use smoltcp::wire::{EthernetAddress, IpCidr, Ipv4Cidr};
 use toml::Spanned;
 
-use super::super::address::{address_of, is_link_local_v6, mac_text};
+use super::super::address::{address_of, mac_text};
 use super::super::mistake::{Mistakes, quote};
 use super::super::spec::{AdvertiseSpec, DhcpSpec, InterfaceSpec};
 use super::Gateways;
@@ -15,6 +15,7 @@ use super::addressing::{Addresses, MTU_MIN_V6};
 use super::expand::Node;
 use super::topology::Topology;
 use crate::network::dhcp::ServerConfig;
+use crate::network::ip::is_link_local;
 use crate::network::router::Advertise;
 use crate::network::{Automatic, InterfaceConfig};
 
@@ -181,7 +182,7 @@ impl Resolver<'_> {
 
     fn advertised(&self, spec: &AdvertiseSpec, interface: &InterfaceConfig) -> Option<Advertise> {
         let v6 = interface.addresses.iter().filter(|&&cidr| address_of(cidr).is_ipv6());
-        let prefixes = v6.clone().filter(|&&cidr| !is_link_local_v6(address_of(cidr)));
+        let prefixes = v6.clone().filter(|&&cidr| !is_link_local(address_of(cidr)));
         if v6.count() == 0 || prefixes.clone().count() == 0 {
             let help = "add an address of IPv6 to the interface: its prefix is what is advertised";
             self.mistakes.add(spec.at.clone(), "advertise: there is no prefix to advertise", help);

@@ -16,6 +16,7 @@ use super::expand::Node;
 use super::placeholder::Placeholders;
 use super::protocol;
 use super::tls::Scope;
+use crate::network::ip::is_link_local;
 use crate::network::{Automatic, InterfaceConfig, Route};
 use crate::node::SocketKind;
 use crate::protocol::Grant;
@@ -176,7 +177,7 @@ fn addresses_for(other: IpAddr, interfaces: &[InterfaceConfig]) -> Vec<String> {
     let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
     let same = addresses.filter(|&&cidr| {
         let address = address_of(cidr);
-        address.is_ipv4() == other.is_ipv4() && !super::super::address::is_link_local_v6(address)
+        address.is_ipv4() == other.is_ipv4() && !is_link_local(address)
     });
     same.map(|cidr| cidr.to_string()).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! expand.rs      guests with a count become that many
-//! topology.rs    names looked up, cables laid (groups.rs: which switches are joined)
+//! topology/      names looked up, cables laid
 //! addressing.rs  MAC and IP addresses written and given out
 //! dhcp.rs        DHCP servers, advertisements, automatic addresses
 //! guest.rs       routes, protocols, listeners
@@ -11,7 +11,7 @@
 //! names.rs       what guests' resolvers go by
 //! service.rs     services: the zones of DNS servers
 //! tls.rs         authorities, and who names them
-//! timeline.rs    what happens while the lab runs
+//! timeline/      what happens while the lab runs
 //! expect.rs      expectations
 //! ```
 //!
@@ -24,13 +24,14 @@ use std::path::Path;
 use smoltcp::wire::Ipv4Cidr;
 use toml::Spanned;
 
-use super::address::{address_of, is_link_local_v6};
+use super::address::address_of;
 use super::mistake::{Mistakes, place};
 use super::plan::{
     DEFAULT_AGEING, DEFAULT_EPOCH, DEFAULT_SWITCH, GuestPlan, HostFolderPlan, Plan, RouterPlan, ServicePlan,
     StdinPlan, SwitchPlan, TapPlan, digest,
 };
 use super::spec::{Spec, SwitchSpec, default_route, host_folders, unix_network};
+use crate::network::ip::is_link_local;
 use crate::network::{InterfaceConfig, Route};
 use addressing::{Addresses, addressing};
 use expand::{Node, expand};
@@ -42,9 +43,7 @@ mod depth;
 mod dhcp;
 mod expand;
 mod expect;
-mod groups;
 mod guest;
-mod machines;
 pub(super) mod names;
 mod placeholder;
 mod protocol;
@@ -264,7 +263,7 @@ impl Gateways {
             for via in addresses[gateway].addresses.iter().map(|&cidr| address_of(cidr)) {
                 let near = addresses[at].addresses.iter().any(|cidr| cidr.contains_addr(&via.into()));
                 let known = routes.iter().any(|route| route.via.is_ipv4() == via.is_ipv4());
-                if near && !known && !is_link_local_v6(via) {
+                if near && !known && !is_link_local(via) {
                     routes.push(default_route(via));
                 }
             }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::super::address::{address_of, cidr_of, is_link_local_v6, network};
+use super::super::address::{address_of, cidr_of, network};
 use super::super::mistake::{Mistakes, quote};
-use super::super::plan::{Action, Plan, ServiceKind};
+use super::super::plan::{Action, Plan, ProtocolPlan, ServiceKind};
 use super::super::spec::{KindSpec, ResolverSpec, ServerSpec, Spec};
 use super::expand::Node;
 use crate::dns::name::HostName;
 use crate::dns::resolver::{DEFAULT_ATTEMPTS, DEFAULT_TIMEOUT, LabHost, Names, ResolverConfig};
 use crate::dns::server::PORT;
 use crate::network::InterfaceConfig;
+use crate::network::ip::is_link_local;
 use crate::protocol::policy::{Rule, Who};
 
 /// Gives each of a plan's guests its resolver's settings.
@@ -44,12 +45,20 @@ pub(super) fn settle(plan: &mut Plan, spec: &Spec, guests: &[Node<'_>], mistakes
     // Replicas share theirs.
     let configs: Vec<Arc<ResolverConfig>> =
         spec.guests.iter().map(|guest| Arc::new(servers.config(&guest.resolver, &names, mistakes))).collect();
+    // As they were, and as they are settled, of the first replica of each.
+    let mut firsts: BTreeMap<usize, [Vec<ProtocolPlan>; 2]> = BTreeMap::new();
     for (guest, node) in plan.guests.iter_mut().zip(guests) {
-        for protocol in &mut guest.protocols {
-            if let Some(settings) = protocol.grant.ip_mut() {
-                settings.resolver = Arc::clone(&configs[node.spec]);
-            }
+        if let Some([before, settled]) = firsts.get(&node.spec)
+            && *before == guest.protocols
+        {
+            guest.protocols = settled.clone();
+            continue;
         }
+        let before = guest.protocols.clone();
+        for protocol in &mut guest.protocols {
+            protocol.grant.settle(&configs[node.spec]);
+        }
+        firsts.insert(node.spec, [before, guest.protocols.clone()]);
     }
 }
 
@@ -109,7 +118,7 @@ pub(in super::super) fn names_of(plan: &Plan) -> Names {
 /// Link-local ones are of use only to who has no others.
 fn addresses(interfaces: &[InterfaceConfig]) -> Vec<IpAddr> {
     let all = interfaces.iter().flat_map(|interface| &interface.addresses).map(|&cidr| address_of(cidr));
-    let reachable: Vec<IpAddr> = all.clone().filter(|&address| !is_link_local_v6(address)).collect();
+    let reachable: Vec<IpAddr> = all.clone().filter(|&address| !is_link_local(address)).collect();
     if reachable.is_empty() { all.collect() } else { reachable }
 }
 

@@ -44,7 +44,7 @@ impl Find<'_> {
         let (layer, over) = match protocol.kind.as_ref()? {
             KindSpec::Ip { families, policy, .. } => return Some(Grant::ip(*families, policy.clone())),
             KindSpec::Icmp { policy, .. } => {
-                return Some(Grant::Icmp(Settings::new(Families::BOTH, policy.clone())));
+                return Some(Grant::Icmp(Settings::new(Families::BOTH, policy.clone()).into()));
             }
             KindSpec::Unix(unix) => return Some(Grant::Unix(unix.settings.clone())),
             KindSpec::Layer { layer, over } => (layer.clone(), over),

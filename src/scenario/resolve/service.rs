@@ -5,12 +5,13 @@ use std::net::IpAddr;
 
 use hickory_proto::rr::{Name, Record};
 
-use super::super::address::{address_of, is_link_local_v6};
+use super::super::address::address_of;
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{GuestPlan, ServiceKind};
 use super::super::spec::{DnsSpec, ServiceKindSpec, ServiceSpec};
 use crate::dns::zone::{Zone, Zones};
 use crate::network::InterfaceConfig;
+use crate::network::ip::is_link_local;
 
 pub(super) fn kind(spec: &ServiceSpec, guests: &[GuestPlan], mistakes: &Mistakes) -> ServiceKind {
     match &spec.kind {
@@ -22,7 +23,7 @@ pub(super) fn kind(spec: &ServiceSpec, guests: &[GuestPlan], mistakes: &Mistakes
 /// The addresses by which a node can be reached from other subnets.
 fn reachable(interfaces: &[InterfaceConfig]) -> Vec<IpAddr> {
     let addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
-    addresses.map(|&cidr| address_of(cidr)).filter(|&address| !is_link_local_v6(address)).collect()
+    addresses.map(|&cidr| address_of(cidr)).filter(|&address| !is_link_local(address)).collect()
 }
 
 fn zones(dns: &DnsSpec, guests: &[GuestPlan], mistakes: &Mistakes) -> Zones {

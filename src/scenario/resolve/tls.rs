@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::super::address::{address_of, is_link_local_v6};
+use super::super::address::address_of;
 use super::super::mistake::{Mistakes, quote};
 use super::super::spec::{AuthoritySpec, CertificateSpec, RootSpec, TlsSpec};
 use crate::network::InterfaceConfig;
+use crate::network::ip::is_link_local;
 use crate::protocol::tls::config::Clients;
 use crate::protocol::tls::name::Name;
 use crate::protocol::tls::plan::{AuthorityPlan, CertificatePlan, DEFAULT_HANDSHAKE, RootPlan, TlsPlan};
@@ -97,7 +98,7 @@ impl Scope<'_> {
     fn own_names(&self) -> Vec<Name> {
         let addresses = self.interfaces.iter().flat_map(|interface| &interface.addresses);
         let addresses =
-            addresses.map(|&cidr| address_of(cidr)).filter(|&address: &IpAddr| !is_link_local_v6(address));
+            addresses.map(|&cidr| address_of(cidr)).filter(|&address: &IpAddr| !is_link_local(address));
         self.guest.parse().into_iter().chain(addresses.map(Name::Address)).collect()
     }
 

@@ -12,7 +12,7 @@
 //! unix.rs        those of kind `unix`, and the network that they make
 //! tls.rs         [ca.NAME], and the keys of TLS
 //! dhcp.rs        DHCP servers, router advertisements
-//! timeline.rs    what happens while the lab runs
+//! timeline/      what happens while the lab runs
 //! expect.rs      expectations
 //! ```
 

@@ -60,7 +60,7 @@ pub(super) fn hosts(reader: &mut Reader<'_>) -> Vec<HostSpec> {
             );
         }
         let one = |value: &Spanned<DeValue<'_>>| match address::ip(value.get_ref()) {
-            Ok(ip) => Some(ip),
+            Ok(ip) => Some(ip.to_canonical()),
             Err(problem) => {
                 mistakes.add(value.span(), format!("hosts: {}", problem.message), problem.help);
                 None

@@ -1,5 +1,7 @@
 //! The tables `[guest.NAME.protocol.NAME]`: one reader for each kind, and [`kind`] is their registry.
 
+use std::sync::Arc;
+
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -166,7 +168,7 @@ fn proxy(name: &Spanned<String>, reader: &mut Reader<'_>, what: &str) -> Option<
     let server = server(reader, name, what);
     let credentials = credentials(reader);
     let policy = connect_policy(reader);
-    Some(proxy::Settings { server: server?, credentials, policy })
+    Some(proxy::Settings { server: server?, credentials, policy, names: Arc::default(), leads_out: false })
 }
 
 /// The proxy, as the layer below takes it.

@@ -120,6 +120,14 @@ impl Leases {
             && !self.config.reservations.values().any(|&reserved| reserved == address)
     }
 
+    /// True if it is this server that says who has the address: it gives it out, or keeps it for somebody.
+    pub fn is_known(&self, address: Ipv4Addr) -> bool {
+        let (first, last) = self.config.range;
+        (first..=last).contains(&address)
+            || self.entries.contains_key(&address)
+            || self.config.reservations.values().any(|&reserved| reserved == address)
+    }
+
     pub fn holds(&self, client: &Client, address: Ipv4Addr) -> bool {
         self.by_client.get(client) == Some(&address)
     }

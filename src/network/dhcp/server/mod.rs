@@ -39,6 +39,14 @@ pub struct ServerConfig {
     pub excluded: BTreeSet<Ipv4Addr>,
 }
 
+/// Where a message came from, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    pub mac: EthernetAddress,
+    /// Every server heard it: a client that renews asks its own alone, one that rebinds asks all.
+    pub to_all: bool,
+}
+
 /// What a server did so far, in messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -73,7 +81,7 @@ pub struct Server {
 enum Process {
     Running,
     /// What came meanwhile waits at its socket.
-    Paused(Vec<(EthernetAddress, Message)>),
+    Paused(Vec<(Sender, Message)>),
     Killed,
 }
 
@@ -103,7 +111,7 @@ impl Server {
         match std::mem::replace(&mut self.process, Process::Running) {
             Process::Running => Vec::new(),
             Process::Paused(waiting) => {
-                waiting.iter().filter_map(|(mac, message)| self.ingest(now, *mac, message)).collect()
+                waiting.iter().filter_map(|(from, message)| self.ingest(now, *from, message)).collect()
             }
             Process::Killed => {
                 self.process = Process::Killed;
@@ -113,11 +121,11 @@ impl Server {
     }
 
     /// A message comes to its socket: the answer, if its process is there to give one.
-    pub fn receive(&mut self, now: Instant, mac: EthernetAddress, message: Message) -> Option<Reply> {
+    pub fn receive(&mut self, now: Instant, from: Sender, message: Message) -> Option<Reply> {
         match &mut self.process {
-            Process::Running => self.ingest(now, mac, &message),
+            Process::Running => self.ingest(now, from, &message),
             Process::Paused(waiting) if waiting.len() < WAITING_MAX => {
-                waiting.push((mac, message));
+                waiting.push((from, message));
                 None
             }
             Process::Paused(_) | Process::Killed => {
@@ -145,8 +153,9 @@ impl Server {
         self.leases.revoke(now, mac);
     }
 
-    /// Takes a message that came in a frame from `mac`, and has the answer to it, if there is one.
-    pub fn ingest(&mut self, now: Instant, mac: EthernetAddress, message: &Message) -> Option<Reply> {
+    /// Takes a message, and has the answer to it, if there is one.
+    pub fn ingest(&mut self, now: Instant, from: Sender, message: &Message) -> Option<Reply> {
+        let Sender { mac, to_all } = from;
         self.statistics.received += 1;
         // A client speaks for itself; there are no relays here.
         if !message.relay_address.is_unspecified() || message.client_mac != mac || !mac.is_unicast() {
@@ -156,7 +165,7 @@ impl Server {
         let client = Client::of(message);
         match message.kind {
             DhcpMessageType::Discover => self.offer(now, client, message),
-            DhcpMessageType::Request => self.request(now, client, message),
+            DhcpMessageType::Request => self.request(now, client, to_all, message),
             DhcpMessageType::Decline => {
                 let address = message.requested.filter(|address| self.leases.holds(&client, *address));
                 if let (Some(address), true) = (address, self.is_meant(message)) {
@@ -199,7 +208,7 @@ impl Server {
         Some(self.give(DhcpMessageType::Offer, message, address))
     }
 
-    fn request(&mut self, now: Instant, client: Client, message: &Message) -> Option<Reply> {
+    fn request(&mut self, now: Instant, client: Client, to_all: bool, message: &Message) -> Option<Reply> {
         if message.server.is_some() && !self.is_meant(message) {
             // It took the offer of another server.
             self.leases.take_back(&client);
@@ -208,9 +217,11 @@ impl Server {
         let selecting = message.server.is_some();
         let renewing = !message.client_address.is_unspecified();
         let address = if renewing { message.client_address } else { message.requested? };
-        // Who rebinds or comes back may be known to another server: about addresses that are not ours to give, silence.
+        // Who rebinds or comes back asks everybody, and may be known to another server: about addresses of the subnet that
+        // are not ours to judge, silence (4.3.2).
+        let is_judged = if renewing { !to_all || self.leases.is_known(address) } else { selecting };
         let is_on_subnet = self.config().own.contains_addr(&address);
-        if !selecting && !renewing && is_on_subnet && !self.leases.holds(&client, address) {
+        if !is_judged && is_on_subnet && !self.leases.holds(&client, address) {
             return None;
         }
         if !self.leases.may_have(now, &client, message.client_mac, address) {

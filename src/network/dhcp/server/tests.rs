@@ -31,22 +31,27 @@ fn message(kind: DhcpMessageType, client: u32) -> Message {
     Message::new(kind, 7, mac(client))
 }
 
+/// From that client, to this server and no other.
+fn alone(client: u32) -> Sender {
+    Sender { mac: mac(client), to_all: false }
+}
+
 fn discover(server: &mut Server, now: u64, client: u32) -> Option<Ipv4Addr> {
     let question = message(DhcpMessageType::Discover, client);
-    server.ingest(at(now), mac(client), &question).map(|reply| reply.message.your_address)
+    server.ingest(at(now), alone(client), &question).map(|reply| reply.message.your_address)
 }
 
 /// Asks for an address that was offered; `None` for a refusal.
 fn select(server: &mut Server, now: u64, client: u32, address: Ipv4Addr) -> Option<Ipv4Addr> {
     let mut request = message(DhcpMessageType::Request, client);
     (request.server, request.requested) = (Some(ip(1)), Some(address));
-    acknowledged(server.ingest(at(now), mac(client), &request)?)
+    acknowledged(server.ingest(at(now), alone(client), &request)?)
 }
 
 fn renew(server: &mut Server, now: u64, client: u32, address: Ipv4Addr) -> Option<Ipv4Addr> {
     let mut request = message(DhcpMessageType::Request, client);
     request.client_address = address;
-    acknowledged(server.ingest(at(now), mac(client), &request)?)
+    acknowledged(server.ingest(at(now), alone(client), &request)?)
 }
 
 fn acknowledged(reply: Reply) -> Option<Ipv4Addr> {
@@ -73,7 +78,7 @@ fn a_lease_is_offered_given_renewed_and_runs_out() {
 #[test]
 fn the_answer_says_what_the_subnet_has() {
     let mut server = server();
-    let reply = server.ingest(at(0), mac(1), &message(DhcpMessageType::Discover, 1)).unwrap();
+    let reply = server.ingest(at(0), alone(1), &message(DhcpMessageType::Discover, 1)).unwrap();
     assert_eq!((reply.to, reply.mac), (ip(10), mac(1)));
     let offer = reply.message;
     assert_eq!(offer.mask, Some(Ipv4Addr::new(255, 255, 255, 0)));
@@ -81,7 +86,7 @@ fn the_answer_says_what_the_subnet_has() {
     assert_eq!((offer.lease_s, offer.renew_s, offer.rebind_s), (Some(100), Some(50), Some(87)));
     let mut loud = message(DhcpMessageType::Discover, 1);
     loud.broadcast = true;
-    assert_eq!(server.ingest(at(0), mac(1), &loud).unwrap().to, Ipv4Addr::BROADCAST);
+    assert_eq!(server.ingest(at(0), alone(1), &loud).unwrap().to, Ipv4Addr::BROADCAST);
 }
 
 #[test]
@@ -114,18 +119,18 @@ fn questions_under_invented_names_use_nothing_up() {
 #[test]
 fn who_speaks_for_another_is_not_heard() {
     let mut server = server();
-    assert_eq!(server.ingest(at(0), mac(2), &message(DhcpMessageType::Discover, 1)), None);
+    assert_eq!(server.ingest(at(0), alone(2), &message(DhcpMessageType::Discover, 1)), None);
     let mut relayed = message(DhcpMessageType::Discover, 1);
     relayed.relay_address = ip(9);
-    assert_eq!(server.ingest(at(0), mac(1), &relayed), None);
+    assert_eq!(server.ingest(at(0), alone(1), &relayed), None);
     let offer = message(DhcpMessageType::Offer, 1);
-    assert_eq!(server.ingest(at(0), mac(1), &offer), None);
+    assert_eq!(server.ingest(at(0), alone(1), &offer), None);
     assert_eq!(server.statistics().ignored, 3);
     // Nor can one give back what another has.
     select(&mut server, 0, 1, ip(10));
     let mut release = message(DhcpMessageType::Release, 2);
     (release.client_address, release.server) = (ip(10), Some(ip(1)));
-    server.ingest(at(0), mac(2), &release);
+    server.ingest(at(0), alone(2), &release);
     assert_eq!(renew(&mut server, 1, 1, ip(10)), Some(ip(10)));
 }
 
@@ -135,7 +140,7 @@ fn what_is_declined_is_not_given_out_for_an_hour() {
     select(&mut server, 0, 1, ip(10));
     let mut decline = message(DhcpMessageType::Decline, 1);
     (decline.requested, decline.server) = (Some(ip(10)), Some(ip(1)));
-    server.ingest(at(0), mac(1), &decline);
+    server.ingest(at(0), alone(1), &decline);
     assert_eq!(discover(&mut server, 1, 1), Some(ip(13)));
     assert_eq!(select(&mut server, 3599, 2, ip(10)), None);
     assert_eq!(select(&mut server, 3600, 2, ip(10)), Some(ip(10)));
@@ -160,6 +165,36 @@ fn who_takes_another_servers_offer_frees_ours() {
     discover(&mut server, 0, 1);
     let mut request = message(DhcpMessageType::Request, 1);
     (request.server, request.requested) = (Some(ip(9)), Some(ip(99)));
-    assert_eq!(server.ingest(at(0), mac(1), &request), None);
+    assert_eq!(server.ingest(at(0), alone(1), &request), None);
     assert_eq!(server.leases.kept(), (0, 0));
+}
+
+/// An answer to who rebinds, which all servers hear.
+fn rebind(server: &mut Server, now: u64, client: u32, address: Ipv4Addr) -> Option<DhcpMessageType> {
+    let mut request = message(DhcpMessageType::Request, client);
+    request.client_address = address;
+    let from = Sender { mac: mac(client), to_all: true };
+    server.ingest(at(now), from, &request).map(|reply| reply.message.kind)
+}
+
+#[test]
+fn who_rebinds_is_refused_by_those_alone_whose_address_it_is() {
+    let mut server = server();
+    select(&mut server, 0, 1, ip(10));
+    assert_eq!(rebind(&mut server, 1, 2, ip(200)), None, "another server may have let it");
+    assert_eq!(rebind(&mut server, 1, 1, ip(10)), Some(DhcpMessageType::Ack));
+    // Of our range, and nobody's: as after a restart, without the books.
+    assert_eq!(rebind(&mut server, 1, 2, ip(13)), Some(DhcpMessageType::Ack));
+    for (address, why) in [(ip(10), "let to another"), (ip(12), "reserved"), (ip(11), "somebody's for ever")]
+    {
+        assert_eq!(rebind(&mut server, 2, 3, address), Some(DhcpMessageType::Nak), "{why}");
+    }
+    let elsewhere = Ipv4Addr::new(10, 1, 0, 9);
+    assert_eq!(rebind(&mut server, 2, 3, elsewhere), Some(DhcpMessageType::Nak), "wrong on this network");
+    // Who asks this server alone has its lease from it, or thinks so.
+    assert_eq!(renew(&mut server, 3, 2, ip(200)), None);
+    assert_eq!(server.statistics().refused, 5);
+    // Its own client is told of another range by rebinding, too.
+    server.set_range((ip(20), ip(29)));
+    assert_eq!(rebind(&mut server, 4, 1, ip(10)), Some(DhcpMessageType::Nak));
 }

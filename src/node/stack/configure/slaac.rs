@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use smoltcp::wire::EthernetAddress;
 
-use crate::network::ip::ndp::{ALL_ROUTERS, OPTION_SOURCE_ADDRESS, ROUTER_SOLICITATION, finish};
+use crate::network::ip::address_of_mac;
+use crate::network::ip::ndp::{ALL_ROUTERS, OPTION_SOURCE_ADDRESS, ROUTER_SOLICITATION, finish, options};
 use crate::time::Instant;
 
 /// Between questions: the first time, and at most (RFC 7559, section 2).
@@ -47,7 +48,7 @@ pub(super) struct Host {
     solicit_at: Option<Instant>,
     wait: Duration,
     made: Vec<Made>,
-    /// Default routers, the first that was heard first.
+    /// Default routers, the one that is used first: of those that answer the first that was heard.
     routers: Vec<(Ipv6Addr, Instant)>,
     dns: Vec<(Ipv6Addr, Instant)>,
 }
@@ -71,6 +72,15 @@ impl Host {
     /// The router that is the next hop to everywhere.
     pub fn router(&self) -> Option<Ipv6Addr> {
         self.routers.first().map(|&(router, _)| router)
+    }
+
+    /// A router does not answer to its address: it is tried again once all others have fallen silent, too. True if another
+    /// one is in its place now.
+    pub fn is_silent(&mut self, router: Ipv6Addr) -> bool {
+        let Some(at) = self.routers.iter().position(|&(other, _)| other == router) else { return false };
+        let silent = self.routers.remove(at);
+        self.routers.push(silent);
+        at == 0 && self.routers.len() > 1
     }
 
     pub fn dns(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
@@ -109,7 +119,8 @@ impl Host {
     /// Takes an advertisement: an ICMPv6 message whose checksum is right, from the link-local address `router`. False
     /// if there is something wrong with it; then none of it counts.
     pub fn ingest(&mut self, now: Instant, router: Ipv6Addr, message: &[u8]) -> bool {
-        let Some(options) = message.get(ADVERTISEMENT_BYTES_MIN..).and_then(options) else { return false };
+        let read = |bytes| options(bytes).collect::<Option<Vec<_>>>();
+        let Some(options) = message.get(ADVERTISEMENT_BYTES_MIN..).and_then(read) else { return false };
         if message[1] != 0 {
             return false;
         }
@@ -149,7 +160,7 @@ impl Host {
         if !fits {
             return;
         }
-        let address = address_of(prefix, self.mac);
+        let address = address_of_mac(prefix, self.mac);
         let after = |seconds: u32| match seconds {
             INFINITE_S => Instant::FAR_FUTURE,
             seconds => now + Duration::from_secs(seconds.into()),
@@ -205,26 +216,6 @@ fn remember(list: &mut Vec<(Ipv6Addr, Instant)>, address: Ipv6Addr, until: Optio
     }
 }
 
-/// The options of a message, each with its type and what follows its length. `None` if they do not add up.
-fn options(mut bytes: &[u8]) -> Option<Vec<(u8, &[u8])>> {
-    let mut list = Vec::new();
-    while let [kind, eights, ..] = bytes {
-        let length = usize::from(*eights) * 8;
-        let option = bytes.get(..length).filter(|option| !option.is_empty())?;
-        list.push((*kind, &option[2..]));
-        bytes = &bytes[length..];
-    }
-    bytes.is_empty().then_some(list)
-}
-
-/// Prefix and modified EUI-64 (RFC 4291, appendix A).
-fn address_of(prefix: Ipv6Addr, mac: EthernetAddress) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac.0;
-    let mut octets = prefix.octets();
-    octets[8..].copy_from_slice(&[a ^ 2, b, c, 0xff, 0xfe, d, e, f]);
-    octets.into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +244,30 @@ mod tests {
 
     fn addresses(host: &Host) -> Vec<String> {
         host.made().iter().map(|made| made.address.to_string()).collect()
+    }
+
+    #[test]
+    fn a_router_that_does_not_answer_gives_way_to_the_next() {
+        let routers = [1, 2, 3].map(|last| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last));
+        let mut host = Host::new(MAC);
+        for router in routers {
+            assert!(host.ingest(at(0), router, &advertisement(1800, &[])));
+        }
+        assert!(!host.is_silent(routers[1]), "it was not the one in use");
+        assert_eq!(host.router(), Some(routers[0]));
+        assert!(host.is_silent(routers[0]));
+        assert_eq!(host.router(), Some(routers[2]));
+        // What it says of itself later does not bring it back in front of one that answers.
+        host.ingest(at(1), routers[0], &advertisement(1800, &[]));
+        assert_eq!(host.router(), Some(routers[2]));
+        assert!(host.is_silent(routers[2]));
+        assert_eq!(host.router(), Some(routers[1]), "each in its turn");
+        // The last one that is left stays, whatever it does.
+        for router in [routers[0], routers[2]] {
+            host.ingest(at(2), router, &advertisement(0, &[]));
+        }
+        assert!(!host.is_silent(routers[1]) && !host.is_silent(routers[0]));
+        assert_eq!(host.router(), Some(routers[1]));
     }
 
     #[test]

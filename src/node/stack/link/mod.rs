@@ -20,6 +20,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use smoltcp::wire::{EthernetAddress, EthernetProtocol, IpCidr};
 
 use super::Stack;
+use super::demux::Unreachable;
 use crate::network::ip::ndp::group_mac;
 use crate::network::ip::{ETHERNET_HEADER_BYTES, write_ethernet};
 use crate::network::neighbours::{Limits, Lookup, Neighbours, Waiting};
@@ -129,7 +130,7 @@ impl Stack {
         }
         let Some(next_hop) = self.next_hop(index, destination) else {
             self.statistics.no_route += 1;
-            return;
+            return self.give_up(now, &packet[ETHERNET_HEADER_BYTES..], Unreachable::Network);
         };
         let Some(link) = &mut self.nics[index].link else { return };
         match link.neighbours.lookup(now, next_hop, Outgoing(packet)) {

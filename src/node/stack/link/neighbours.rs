@@ -25,10 +25,11 @@ impl Stack {
             }) {
                 match due {
                     Due::Ask(address) => self.ask(index, address),
-                    Due::GaveUp(waited) => {
+                    Due::GaveUp(address, waited) => {
+                        self.router_is_silent(index, address);
                         for Outgoing(packet) in waited {
                             self.statistics.unresolved += 1;
-                            self.give_up(now, &packet[ETHERNET_HEADER_BYTES..]);
+                            self.give_up(now, &packet[ETHERNET_HEADER_BYTES..], Unreachable::Host);
                         }
                     }
                 }
@@ -36,12 +37,12 @@ impl Stack {
         }
     }
 
-    /// Whoever sent this packet learns that its next hop does not answer.
-    fn give_up(&mut self, now: Instant, ip: &[u8]) {
+    /// Whoever sent this packet learns that its next hop does not answer, or that there is none.
+    pub(super) fn give_up(&mut self, now: Instant, ip: &[u8], reason: Unreachable) {
         match demux::sender(ip) {
-            Some((Quoted::Tcp, tuple)) => self.tcp_unreachable(now, tuple, None, Unreachable::Host),
-            Some((Quoted::Udp, tuple)) => self.udp_unreachable(Carried::Udp, tuple, Unreachable::Host),
-            Some((Quoted::Echo, tuple)) => self.udp_unreachable(Carried::Echo, tuple, Unreachable::Host),
+            Some((Quoted::Tcp, tuple)) => self.tcp_unreachable(now, tuple, None, reason),
+            Some((Quoted::Udp, tuple)) => self.udp_unreachable(Carried::Udp, tuple, reason),
+            Some((Quoted::Echo, tuple)) => self.udp_unreachable(Carried::Echo, tuple, reason),
             Some((Quoted::EchoAnswer, _)) | None => {}
         }
     }

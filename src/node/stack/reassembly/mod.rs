@@ -17,7 +17,8 @@ use bytes::Bytes;
 
 use crate::network::ip::IPV6_HEADER_BYTES;
 use crate::time::Instant;
-use fragment::{Key, Part, is_fragment, parse};
+pub use fragment::is_fragment;
+use fragment::{Key, Part, parse};
 use packet::{FRAGMENT_OVERHEAD, Packet, together};
 
 /// RFC 1122, 3.3.2 wants 60 to 120 s, and Linux takes 30: after that the identification may be in use again.

@@ -52,16 +52,15 @@ impl Stack {
             // smoltcp gave up on unacknowledged data.
             connection.error = Some(connection.soft_error.unwrap_or(Error::TimedOut));
         }
-        if connection.phase == Phase::Connecting {
-            if connection.error.is_some() {
-                // Nobody there knows of a connection to reset.
-                nics[nic]
-                    .wire
-                    .sent
-                    .retain(|packet| demux::sequence(&packet[ETHERNET_HEADER_BYTES..]).is_none());
-            } else if let Some(syn) = nics[nic].wire.sent.last() {
-                connection.initial = demux::sequence(&syn[ETHERNET_HEADER_BYTES..]);
-            }
+        if connection.phase == Phase::Connecting && connection.error.is_some() {
+            // Nobody there knows of a connection to reset.
+            let sent = &mut nics[nic].wire.sent;
+            sent.retain(|packet| demux::sequence(&packet[ETHERNET_HEADER_BYTES..]).is_none());
+        }
+        if let (Phase::Connecting | Phase::HalfOpen(_), None) = (connection.phase, connection.initial)
+            && let Some(syn) = nics[nic].wire.sent.last()
+        {
+            connection.initial = demux::sequence(&syn[ETHERNET_HEADER_BYTES..]);
         }
         self.flush(now, nic);
         if expired {

@@ -12,7 +12,7 @@ use super::{Phase, Tcp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::node::stack::Stack;
-use crate::node::stack::demux::Tuple;
+use crate::node::stack::flows::Tuple;
 use crate::node::wake::{Interest, Readiness, Waiter, Watch};
 use crate::time::Instant;
 

@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use smoltcp::socket::tcp::{self, State};
 
-use super::demux::Tuple;
+use super::flows::Tuple;
 use super::{Stack, ports};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;

@@ -143,7 +143,7 @@ impl Control for UdpControl {
             Host::Address(ip) => self.flow(cx, SocketAddr::new(ip, port)),
             // One that listens goes on to.
             Host::Name(_) if matches!(self.role, Role::Listening) => Err(Error::Invalid),
-            Host::Name(name) => match self.scope.look_up(cx, &name, Waiter::Guest) {
+            Host::Name(name) => match self.scope.look_up(cx, &name, port, Waiter::Guest) {
                 Progress::Done(outcome) => self.found(cx, &name, port, outcome),
                 Progress::Pending(lookup) => {
                     self.role = Role::LookingUp { text: address.to_owned(), name, port, lookup };

@@ -13,11 +13,12 @@ use crate::node::task::Handle;
 use crate::node::{Interest, Waiter};
 use crate::protocol::layer::Carrier;
 use crate::protocol::quic::paths::Path;
+use crate::protocol::quic::session::Session;
 use crate::protocol::quic::words::words;
 
 impl Hub {
-    /// A path has something to read, or room.
-    pub fn serve(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>) {
+    /// A path has something to read, or room. False once it is closed.
+    pub fn serve(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>) -> bool {
         self.config.tls.crypto.clock.set(cx.now);
         match self.paths.push(cx, path) {
             Ok(waiting) => waiting.into_iter().for_each(|id| self.touch(cx, me, id)),
@@ -38,6 +39,7 @@ impl Hub {
         }
         self.scratch = scratch;
         self.turn(cx, me);
+        self.paths.get(path).is_some()
     }
 
     fn take(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>, datagram: BytesMut) {
@@ -45,7 +47,7 @@ impl Hub {
         let mut answer = Vec::new();
         let event = self.endpoint.handle(cx.now.to_std(), remote, None, None, datagram, &mut answer);
         match event {
-            None => cx.stack.count_dropped_datagram(),
+            None => cx.stack.count_foreign_datagram(),
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 let id = self.by_handle.get(handle.0).copied().flatten();
                 if let Some((id, session)) = id.and_then(|id| Some((id, self.sessions.get_mut(id)?))) {
@@ -95,7 +97,6 @@ impl Hub {
         }
         match self.endpoint.accept(incoming, cx.now.to_std(), &mut answer, None) {
             Ok((handle, connection)) => {
-                self.handshakes += 1;
                 let id = self.add(cx, connection, handle);
                 self.touch(cx, me, id);
             }
@@ -113,27 +114,46 @@ impl Hub {
     pub(super) fn path_failed(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>, error: Error) {
         let Some(remote) = self.paths.get(path).map(|path| path.remote) else { return };
         if error == Error::AddressNotAvailable {
-            return self.move_path(cx, me, remote);
+            return self.leave_address(cx, me, path, remote);
         }
-        if let Role::Connecting { stage: Stage::Handshake(id), .. } = &self.role
-            && matches!(error, Error::ConnectionRefused | Error::HostUnreachable | Error::NetworkUnreachable)
-        {
-            let id = *id;
-            if let Some(session) = self.sessions.get_mut(id).filter(|session| session.remote == remote) {
-                session.remark(cx, || error.to_string());
-                session.abort(cx.now);
-                self.handshakes = self.handshakes.saturating_sub(1);
-                self.finish_connect(cx, Err(error));
-                self.touch(cx, me, id);
+        if !matches!(error, Error::ConnectionRefused | Error::HostUnreachable | Error::NetworkUnreachable) {
+            return;
+        }
+        for id in self.begun.remove(&remote).into_iter().flatten() {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            session.remark(cx, || error.to_string());
+            let outcome = session.give_up(cx, error);
+            self.touch(cx, me, id);
+            if let Some(outcome) = outcome {
+                self.shaken(cx, me, id, outcome);
             }
         }
     }
 
-    /// Our own address is gone: a client goes on from another one (RFC 9000, 9), a server cannot.
-    fn move_path(&mut self, cx: &mut Context, me: Handle<Hub>, remote: SocketAddr) {
-        if !matches!(self.role, Role::Connecting { .. } | Role::Connected) {
-            return;
+    /// Our own address is gone: a client goes on from another one (RFC 9000, 9). A server cannot, since its clients would
+    /// not hear it there: its connections end as those of TCP do.
+    fn leave_address(&mut self, cx: &mut Context, me: Handle<Hub>, path: Id<Path>, remote: SocketAddr) {
+        let here = |session: &&mut Session| session.remote == remote;
+        let mut is_client = false;
+        for id in self.sessions.ids().collect::<Vec<_>>() {
+            let Some(session) = self.sessions.get_mut(id).filter(here) else { continue };
+            is_client |= session.connection.side().is_client();
+            if session.connection.side().is_server() {
+                session.remark(cx, || "our address is gone".to_owned());
+                if let Some(outcome) = session.give_up(cx, Error::TimedOut) {
+                    self.shaken(cx, me, id, outcome);
+                }
+                self.touch(cx, me, id);
+            }
         }
+        if is_client {
+            self.move_path(cx, me, remote);
+        } else {
+            self.paths.close(cx, path);
+        }
+    }
+
+    fn move_path(&mut self, cx: &mut Context, me: Handle<Hub>, remote: SocketAddr) {
         let Some(below) = &mut self.below else { return };
         let Ok(flow) = below.connect(cx, &remote.to_string()) else { return };
         let Ok(carrier) = Carrier::connected(cx, flow) else { return };

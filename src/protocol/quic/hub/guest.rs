@@ -137,8 +137,8 @@ impl Hub {
         if let Some(session) = self.sessions.get_mut(id) {
             session.hold();
         }
+        self.begun.entry(remote).or_default().insert(id);
         self.touch(cx, me, id);
-        self.handshakes += usize::from(!is_early);
         Ok(if is_early { Stage::Done(Ok(id)) } else { Stage::Handshake(id) })
     }
 
@@ -152,6 +152,7 @@ impl Hub {
         let session = Session::new(connection, handle, self.kind, deadline);
         let remote = session.remote;
         let id = self.sessions.insert(session);
+        self.handshakes += 1;
         if self.by_handle.len() <= handle.0 {
             self.by_handle.resize(handle.0 + 1, None);
         }

@@ -9,7 +9,8 @@
 mod below;
 mod guest;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use quinn_proto::{ClientConfig, Endpoint};
@@ -53,7 +54,10 @@ pub(super) struct Hub {
     dirty: VecDeque<Id<Session>>,
     timers: BTreeSet<(Instant, Id<Session>)>,
     role: Role,
+    /// Connections that are not confirmed yet, those that the guest has already among them.
     handshakes: usize,
+    /// Of these, those that we began, by where the peer is.
+    begun: BTreeMap<SocketAddr, BTreeSet<Id<Session>>>,
     watch: Watch,
     /// False once the guest closed the control.
     held: bool,
@@ -95,6 +99,7 @@ impl Hub {
             timers,
             role: Role::Idle,
             handshakes: 0,
+            begun: BTreeMap::new(),
             watch: Watch::default(),
             held: true,
             scratch: Vec::new(),
@@ -199,6 +204,16 @@ impl Hub {
                 self.timers.insert((at, id));
             }
         }
+        if session.is_counted && !session.is_unconfirmed() {
+            session.is_counted = false;
+            self.handshakes = self.handshakes.saturating_sub(1);
+            if let Some(others) = self.begun.get_mut(&remote) {
+                others.remove(&id);
+                if others.is_empty() {
+                    self.begun.remove(&remote);
+                }
+            }
+        }
         if let Some(outcome) = outcome {
             self.shaken(cx, me, id, outcome);
         }
@@ -210,9 +225,8 @@ impl Hub {
         }
     }
 
-    /// A handshake came to its end.
+    /// A handshake came to its end, or is far enough for the guest to have the connection.
     fn shaken(&mut self, cx: &mut Context, me: Handle<Hub>, id: Id<Session>, outcome: Outcome) {
-        self.handshakes = self.handshakes.saturating_sub(1);
         let is_refused = outcome == Outcome::Ready && self.refuses(cx, id);
         match &mut self.role {
             Role::Listening { .. } if is_refused => {

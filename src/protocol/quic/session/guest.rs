@@ -31,6 +31,7 @@ impl Session {
                 self.connection.close(now.to_std(), VarInt::from_u32(0), Bytes::new());
                 self.life = Life::Closing(now);
             }
+            Life::Early(deadline) => self.life = Life::Closing(deadline.min(now + GOODBYE)),
             Life::Open => self.life = Life::Closing(now + GOODBYE),
             Life::Closing(_) | Life::Lost(_) => {}
         }

@@ -25,7 +25,8 @@ use datagrams::Datagrams;
 const GOODBYE: Duration = Duration::from_secs(10);
 
 pub(super) struct Session {
-    pub connection: Connection,
+    /// It is kilobytes, which tables of sessions would move about.
+    pub connection: Box<Connection>,
     pub handle: ConnectionHandle,
     pub kind: SocketKind,
     life: Life,
@@ -46,6 +47,8 @@ pub(super) struct Session {
     /// In the hub's lists: something is to be done, and when something will be.
     pub dirty: bool,
     pub timer: Option<Instant>,
+    /// Among the hub's handshakes.
+    pub is_counted: bool,
     /// quinn-proto has forgotten it.
     is_drained: bool,
     is_early: bool,
@@ -55,6 +58,8 @@ pub(super) struct Session {
 enum Life {
     /// Given up at this instant.
     Handshaking(Instant),
+    /// The guest has it, or may have it; who the peer is has not been shown. Given up at this instant.
+    Early(Instant),
     Open,
     /// Nobody has it; closed at this instant, or when everything is acknowledged.
     Closing(Instant),
@@ -78,7 +83,7 @@ impl Session {
         let (holders, watch, streams, waiting) = Default::default();
         let datagrams = Datagrams::of(&mut connection);
         Session {
-            connection,
+            connection: Box::new(connection),
             handle,
             kind,
             life: Life::Handshaking(deadline),
@@ -92,6 +97,7 @@ impl Session {
             datagrams,
             dirty: false,
             timer: None,
+            is_counted: true,
             is_drained: false,
             is_early: false,
         }
@@ -101,7 +107,7 @@ impl Session {
     pub fn begin_early(&mut self) -> bool {
         self.is_early = self.connection.has_0rtt();
         if self.is_early {
-            self.life = Life::Open;
+            self.go_early();
         }
         self.is_early
     }
@@ -112,8 +118,24 @@ impl Session {
         data.downcast::<HandshakeData>().ok().map(|data| *data)
     }
 
+    fn go_early(&mut self) {
+        match self.life {
+            Life::Handshaking(deadline) => self.life = Life::Early(deadline),
+            Life::Early(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => {}
+        }
+    }
+
     pub fn is_handshaking(&self) -> bool {
         matches!(self.life, Life::Handshaking(_))
+    }
+
+    /// Who the peer is has not been shown yet, whether the guest has the connection or not.
+    pub fn is_unconfirmed(&self) -> bool {
+        match self.life {
+            Life::Handshaking(_) | Life::Early(_) => true,
+            Life::Closing(_) => self.connection.is_handshaking(),
+            Life::Open | Life::Lost(_) => false,
+        }
     }
 
     /// Nothing is left of it but what the guest still has.
@@ -123,7 +145,7 @@ impl Session {
 
     pub fn lost(&self) -> Option<Error> {
         match self.life {
-            Life::Handshaking(_) | Life::Open | Life::Closing(_) => None,
+            Life::Handshaking(_) | Life::Early(_) | Life::Open | Life::Closing(_) => None,
             Life::Lost(error) => Some(error),
         }
     }
@@ -144,8 +166,10 @@ impl Session {
             return None;
         }
         let own = match self.life {
-            Life::Handshaking(at) | Life::Closing(at) if !self.connection.is_closed() => Some(at),
-            Life::Handshaking(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => None,
+            Life::Handshaking(at) | Life::Early(at) | Life::Closing(at) if !self.connection.is_closed() => {
+                Some(at)
+            }
+            Life::Handshaking(_) | Life::Early(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => None,
         };
         let timeout = self.connection.poll_timeout().map(Instant::from_std);
         [own, timeout].into_iter().flatten().min()
@@ -159,12 +183,11 @@ impl Session {
         }
         let mut outcome = self.events(cx, endpoint);
         match self.life {
-            Life::Handshaking(deadline) if deadline <= cx.now => {
+            Life::Handshaking(deadline) | Life::Early(deadline) if deadline <= cx.now => {
                 self.remark(cx, || "no handshake in time".to_owned());
-                self.connection.close(now, VarInt::from_u32(0), Bytes::new());
-                outcome = Some(self.lose(cx, Error::TimedOut));
+                outcome = self.give_up(cx, Error::TimedOut).or(outcome);
             }
-            Life::Handshaking(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => {}
+            Life::Handshaking(_) | Life::Early(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => {}
         }
         outcome
     }
@@ -182,7 +205,7 @@ impl Session {
                 }
                 is_over
             }
-            Life::Handshaking(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => false,
+            Life::Handshaking(_) | Life::Early(_) | Life::Open | Life::Closing(_) | Life::Lost(_) => false,
         }
     }
 
@@ -220,16 +243,18 @@ impl Session {
                 if self.is_early && !self.connection.accepted_0rtt() {
                     self.refuse_early(cx);
                 }
-                if self.is_handshaking() {
-                    self.life = Life::Open;
-                    return Some(Outcome::Ready);
+                match self.life {
+                    Life::Handshaking(_) => {
+                        self.life = Life::Open;
+                        return Some(Outcome::Ready);
+                    }
+                    Life::Early(_) => self.life = Life::Open,
+                    Life::Open | Life::Closing(_) | Life::Lost(_) => {}
                 }
             }
             Event::ConnectionLost { reason } => {
                 self.remark(cx, || words(&reason));
-                let was_handshaking = self.is_handshaking();
-                let outcome = self.lose(cx, error(&reason));
-                return was_handshaking.then_some(outcome);
+                return self.lose(cx, error(&reason));
             }
             Event::Stream(event) => {
                 self.take_stream(cx, event);
@@ -255,7 +280,7 @@ impl Session {
             return None;
         }
         self.remark(cx, || "early data".to_owned());
-        self.life = Life::Open;
+        self.go_early();
         Some(Outcome::Ready)
     }
 
@@ -299,7 +324,14 @@ impl Session {
         }
     }
 
-    fn lose(&mut self, cx: &mut Context, error: Error) -> Outcome {
+    /// Closes it and takes it for lost. Says what became of the handshake, if somebody waits for that.
+    pub fn give_up(&mut self, cx: &mut Context, error: Error) -> Option<Outcome> {
+        self.connection.close(cx.now.to_std(), VarInt::from_u32(0), Bytes::new());
+        self.lose(cx, error)
+    }
+
+    fn lose(&mut self, cx: &mut Context, error: Error) -> Option<Outcome> {
+        let was_handshaking = self.is_handshaking();
         self.life = Life::Lost(error);
         self.pull_datagram();
         for stream in self.streams.iter_mut() {
@@ -308,7 +340,7 @@ impl Session {
         }
         self.datagrams.watch.fire(self.datagram_readiness(), cx.stack.wakes());
         self.fire(cx);
-        Outcome::Failed(error)
+        was_handshaking.then_some(Outcome::Failed(error))
     }
 
     /// The server would have none of what was sent early: what was opened then is not known to it.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::network::dhcp::{Server, ServerConfig};
+use crate::network::dhcp::{Sender, Server, ServerConfig};
 use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::rng::Seed;
 use smoltcp::wire::{Ipv4Cidr, Ipv4Packet, UdpPacket};
@@ -23,13 +23,13 @@ fn server(lease: u64) -> Server {
     })
 }
 
-/// The DHCP message that is sent, and whether all hear it.
-fn message(sent: &Send) -> Option<(Message, bool)> {
+/// The DHCP message that is sent, and to whom.
+fn message(sent: &Send) -> Option<(Message, Ipv4Addr)> {
     let Send::Packet(packet) = sent else { return None };
     let packet = Ipv4Packet::new_checked(&packet[ETHERNET_HEADER_BYTES..]).unwrap();
     let datagram = UdpPacket::new_checked(packet.payload()).unwrap();
     assert!(datagram.verify_checksum(&packet.src_addr().into(), &packet.dst_addr().into()));
-    Some((Message::parse(datagram.payload()).unwrap(), packet.dst_addr().is_broadcast()))
+    Some((Message::parse(datagram.payload()).unwrap(), packet.dst_addr()))
 }
 
 struct Lab {
@@ -46,27 +46,24 @@ impl Lab {
         Lab { client: Client::new(MAC), rng, now: Instant::START, sent: Vec::new() }
     }
 
-    /// Runs for so long, with every message answered by `server`, if there is one.
-    fn run(&mut self, seconds: u64, mut server: Option<&mut Server>) {
+    /// Runs for so long, with every message answered by `server`, at 10.0.0.1, if there is one.
+    fn run(&mut self, seconds: u64, server: Option<&mut Server>) {
+        let mut servers: Vec<_> = server.into_iter().map(|server| (ip(1), server)).collect();
+        self.run_among(seconds, &mut servers);
+    }
+
+    /// The same with several of them, each at its address; they answer in that order.
+    fn run_among(&mut self, seconds: u64, servers: &mut [(Ipv4Addr, &mut Server)]) {
         let end = self.now + Duration::from_secs(seconds);
         for _ in 0..10_000 {
             let mut out = Vec::new();
             self.client.poll(self.now, &mut self.rng, &mut out);
-            for frame in std::mem::take(&mut out) {
-                let Some((message, to_all)) = message(&frame) else { continue };
+            while let Some((message, to)) = (!out.is_empty()).then(|| message(&out.remove(0))).flatten() {
+                let to_all = to.is_broadcast();
                 self.sent.push((self.now.elapsed().as_secs(), message.kind, to_all));
-                let reply = server.as_mut().and_then(|server| server.ingest(self.now, MAC, &message));
-                if let Some(reply) = reply {
-                    self.client.ingest(self.now, &mut self.rng, &reply.message, &mut out);
-                }
-                // What it said to that is answered in the next round.
-                for frame in out.drain(..) {
-                    let Some((message, to_all)) = super::tests::message(&frame) else { continue };
-                    self.sent.push((self.now.elapsed().as_secs(), message.kind, to_all));
-                    if let Some(reply) =
-                        server.as_mut().and_then(|server| server.ingest(self.now, MAC, &message))
-                    {
-                        self.client.ingest(self.now, &mut self.rng, &reply.message, &mut Vec::new());
+                for (_, server) in servers.iter_mut().filter(|(own, _)| to_all || to == *own) {
+                    if let Some(reply) = server.ingest(self.now, Sender { mac: MAC, to_all }, &message) {
+                        self.client.ingest(self.now, &mut self.rng, &reply.message, &mut out);
                     }
                 }
             }
@@ -155,7 +152,7 @@ fn an_address_that_somebody_has_is_declined() {
     assert!(lab.client.heard(lab.now, ip(100), OTHER, &mut out));
     let (declined, _) = message(&out[0]).unwrap();
     assert_eq!((declined.kind, declined.requested), (Decline, Some(ip(100))));
-    server.ingest(lab.now, MAC, &declined);
+    server.ingest(lab.now, Sender { mac: MAC, to_all: true }, &declined);
     lab.run(9, Some(&mut server));
     assert_eq!(lab.address(), None);
     lab.run(2, Some(&mut server));
@@ -191,4 +188,89 @@ fn leases_that_make_no_sense_are_not_taken() {
     assert_eq!(odd.renew, Instant::START + Duration::from_secs(30));
     let ever = taken(Message { lease_s: Some(u32::MAX), ..good }).unwrap();
     assert_eq!(ever.expires, Instant::FAR_FUTURE);
+}
+
+/// The second of two servers, with its own part of the subnet.
+fn second(first: u8, last: u8) -> Server {
+    Server::new(ServerConfig {
+        own: Ipv4Cidr::new(ip(2), 24),
+        range: (ip(first), ip(last)),
+        lease: Duration::from_secs(1000),
+        routers: vec![ip(2)],
+        dns: vec![ip(2)],
+        reservations: Default::default(),
+        excluded: Default::default(),
+    })
+}
+
+#[test]
+fn of_two_servers_the_first_to_offer_is_asked_and_the_other_does_not_end_its_lease() {
+    let (mut lab, mut one, mut two) = (Lab::new(), server(1000), second(120, 129));
+    lab.run_among(1, &mut [(ip(1), &mut one), (ip(2), &mut two)]);
+    assert_eq!((lab.address(), lab.kinds()), (Some(ip(100)), vec![Discover, Request]));
+    // The first is gone: it rebinds from 875 s on, in vain.
+    lab.run_among(990, &mut [(ip(2), &mut two)]);
+    assert!(lab.sent.iter().any(|&(at, _, to_all)| to_all && at >= 875), "{:?}", lab.sent);
+    assert_eq!(lab.address(), Some(ip(100)));
+    lab.run_among(20, &mut [(ip(2), &mut two)]);
+    assert_eq!(lab.address(), Some(ip(121)), "the lease is over");
+    assert_eq!((one.statistics().refused, two.statistics().refused), (0, 0));
+}
+
+#[test]
+fn another_server_that_gives_out_the_address_as_well_extends_the_lease() {
+    let (mut lab, mut one, mut two) = (Lab::new(), server(1000), second(100, 109));
+    lab.run_among(1, &mut [(ip(1), &mut one), (ip(2), &mut two)]);
+    lab.run_among(1500, &mut [(ip(2), &mut two)]);
+    assert_eq!((lab.address(), one.statistics().acknowledged), (Some(ip(100)), 1));
+    assert_eq!(lab.client.lease().map(|lease| lease.server), Some(ip(2)), "it renews there from now on");
+    assert!(!lab.kinds()[1..].contains(&Discover), "{:?}", lab.sent);
+}
+
+#[test]
+fn acknowledgements_that_are_not_of_what_was_asked_for_count_for_nothing() {
+    let mut lab = Lab::new();
+    let mut out = Vec::new();
+    lab.client.poll(lab.now, &mut lab.rng, &mut out);
+    let (discover, _) = message(&out.remove(0)).unwrap();
+    let answer = |kind, address, server, transaction| Message {
+        your_address: address,
+        mask: Some(Ipv4Addr::new(255, 255, 255, 0)),
+        lease_s: Some(1000),
+        server: Some(server),
+        ..Message::new(kind, transaction, MAC)
+    };
+    let (ack, offer, nak) = (DhcpMessageType::Ack, DhcpMessageType::Offer, DhcpMessageType::Nak);
+    let told = |lab: &mut Lab, kind, address, server| {
+        let mut out = Vec::new();
+        let answer = answer(kind, address, server, discover.transaction);
+        lab.client.ingest(lab.now, &mut lab.rng, &answer, &mut out);
+        out
+    };
+    assert!(told(&mut lab, ack, ip(50), ip(1)).is_empty(), "before it asked for one");
+    let (request, _) = message(&told(&mut lab, offer, ip(50), ip(1))[0]).unwrap();
+    assert_eq!((request.kind, request.requested, request.server), (Request, Some(ip(50)), Some(ip(1))));
+    for (kind, address, server, why) in [
+        (offer, ip(60), ip(2), "a later offer"),
+        (ack, ip(51), ip(1), "another address"),
+        (ack, ip(50), ip(2), "another server"),
+        (nak, ip(50), ip(2), "refused by another"),
+    ] {
+        assert!(told(&mut lab, kind, address, server).is_empty(), "{why}");
+        assert!(matches!(lab.client.state, State::Requesting { .. }), "{why}: {:?}", lab.client.state);
+    }
+    // A probe of the address, and then it is used.
+    assert_eq!(told(&mut lab, ack, ip(50), ip(1)).len(), 1);
+    lab.run(1, None);
+    assert_eq!(lab.address(), Some(ip(50)));
+
+    // While it renews, at 500 s, with the server that it has its lease of, nobody else extends or ends that.
+    lab.run(500, None);
+    let transaction = lab.client.transaction().unwrap();
+    for (kind, server) in [(ack, ip(2)), (nak, ip(2))] {
+        let mut out = Vec::new();
+        lab.client.ingest(lab.now, &mut lab.rng, &answer(kind, ip(50), server, transaction), &mut out);
+        let lease = lab.client.lease().map(|lease| (lease.server, lease.expires));
+        assert_eq!(lease, Some((ip(1), Instant::START + Duration::from_secs(1000))), "{kind:?}");
+    }
 }

@@ -1,45 +1,27 @@
-//! The entries `[[at]]`: when, and what.
+//! What an entry does.
 
 use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bytes::Bytes;
 use smoltcp::wire::IpCidr;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
-use super::super::address;
-use super::super::mistake::{Mistakes, Problem, quote};
-use super::super::plan::{LinkChange, PacketMatch, ProtocolMatch, Span, TcpMatch};
-use super::super::read::{Reader, article, boolean, integer, string};
-use super::super::units;
-use super::guest::path;
-use super::link::{DirectionSpec, one_direction};
-use super::missing;
+use super::only_true;
+use crate::scenario::address;
+use crate::scenario::mistake::{Problem, quote};
+use crate::scenario::plan::LinkChange;
+use crate::scenario::read::{Reader, article, boolean, string};
+use crate::scenario::spec::guest::path;
+use crate::scenario::spec::link::{DirectionSpec, one_direction};
+use crate::scenario::spec::missing;
+use crate::scenario::units;
 
 type Names = Vec<Spanned<String>>;
 
-pub(in super::super) struct EntrySpec {
-    pub time: Option<Spanned<Span>>,
-    pub after: Option<AfterSpec>,
-    pub delay: Option<Spanned<Span>>,
-    pub every: Option<Spanned<Span>>,
-    pub until: Option<Spanned<Duration>>,
-    pub times: Option<u64>,
-    pub action: ActionSpec,
-}
-
-pub(in super::super) enum AfterSpec {
-    Printed { guest: Spanned<String>, text: String },
-    Started { guest: Spanned<String> },
-    Exited { guest: Spanned<String> },
-    Packet { port: Spanned<String>, packet: PacketMatch },
-    Matching { port: Spanned<String>, filter: Spanned<String> },
-}
-
-pub(in super::super) enum ActionSpec {
+pub(in crate::scenario) enum ActionSpec {
     Change {
         links: Names,
         directions: [bool; 2],
@@ -81,12 +63,10 @@ pub(in super::super) enum ActionSpec {
     },
 }
 
-pub(in super::super) enum FramesSpec {
+pub(in crate::scenario) enum FramesSpec {
     One(Bytes),
     Capture(Spanned<PathBuf>),
 }
-
-const HELP: &str = "an entry is a time and an action, such as `time = \"2s\"` and `down = \"line\"`";
 
 /// What an entry can do, by the key that says so.
 const ACTIONS: [&str; 13] = [
@@ -105,125 +85,8 @@ const ACTIONS: [&str; 13] = [
     "clock",
 ];
 
-pub(super) fn entries(reader: &mut Reader<'_>) -> Vec<EntrySpec> {
-    let mistakes = reader.mistakes;
-    reader.tables("at").into_iter().filter_map(|(at, table)| entry(at, table, mistakes)).collect()
-}
-
-fn entry(at: Range<usize>, table: &DeTable<'_>, mistakes: &Mistakes) -> Option<EntrySpec> {
-    let mistakes_before = mistakes.count();
-    let mut reader = Reader::new(table, "an entry of the timeline", mistakes);
-    let time = reader.get("time", units::span);
-    let after = after(&mut reader);
-    let delay = reader.get("delay", units::span);
-    let every = reader.get("every", units::span);
-    let until = reader.get("until", units::duration);
-    let times = reader.get("times", integer(1..=u64::MAX)).map(Spanned::into_inner);
-    let action = action(&mut reader, &at);
-    check_when(&reader, &at);
-    if let Some(every) = every.as_ref().filter(|every| every.get_ref().least.is_zero()) {
-        mistakes.add(every.span(), "every: may come again at the same instant", "longer than \"0s\"");
-    }
-    reader.finish();
-    if mistakes.count() != mistakes_before {
-        return None;
-    }
-    Some(EntrySpec { time, after, delay, every, until, times, action: action? })
-}
-
-/// Which keys of those that say when go together.
-fn check_when(reader: &Reader<'_>, at: &Range<usize>) {
-    let wrong = |message: &str, help: &str| {
-        reader.mistakes.add(at.clone(), format!("an entry of the timeline {message}"), help);
-    };
-    match (reader.has("time"), reader.has("after")) {
-        (true, true) => wrong("has both `time` and `after`", "for so long after a trigger, add `delay`"),
-        (false, false) if !reader.has("every") => wrong("has neither `time` nor `after`", HELP),
-        _ => {}
-    }
-    if reader.has("delay") && !reader.has("after") {
-        wrong("has `delay` without `after`", "`time` can be a range as well: \"10ms..200ms\"");
-    }
-    for key in ["until", "times"] {
-        if reader.has(key) && !reader.has("every") {
-            wrong(&format!("has `{key}` without `every`"), "`every` says how often it happens again");
-        }
-    }
-}
-
-fn after(reader: &mut Reader<'_>) -> Option<AfterSpec> {
-    let mistakes = reader.mistakes;
-    let (at, table) = reader.table("after")?;
-    let mut reader = Reader::new(table, "`after`", mistakes);
-    let guest = reader.get("guest", string);
-    let printed = reader.get("printed", text);
-    let started = reader.get("started", only_true);
-    let exited = reader.get("exited", only_true);
-    let port = reader.get("at", string);
-    let tcp = reader.get("tcp", tcp).map(|tcp| ProtocolMatch::Tcp(tcp.into_inner()));
-    let udp = reader.get("udp", only_true).map(|_| ProtocolMatch::Udp);
-    let number = reader.get("port", integer(1..=65_535));
-    let filter = reader.get("packet", string);
-    let count = |keys: &[&str]| keys.iter().filter(|key| reader.has(key)).count();
-    let events = (count(&["printed", "started", "exited"]), count(&["tcp", "udp", "packet"]));
-    let (of_guest, of_port) = (reader.has("guest"), reader.has("at"));
-    let numbered = reader.has("port");
-    let filtered = reader.has("packet");
-    reader.finish();
-    let help =
-        "`guest` with one of `printed`, `started`, `exited`, or `at` with one of `tcp`, `udp` and `packet`";
-    let fits = match (of_guest, of_port) {
-        (true, false) => events == (1, 0) && !numbered,
-        (false, true) => events == (0, 1) && !(filtered && numbered),
-        (true, true) | (false, false) => false,
-    };
-    if !fits {
-        mistakes.add(at, "after: is not one event", help);
-        return None;
-    }
-    let number = number.and_then(|number| u16::try_from(number.into_inner()).ok());
-    match (guest, port) {
-        (Some(guest), _) => match (printed, started, exited) {
-            (Some(text), ..) => Some(AfterSpec::Printed { guest, text: text.into_inner() }),
-            (None, Some(_), _) => Some(AfterSpec::Started { guest }),
-            (None, None, Some(_)) => Some(AfterSpec::Exited { guest }),
-            (None, None, None) => None,
-        },
-        (None, Some(port)) if filtered => Some(AfterSpec::Matching { port, filter: filter? }),
-        (None, Some(port)) => {
-            let packet = PacketMatch { protocol: tcp.or(udp)?, port: number };
-            Some(AfterSpec::Packet { port, packet })
-        }
-        (None, None) => None,
-    }
-}
-
-fn text(value: &DeValue<'_>) -> Result<String, Problem> {
-    match string(value)? {
-        text if text.is_empty() => Err(Problem::new("is empty", "a text that the guest prints")),
-        text => Ok(text),
-    }
-}
-
-fn only_true(value: &DeValue<'_>) -> Result<(), Problem> {
-    if boolean(value)? { Ok(()) } else { Err(Problem::new("is false", "write true, or leave it out")) }
-}
-
-fn tcp(value: &DeValue<'_>) -> Result<TcpMatch, Problem> {
-    const HELP: &str = "one of \"syn\", \"syn-ack\", \"fin\", \"rst\", \"data\" and \"any\"";
-    match string(value)?.as_str() {
-        "any" => Ok(TcpMatch::Any),
-        "syn" => Ok(TcpMatch::Syn),
-        "syn-ack" => Ok(TcpMatch::SynAck),
-        "fin" => Ok(TcpMatch::Fin),
-        "rst" => Ok(TcpMatch::Rst),
-        "data" => Ok(TcpMatch::Data),
-        other => Err(Problem::new(format!("{} is no kind of segment", quote(other)), HELP)),
-    }
-}
-
 /// Exactly one of [`ACTIONS`], with the keys that belong to it.
-fn action(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
+pub(super) fn action(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
     let mistakes = reader.mistakes;
     let given: Vec<&str> = ACTIONS.into_iter().filter(|key| reader.has(key)).collect();
     // All are read, so that all are known; the mistakes of one that is too many are told as well.
@@ -379,7 +242,7 @@ fn dhcp(reader: &mut Reader<'_>) -> Option<ActionSpec> {
     let (at, table) = reader.table("dhcp")?;
     let mut reader = Reader::new(table, "`dhcp`", mistakes);
     let server = reader.get("server", string);
-    let range = reader.get("range", super::dhcp::range);
+    let range = reader.get("range", crate::scenario::spec::dhcp::range);
     let revoke = reader.list("revoke", string).unwrap_or_default();
     require(&reader, &at, &["server"], "`dhcp = { server = \"x\", revoke = \"client\" }`");
     if !reader.has("range") && !reader.has("revoke") {

@@ -2,9 +2,9 @@
 
 use toml::Spanned;
 
-use super::super::mistake::quote;
-use super::super::plan::{DeviceRef, Machines, ServiceKind};
-use super::timeline::{Name, Resolver};
+use super::{Name, Resolver};
+use crate::scenario::mistake::quote;
+use crate::scenario::plan::{DeviceRef, Machines, ServiceKind};
 
 impl Resolver<'_> {
     /// Guests, routers and servers that are switched off or on, and whether in an orderly way.
