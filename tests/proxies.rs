@@ -21,6 +21,7 @@ fn the_trace_tells_why_a_connection_came_to_nothing() {
         told.extend(remarks(&report).into_iter().map(|remark| format!("{name}: {remark}")));
     }
     insta::assert_snapshot!(told.join("\n"), @r#"
+    proxies: balanced: 10.0.0.40:PORT: no PROXY header where one belongs: reset
     proxies: balanced: 10.0.0.9:PORT is none of those whose PROXY header counts: reset
     proxies: guessed: 10.0.0.16:1080: the SOCKS server refused the user or password
     proxies: mirrored-http: 10.0.0.2:1080: no HTTP proxy: invalid HTTP version in its answer

@@ -143,6 +143,25 @@ fn only_sockets_of_the_folder_itself_are_reached() {
     drop(outside);
 }
 
+/// What somebody else has put where the guest's socket was is not the guest's to remove.
+#[test]
+fn only_what_was_made_is_removed() {
+    for kind in ["stream", "dgram"] {
+        for ours in [true, false] {
+            let folder = lab("echo_server.wasm", &format!("\"/run/host/g.sock\", \"{kind}\""));
+            let mut server = start(guestnet(&folder, &["--duration=2s"]));
+            let path = folder.path().join("sockets/g.sock");
+            wait_for(&path);
+            if !ours {
+                fs::rename(&path, folder.path().join("sockets/moved")).unwrap();
+                drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+            }
+            server.0.wait().unwrap();
+            assert_eq!(path.exists(), !ours, "{kind}");
+        }
+    }
+}
+
 #[test]
 fn virtual_time_has_no_sockets_of_the_host() {
     let folder = lab("echo_client.wasm", "\"/run/host/x\", \"stream\"");

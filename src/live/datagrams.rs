@@ -12,7 +12,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use nix::sys::socket::{
     socket,
 };
 
-use super::sockets::{Socket, Sockets, must_be_socket};
+use super::sockets::{Made, Pinned, Socket, Sockets, socket_file};
 use crate::error::Error;
 use crate::protocol::unix::host::{CREDIT_BYTES, HostNews, datagram_cost};
 use crate::time::Instant;
@@ -42,7 +41,7 @@ const RETRY: Duration = Duration::from_millis(5);
 /// A socket at a path, which a guest has bound.
 pub(super) struct Bound {
     socket: OwnedFd,
-    path: PathBuf,
+    made: Made,
     /// Flows by their peers' names.
     flows: BTreeMap<Vec<u8>, u64>,
     /// A datagram that its flow had no room for, and its peer's name.
@@ -88,11 +87,6 @@ fn name(address: Option<UnixAddr>) -> Vec<u8> {
     }
 }
 
-fn file(path: &Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::symlink_metadata(path).ok()?;
-    metadata.file_type().is_socket().then(|| (metadata.dev(), metadata.ino()))
-}
-
 impl Peer {
     /// Who has this name, for a socket in `folder`.
     fn named(name: &[u8], folder: &Path) -> Peer {
@@ -102,9 +96,9 @@ impl Peer {
         let path = Path::new(OsStr::from_bytes(name));
         let here = path.file_name().map(|file_name| folder.join(file_name));
         let found = here.and_then(|here| {
-            let socket = file(&here)?;
+            let socket = socket_file(&here)?;
             // The same file, and not another of its name.
-            (file(path) == Some(socket)).then_some(Peer::File(UnixAddr::new(&here).ok()?))
+            (socket_file(path) == Some(socket)).then_some(Peer::File(UnixAddr::new(&here).ok()?))
         });
         found.unwrap_or(Peer::Nameless)
     }
@@ -116,16 +110,17 @@ impl Bound {
     pub fn new(path: PathBuf, name: &Path) -> Result<Self, Errno> {
         let socket = open()?;
         bind(socket.as_raw_fd(), &UnixAddr::new(name)?)?;
-        if file(&path).is_none_or(|made| file(name) != Some(made)) {
+        let named = Made::new(name.to_owned())?;
+        if socket_file(&path).is_none_or(|made| socket_file(name) != Some(made)) {
             // The folder is elsewhere by now, and another where it was.
-            let _ = std::fs::remove_file(name);
+            named.remove();
             return Err(Errno::ENOENT);
         }
-        Ok(Self { socket, path, flows: BTreeMap::new(), waiting: None })
+        Ok(Self { socket, made: Made::new(path)?, flows: BTreeMap::new(), waiting: None })
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn made(&self) -> &Made {
+        &self.made
     }
 
     pub fn source(&self) -> (BorrowedFd<'_>, PollFlags) {
@@ -158,7 +153,7 @@ impl Flow {
         let socket = open()?;
         // A name of the kernel's choice: whoever has none cannot be answered. Connected, it hears of its peer alone.
         bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
-        connect(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+        connect(socket.as_raw_fd(), &Pinned::new(path)?.address()?)?;
         Ok(Self::new(Way::Connected(socket)))
     }
 
@@ -197,12 +192,12 @@ impl Flow {
 impl Sockets {
     /// A flow to the socket at `path`, which comes from the one that `from` is bound to.
     pub(super) fn connect_flow(&self, path: &Path, from: Option<u64>) -> Result<Flow, Errno> {
-        must_be_socket(path)?;
         let Some(bound) = from.filter(|from| matches!(self.open.get(from), Some(Socket::Bound(_)))) else {
             return Flow::connected(path);
         };
         // Whether somebody is there who takes datagrams: one who is connected to another hears nobody else (EPERM).
-        match connect(open()?.as_raw_fd(), &UnixAddr::new(path)?) {
+        let pinned = Pinned::new(path)?;
+        match connect(open()?.as_raw_fd(), &pinned.address()?) {
             Ok(()) | Err(Errno::EPERM) => {}
             Err(errno) => return Err(errno),
         }
@@ -249,7 +244,7 @@ impl Sockets {
     /// The flow with somebody whose name is new; `None` if there are too many.
     fn meet(&mut self, world: &mut World, now: Instant, id: u64, name: &[u8]) -> Option<u64> {
         let Some(Socket::Bound(bound)) = self.open.get(&id) else { return None };
-        let peer = Peer::named(name, bound.path.parent()?);
+        let peer = Peer::named(name, bound.made.path.parent()?);
         // All who cannot be answered are one.
         let name = if peer == Peer::Nameless { &[] } else { name };
         if bound.flows.len() >= FLOWS_MAX && !bound.flows.contains_key(name) {
@@ -297,6 +292,15 @@ impl Sockets {
         }
     }
 
+    fn send_to(&self, bound: u64, datagram: &[u8], to: &UnixAddr) -> Result<usize, Errno> {
+        match self.open.get(&bound) {
+            Some(Socket::Bound(bound)) => {
+                sendto(bound.socket.as_raw_fd(), datagram, to, MsgFlags::MSG_NOSIGNAL)
+            }
+            _ => Err(Errno::ECONNREFUSED),
+        }
+    }
+
     /// Sends what there is room for.
     pub(super) fn send(&mut self, world: &mut World, now: Instant, id: u64) {
         let mut sent = 0;
@@ -305,13 +309,13 @@ impl Sockets {
             let Some(datagram) = flow.unsent.front() else { break Ok(()) };
             let done = match &flow.way {
                 Way::Connected(socket) => send(socket.as_raw_fd(), datagram, MsgFlags::MSG_NOSIGNAL),
-                Way::Shared { bound, peer: Peer::Abstract(to) | Peer::File(to) } => {
-                    match self.open.get(bound) {
-                        Some(Socket::Bound(bound)) => {
-                            sendto(bound.socket.as_raw_fd(), datagram, to, MsgFlags::MSG_NOSIGNAL)
-                        }
-                        _ => Err(Errno::ECONNREFUSED),
-                    }
+                Way::Shared { bound, peer: Peer::Abstract(to) } => self.send_to(*bound, datagram, to),
+                Way::Shared { bound, peer: Peer::File(path) } => {
+                    // Looked up each time: a program that is started again has another socket of that name.
+                    path.path()
+                        .ok_or(Errno::ENOENT)
+                        .and_then(Pinned::new)
+                        .and_then(|pinned| self.send_to(*bound, datagram, &pinned.address()?))
                 }
                 // It goes nowhere: the flow is others' too, who are still to be heard.
                 Way::Shared { peer: Peer::Nameless, .. } => Ok(datagram.len()),

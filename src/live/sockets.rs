@@ -5,14 +5,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::PollFlags;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use nix::sys::stat::Mode;
 
 use super::datagrams::{Bound, Flow};
 use crate::error::Error;
@@ -37,7 +39,7 @@ pub struct Sockets {
 pub(super) enum Socket {
     Listener {
         listener: UnixListener,
-        path: PathBuf,
+        made: Made,
     },
     Stream(Stream),
     /// Datagrams of whoever sends some; the flows with each are sockets of their own here.
@@ -280,8 +282,8 @@ impl Sockets {
     fn close(&mut self, id: u64) {
         match self.open.remove(&id) {
             // As paths in the lab, it is free once its control is closed.
-            Some(Socket::Listener { path, .. }) => drop(std::fs::remove_file(path)),
-            Some(Socket::Bound(bound)) => drop(std::fs::remove_file(bound.path())),
+            Some(Socket::Listener { made, .. }) => made.remove(),
+            Some(Socket::Bound(bound)) => bound.made().remove(),
             Some(Socket::Flow(flow)) => self.unbind(flow.bound(), id),
             Some(Socket::Stream(_)) | None => {}
         }
@@ -311,23 +313,63 @@ impl Stream {
 
 /// Connects without waiting: a backlog that is full is one that refuses.
 fn dial(path: &Path) -> Result<UnixStream, Errno> {
-    must_be_socket(path)?;
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let dialled: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    connect(dialled.as_raw_fd(), &UnixAddr::new(path)?)?;
+    let pinned = Pinned::new(path)?;
+    connect(dialled.as_raw_fd(), &pinned.address()?)?;
     Ok(UnixStream::from(dialled))
 }
 
-/// Nothing but a socket, and no way out of the folder by a symbolic link.
-pub(super) fn must_be_socket(path: &Path) -> Result<(), Errno> {
-    let kind = std::fs::symlink_metadata(path).map_err(errno_of)?.file_type();
-    if kind.is_socket() { Ok(()) } else { Err(Errno::ECONNREFUSED) }
+/// A socket's file, looked at and held: whatever is put in its place afterwards, it is what is connected to.
+pub(super) struct Pinned(File);
+
+impl Pinned {
+    /// Nothing but a socket, and no way out of the folder by a symbolic link.
+    pub fn new(path: &Path) -> Result<Self, Errno> {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file = File::from(nix::fcntl::open(path, flags, Mode::empty())?);
+        let kind = file.metadata().map_err(errno_of)?.file_type();
+        if kind.is_socket() { Ok(Self(file)) } else { Err(Errno::ECONNREFUSED) }
+    }
+
+    /// For as long as it is held.
+    pub fn address(&self) -> Result<UnixAddr, Errno> {
+        UnixAddr::new(format!("/proc/self/fd/{}", self.0.as_raw_fd()).as_str())
+    }
+}
+
+/// A socket's file that was made here, by its path and which file it is.
+pub(super) struct Made {
+    pub path: PathBuf,
+    file: (u64, u64),
+}
+
+impl Made {
+    /// What has just been bound at `path`.
+    pub fn new(path: PathBuf) -> Result<Self, Errno> {
+        let file = socket_file(&path).ok_or(Errno::ENOENT)?;
+        Ok(Self { path, file })
+    }
+
+    /// Unless it is another's by now.
+    pub fn remove(&self) {
+        if socket_file(&self.path) == Some(self.file) {
+            // It is gone, then, which is as well.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Which file a socket is: its device and inode.
+pub(super) fn socket_file(path: &Path) -> Option<(u64, u64)> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    metadata.file_type().is_socket().then(|| (metadata.dev(), metadata.ino()))
 }
 
 fn bind(path: PathBuf) -> Result<Socket, Errno> {
     let listener = UnixListener::bind(&path).map_err(errno_of)?;
     listener.set_nonblocking(true).map_err(errno_of)?;
-    Ok(Socket::Listener { listener, path })
+    Ok(Socket::Listener { listener, made: Made::new(path)? })
 }
 
 pub(super) fn errno_of(error: io::Error) -> Errno {

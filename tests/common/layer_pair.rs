@@ -72,6 +72,15 @@ impl Pair {
         echoed
     }
 
+    /// The client connects, and goes on having the connection.
+    pub fn hold(&mut self, address: &str) -> Result<ObjectId> {
+        self.client.node.now = self.now;
+        let control = self.client.node.open(self.client.top, "0.0.0.0:0", SocketKind::Stream)?;
+        let connection = self.until(|node| node.connect(control, address));
+        self.client.node.close(control);
+        connection
+    }
+
     fn say(&mut self, stream: ObjectId, message: &[u8]) -> Result<usize> {
         let (mut sent, mut echoed, mut buffer) = (0, 0, vec![0; 65536]);
         while echoed < message.len() {
@@ -92,15 +101,16 @@ impl Pair {
 
     /// Has the lab go on until the client's node has an answer.
     fn until<R>(&mut self, mut ask: impl FnMut(&mut Node) -> Result<R>) -> Result<R> {
+        let mut is_over = false;
         loop {
             self.client.node.now = self.now;
             match ask(&mut self.client.node) {
                 Err(Error::WouldBlock | Error::InProgress) => {}
                 answer => return answer,
             }
-            if !self.settle() && !self.step(None) {
-                panic!("nothing is to come any more");
-            }
+            assert!(!is_over, "nothing is to come any more");
+            // What needs no frame is asked for once more, too.
+            is_over = !self.settle() && !self.step(None);
         }
     }
 

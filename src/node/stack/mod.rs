@@ -194,6 +194,17 @@ impl Stack {
         self.budget.used()
     }
 
+    /// Takes bytes of that for what a protocol keeps above the stack; false if so many are not left.
+    #[must_use]
+    pub fn take_buffers(&mut self, bytes: usize) -> bool {
+        self.budget.take(bytes)
+    }
+
+    /// Gives back what was taken.
+    pub fn give_buffers(&mut self, bytes: usize) {
+        self.budget.give(bytes);
+    }
+
     /// A frame arrived at interface `index`.
     pub fn ingest(&mut self, now: Instant, index: usize, frame: Frame) {
         if frame.checksums == crate::network::Checksums::Unverified

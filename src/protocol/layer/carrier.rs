@@ -12,12 +12,32 @@ pub struct Carrier {
     blocked: Interest,
     /// What its holder waits for: until that comes, the answer is still `WouldBlock`.
     asleep: Interest,
+    /// Bytes of the node's budget that are taken for what stands over it.
+    reserved: usize,
 }
 
 impl Carrier {
     pub fn new(connection: Box<dyn Connection>, stream: Box<dyn Stream>) -> Self {
-        let (blocked, asleep) = Default::default();
-        Self { connection, stream, blocked, asleep }
+        let (blocked, asleep, reserved) = Default::default();
+        Self { connection, stream, blocked, asleep, reserved }
+    }
+
+    /// Takes `bytes` of what the guest's buffers may have, for those of a layer, until it is closed.
+    ///
+    /// # Errors
+    /// `NoBuffers` if there are not so many; it is reset.
+    pub fn reserve(mut self, cx: &mut Context, bytes: usize) -> Result<Self> {
+        if !cx.stack.take_buffers(bytes) {
+            self.reset(cx);
+            return Err(Error::NoBuffers);
+        }
+        self.reserved += bytes;
+        Ok(self)
+    }
+
+    /// The layer has let go of its buffers.
+    pub fn release(&mut self, cx: &mut Context) {
+        cx.stack.give_buffers(std::mem::take(&mut self.reserved));
     }
 
     /// Takes the stream of a connection that was made; one that has none is closed.
@@ -89,6 +109,7 @@ impl Carrier {
     }
 
     pub fn close(&mut self, cx: &mut Context) {
+        self.release(cx);
         self.stream.close(cx);
         self.connection.close(cx);
     }

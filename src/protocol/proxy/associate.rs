@@ -37,7 +37,8 @@ impl AssociateControl {
                 return Err(error);
             }
         };
-        let association = cx.spawn(Association::new(settings, stream, datagrams));
+        let association = Association::new(cx, settings, stream, datagrams)?;
+        let association = cx.spawn(association);
         Ok(Self { association })
     }
 }
@@ -159,7 +160,7 @@ impl Connection for AssociateConnection {
 impl Stream for AssociateStream {
     fn read(&mut self, cx: &mut Context, buffer: &mut [u8], peek: bool) -> Result<Read> {
         let End { association, flow } = self.0;
-        with(cx, association, |association, _| {
+        with(cx, association, |association, cx| {
             let over = association.is_ready();
             let flow = association.flows.get_mut(&flow).ok_or(Error::BadDescriptor)?;
             let Some(datagram) = flow.received.front() else {
@@ -169,8 +170,7 @@ impl Stream for AssociateStream {
             let truncated = count < datagram.len();
             buffer[..count].copy_from_slice(&datagram[..count]);
             if !peek {
-                flow.received_bytes -= datagram.len();
-                flow.received.pop_front();
+                flow.pop(cx);
             }
             Ok(Read { count, truncated })
         })

@@ -72,10 +72,44 @@ pub(super) struct Flow {
     pub holders: u8,
 }
 
+/// What a datagram that waits takes of the guest's buffers, as with those of UDP.
+fn cost(payload: &[u8]) -> usize {
+    payload.len() + size_of::<Vec<u8>>()
+}
+
+impl Flow {
+    /// Takes the datagram that waits longest.
+    pub fn pop(&mut self, cx: &mut Context) {
+        if let Some(datagram) = self.received.pop_front() {
+            self.received_bytes -= datagram.len();
+            cx.stack.give_buffers(cost(&datagram));
+        }
+    }
+
+    fn forget(&mut self, cx: &mut Context) {
+        while !self.received.is_empty() {
+            self.pop(cx);
+        }
+    }
+}
+
 impl Association {
-    /// One that nobody has connected by yet.
-    pub fn new(settings: Settings, stream: Box<dyn Control>, datagrams: Box<dyn Control>) -> Self {
-        Self {
+    /// One that nobody has connected by yet; of the guest's buffers it takes a datagram's, for as long as it is there.
+    ///
+    /// # Errors
+    /// `NoBuffers` if they have no room for it.
+    pub fn new(
+        cx: &mut Context,
+        settings: Settings,
+        mut stream: Box<dyn Control>,
+        mut datagrams: Box<dyn Control>,
+    ) -> Result<Self> {
+        if !cx.stack.take_buffers(DATAGRAM_BYTES_MAX) {
+            stream.close(cx);
+            datagrams.close(cx);
+            return Err(Error::NoBuffers);
+        }
+        Ok(Self {
             settings,
             stream,
             datagrams,
@@ -85,7 +119,7 @@ impl Association {
             watch: Watch::default(),
             held: true,
             buffer: vec![0; DATAGRAM_BYTES_MAX],
-        }
+        })
     }
 
     /// True once the relay takes datagrams.
@@ -133,7 +167,7 @@ impl Association {
                         let credentials = self.settings.credentials.clone();
                         let script = Client::new(Command::UdpAssociate, anywhere, credentials);
                         let peer = below.peer(cx);
-                        let upgrade = Box::new(Dialogue::new(below, script));
+                        let upgrade = Box::new(Dialogue::new(cx, below, script)?);
                         self.stage = Stage::Talking { upgrade, peer, deadline: cx.now + HANDSHAKE };
                     }
                 },
@@ -223,7 +257,7 @@ impl Association {
         flow.source = Some(source);
         let payload = &rest[length..];
         let full = flow.received_bytes + payload.len() > QUEUED_BYTES_MAX;
-        if full || flow.received.len() >= QUEUED_MAX {
+        if full || flow.received.len() >= QUEUED_MAX || !cx.stack.take_buffers(cost(payload)) {
             return;
         }
         flow.received_bytes += payload.len();
@@ -256,8 +290,10 @@ impl Association {
     pub fn release(&mut self, cx: &mut Context, number: u32) {
         if let Some(flow) = self.flows.get_mut(&number) {
             flow.holders -= 1;
-            if flow.holders == 0 {
-                self.flows.remove(&number);
+            if flow.holders == 0
+                && let Some(mut flow) = self.flows.remove(&number)
+            {
+                flow.forget(cx);
             }
         }
         self.close_if_alone(cx);
@@ -311,7 +347,8 @@ impl Task for Association {
     fn abort(&mut self, cx: &mut Context) {
         self.held = false;
         self.end(cx, Error::ConnectionAborted);
-        self.flows.clear();
+        std::mem::take(&mut self.flows).into_values().for_each(|mut flow| flow.forget(cx));
+        cx.stack.give_buffers(std::mem::take(&mut self.buffer).len());
         self.stream.close(cx);
         self.datagrams.close(cx);
     }

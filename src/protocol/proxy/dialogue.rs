@@ -71,8 +71,11 @@ pub(super) struct Dialogue<S> {
 }
 
 impl<S: Script> Dialogue<S> {
-    pub fn new(below: Carrier, script: S) -> Self {
-        Self { below: Some(below), script, received: Vec::new(), saying: Vec::new(), turned: false }
+    /// # Errors
+    /// `NoBuffers` if the guest's buffers have no room for an answer.
+    pub fn new(cx: &mut Context, below: Carrier, script: S) -> Result<Self> {
+        let below = Some(below.reserve(cx, ANSWER_BYTES_MAX)?);
+        Ok(Self { below, script, received: Vec::new(), saying: Vec::new(), turned: false })
     }
 
     /// True once everything was said.
@@ -145,7 +148,8 @@ impl<S: Script> Upgrade for Dialogue<S> {
                         return Err(self.fail(cx, error, &why));
                     }
                     let ahead = Bytes::copy_from_slice(&self.received[taken..]);
-                    let below = self.below.take().ok_or(Error::BadDescriptor)?;
+                    let mut below = self.below.take().ok_or(Error::BadDescriptor)?;
+                    below.release(cx);
                     return Ok(Box::new(Tunnel::new(below, ahead).with_addresses(None, peer)));
                 }
                 Turn::Fail(error, why) => return Err(self.fail(cx, error, &why)),

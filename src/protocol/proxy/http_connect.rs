@@ -32,9 +32,9 @@ impl Layer for HttpConnect {
         self.settings.via(cx, "http-connect", address)
     }
 
-    fn connect(&self, _: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
+    fn connect(&self, cx: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
         let client = Client::new(Target::parse(address)?, self.settings.credentials.clone());
-        Ok(Box::new(Dialogue::new(below, client)))
+        Ok(Box::new(Dialogue::new(cx, below, client)?))
     }
 
     fn accept(&self, cx: &mut Context, mut below: Carrier) -> Result<Box<dyn Upgrade>> {

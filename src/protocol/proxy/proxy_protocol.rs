@@ -56,7 +56,7 @@ impl Layer for ProxyProtocol {
             below.reset(cx);
             return Err(Error::Access);
         }
-        Ok(Box::new(Dialogue::new(below, Header { comers: self.comers.clone() })))
+        Ok(Box::new(Dialogue::new(cx, below, Header { comers: self.comers.clone() })?))
     }
 }
 

@@ -39,10 +39,10 @@ impl Layer for Socks5 {
         self.settings.via(cx, "socks5", address)
     }
 
-    fn connect(&self, _: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
+    fn connect(&self, cx: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
         let target = Target::parse(address)?;
         let script = Client::new(Command::Connect, target, self.settings.credentials.clone());
-        Ok(Box::new(Dialogue::new(below, script)))
+        Ok(Box::new(Dialogue::new(cx, below, script)?))
     }
 
     fn accept(&self, cx: &mut Context, mut below: Carrier) -> Result<Box<dyn Upgrade>> {
@@ -60,8 +60,8 @@ impl Layer for Socks5 {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 /// What the server is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     Connect,
     UdpAssociate,

@@ -19,6 +19,10 @@ use crate::protocol::layer::Carrier;
 const ROOM_BYTES: usize = 64 * 1024;
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
 
+/// What a connection may keep at once: what was written and is on its way, a message of a handshake or a record that comes in (RFC
+/// 8446, 5.1; rustls takes messages of 64 KiB), and its plaintext.
+pub const BUFFERS_BYTES: usize = 128 * 1024;
+
 /// Plaintext is handed to rustls in parts: it copies each, and some processors copy more than that many times slower if the
 /// bytes go to where they come from, but for a few, modulo a page, as those of a guest's buffer do.
 const PART_BYTES: usize = 2 * 1024;

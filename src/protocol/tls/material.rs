@@ -27,6 +27,10 @@ pub enum Problem {
     Certificate(String),
     #[error("has an unusable key in it: {0}")]
     Key(String),
+    #[error(
+        "has an encrypted key in it, and there is nobody to ask for its password; `openssl pkey -in ... -out ...` decrypts it"
+    )]
+    Encrypted,
     #[error("is not the key of the certificate")]
     Mismatch,
 }
@@ -94,10 +98,33 @@ pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Problem
 /// # Errors
 /// No PEM, none of them, or one that does not parse.
 pub fn key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Problem> {
+    // By the label (RFC 7468, 11) or, in the older form, by a header of the section (RFC 1421, 4.6.1.1).
+    let encrypted = |label: &[u8]| text.windows(label.len()).any(|window| window == label);
+    if text.len() <= PEM_BYTES_MAX
+        && (encrypted(b"-BEGIN ENCRYPTED PRIVATE KEY-") || encrypted(b"Proc-Type: 4,ENCRYPTED"))
+    {
+        return Err(Problem::Encrypted);
+    }
     let mut found: Vec<PrivateKeyDer<'static>> = sections(text, "private key")?;
     let first = found.swap_remove(0);
-    ring::sign::any_supported_type(&first).map_err(bad_key)?;
-    Ok(first)
+    match ring::sign::any_supported_type(&first) {
+        Ok(_) => Ok(first),
+        Err(_) if is_rsa(&first) => Err(Problem::Key("one of RSA is to have 2048 to 4096 bits".to_owned())),
+        Err(error) => Err(bad_key(error)),
+    }
+}
+
+fn is_rsa(key: &PrivateKeyDer<'_>) -> bool {
+    /// `rsaEncryption` (RFC 8017, A.1).
+    const RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+    match key {
+        PrivateKeyDer::Pkcs1(_) => true,
+        // The algorithm stands near the beginning (RFC 5208, 5).
+        PrivateKeyDer::Pkcs8(key) => {
+            key.secret_pkcs8_der().windows(RSA.len()).take(24).any(|part| part == RSA)
+        }
+        _ => false,
+    }
 }
 
 /// What verification trusts.

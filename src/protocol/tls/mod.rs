@@ -33,6 +33,7 @@ use super::layer::{Carrier, Layer, Upgrade};
 use crate::error::{Error, Result};
 use crate::node::object::Context;
 use config::Config;
+use engine::BUFFERS_BYTES;
 use handshake::Handshake;
 
 /// A `tls` protocol object.
@@ -57,7 +58,8 @@ impl Layer for Tls {
         self.config.server.is_some()
     }
 
-    fn connect(&self, cx: &mut Context, mut below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
+    fn connect(&self, cx: &mut Context, below: Carrier, address: &str) -> Result<Box<dyn Upgrade>> {
+        let mut below = below.reserve(cx, BUFFERS_BYTES)?;
         self.config.crypto.clock.set(cx.now);
         let tls = self.config.name_at(address).and_then(|name| {
             ClientConnection::new(Arc::clone(&self.config.client), name).map_err(|_| Error::Protocol)
@@ -71,7 +73,8 @@ impl Layer for Tls {
         }
     }
 
-    fn accept(&self, cx: &mut Context, mut below: Carrier) -> Result<Box<dyn Upgrade>> {
+    fn accept(&self, cx: &mut Context, below: Carrier) -> Result<Box<dyn Upgrade>> {
+        let mut below = below.reserve(cx, BUFFERS_BYTES)?;
         self.config.crypto.clock.set(cx.now);
         let config = self.config.server.as_ref().ok_or(Error::NotSupported);
         let tls =

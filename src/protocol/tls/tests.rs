@@ -320,6 +320,9 @@ fn what_cannot_be_is_told_in_words() {
     assert_eq!(config(unrooted, seeded()), Err(ConfigError::NoClientRoots));
 }
 
+/// `rsaEncryption` (RFC 8017, A.1).
+const RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+
 #[test]
 fn pem_is_checked() {
     let lab = authority("test");
@@ -347,6 +350,21 @@ fn pem_is_checked() {
     assert!(matches!(pair(&pem("CERTIFICATE", b"none"), &key("server")), Err(Problem::Certificate(_))));
     assert!(matches!(pair(&chain, &pem("PRIVATE KEY", b"none")), Err(Problem::Key(_))));
     assert_eq!(pair(&"x".repeat(material::PEM_BYTES_MAX + 1), ""), Err(Problem::TooLong));
+    let encrypted = pem("ENCRYPTED PRIVATE KEY", b"secret");
+    assert_eq!(pair(&chain, &encrypted), Err(Problem::Encrypted));
+    assert_eq!(
+        pair(
+            &chain,
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"
+        ),
+        Err(Problem::Encrypted)
+    );
+    // Version, rsaEncryption, and a key that is far too short.
+    let short = [&[0x30, 0x15, 2, 1, 0, 0x30, 13, 6, 9][..], &RSA, &[5, 0, 4, 1, 0]].concat();
+    assert_eq!(
+        pair(&chain, &pem("PRIVATE KEY", &short)),
+        Err(Problem::Key("one of RSA is to have 2048 to 4096 bits".to_owned()))
+    );
     // What is told of a broken key has nothing of the key in it.
     let broken = pair(&chain, &key("server").replace("\nM", "\n!!secret!!")).unwrap_err().to_string();
     assert!(!broken.contains("secret"), "{broken}");

@@ -57,11 +57,13 @@ impl Layer for Yamux {
         true
     }
 
-    fn connect(&self, _: &mut Context, below: Carrier, _: &str) -> Result<Box<dyn Upgrade>> {
+    fn connect(&self, cx: &mut Context, below: Carrier, _: &str) -> Result<Box<dyn Upgrade>> {
+        let below = below.reserve(cx, pipe::BUFFERS_BYTES)?;
         Ok(Box::new(Beginning { carrier: Some(below), mode: Mode::Client, settings: self.settings }))
     }
 
-    fn accept(&self, _: &mut Context, below: Carrier) -> Result<Box<dyn Upgrade>> {
+    fn accept(&self, cx: &mut Context, below: Carrier) -> Result<Box<dyn Upgrade>> {
+        let below = below.reserve(cx, pipe::BUFFERS_BYTES)?;
         Ok(Box::new(Beginning { carrier: Some(below), mode: Mode::Server, settings: self.settings }))
     }
 }

@@ -16,6 +16,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 const INBOUND_BYTES: usize = 64 * 1024;
 /// Bytes on their way out that the carrier did not take, before the crate has to wait; one frame may come on top.
 const OUTBOUND_BYTES: usize = 64 * 1024;
+/// Both together.
+pub(super) const BUFFERS_BYTES: usize = INBOUND_BYTES + OUTBOUND_BYTES;
 const HEADER_BYTES: usize = 12;
 
 /// Types of frames.

@@ -1,11 +1,15 @@
 /*
  * A proxy, for one client after another: a SOCKS 5 server, an HTTP proxy, or a balancer that begins each connection to the
  * one behind it with a PROXY header of version 1, or 2 (for the client, or for itself). With credentials it wants them:
- * `user:password`, or what Basic authentication has. Tells where it connected to. Or it is none: its answer has no end, or is none.
+ * `user:password`, or what Basic authentication has. A SOCKS server may be unable to make associations, or say that its relay is
+ * elsewhere (10.0.0.99:9), or nonsense. Tells where it connected to. Or it is none: its answer has no end, or is none.
  */
 #include "associate.h"
 
 static const char *credentials;
+
+/* What is said to who wants an association, other than to have one. */
+static const char *refused;
 
 /* A stream to whom the client wants, or -1 with errno. */
 static int reach(const char *address)
@@ -74,7 +78,13 @@ static int socks(int fd)
         return -1;
     snprintf(address, sizeof address, "%s:%d", host, port[0] << 8 | port[1]);
     if (head[1] == 3) {
-        associate(fd);
+        if (!refused)
+            associate(fd);
+        else
+            write_all(fd, refused, 10);
+        /* The client ends it. */
+        while (refused && read(fd, host, sizeof host) > 0)
+            ;
         return -1;
     }
     int peer = reach(address);
@@ -199,16 +209,22 @@ int main(int argc, char **argv)
 {
     take_names(&argc, &argv);
     if (argc < 3)
-        usage("BIND socks|http|balance|balance2|local|endless|gone [COUNT] [CREDENTIALS or ADDRESS]");
+        usage("BIND socks|unable|elsewhere|nonsense|http|balance|balance2|local|endless|gone [COUNT] [CREDENTIALS or ADDRESS]");
     const char *kind = argv[2];
     long max = atol(argument(argc, argv, 3, "0"));
     credentials = argument(argc, argv, 4, NULL);
+    if (kind[0] == 'u')
+        refused = "\5\7\0\1\0\0\0\0\0\0";
+    else if (!strcmp(kind, "elsewhere"))
+        refused = "\5\0\0\1\12\0\0\143\0\11";
+    else if (kind[0] == 'n')
+        refused = "\5\0\0\11garbage";
     int control = listen_on(argv[1], STREAM, 16, 0);
     for (long served = 0; max == 0 || served < max; served++) {
         int client = accept_stream(control);
         if (client < 0)
             die("accept", errno);
-        int peer = kind[0] == 's'   ? socks(client)
+        int peer = kind[0] == 's' || refused ? socks(client)
                    : kind[0] == 'h' ? http(client)
                    : kind[0] == 'l' ? balance_in_binary(client, credentials, true)
                    : kind[0] == 'b' ? kind[7] ? balance_in_binary(client, credentials, false) : balance(client, credentials)
