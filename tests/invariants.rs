@@ -37,7 +37,7 @@ const ALONE: &[(&[&str], &[&str])] = &[
     (&["std::fs", "fs::read", "File::open", "File::create"], &["cli/", "scenario/", "folders.rs", "live/"]),
     (&["std::env", "env::var"], &["cli/"]),
     // A table that is looked up and never iterated; the one type alias that all tables of flows use.
-    (&["HashMap", "HashSet", "RandomState"], &["node/stack/demux.rs"]),
+    (&["HashMap", "HashSet", "RandomState"], &["node/stack/flows.rs"]),
     (&["tokio"], &[]),
 ];
 

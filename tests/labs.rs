@@ -111,10 +111,10 @@ labs! {
     hostile http http_go http3 inherited injected keep_alive killed killed_midway last_ack_lost late_listener lease_server_dies linger
     link_down loopback loss_30 loss_later lossy many multicast multihomed name_policy name_server_dies name_servers names nostd
     partition partition_for_good path_mtu path_mtu_tcp paused ping policy policy_names proxies quic quic_black_hole
-    quic_datagrams quic_early_lost quic_ends quic_lossy quic_many quic_moved quic_noise quic_refused quic_resumed quic_retry
-    quic_server_moved quic_streams quic_unmoved rebound red renumbered reordering replicas reset_midway restarts router_reboot
-    satellite slaac slow_reader stalled stdio syn_ack_lost syn_backoff taken time tls tls12 tls_alpn tls_clients
-    tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk udp udp6 udp_duplicated udp_lossy
+    quic_datagrams quic_early_lost quic_ends quic_limits quic_lossy quic_many quic_moved quic_mtu quic_noise quic_refused
+    quic_resumed quic_retry quic_server_moved quic_streams quic_unmoved rebound red renumbered reordering
+    replicas reset_midway restarts router_reboot satellite slaac slow_reader stalled stdio syn_ack_lost syn_backoff taken time tls tls12 tls_alpn tls_clients
+    tls_lossy tls_many tls_refused tls_resumed tls_stalled trunk two_routers udp udp6 udp_duplicated udp_lossy
     udp_outage udp_reordered udp_truncated unix unix_answers unix_cut unix_handed_over unix_stacked unreachable unsnooped
     unwelcome ways_around yamux yamux_ends yamux_lossy yamux_tls zero_window
 }

@@ -158,6 +158,22 @@ fn a_thousand_streams_are_fair_to_one_another() {
     assert!(report.is_success(), "{}", report.guests[0].stdout());
 }
 
+/// What its guests have to wait for is raised by the peer on the wire (RFC 9000, 19.9 to 19.13).
+#[test]
+fn limits_that_were_met_are_raised() {
+    let report = scenario::lab("quic_limits").run(1);
+    assert!(report.is_success(), "{report}");
+    let senders = |kind: u8| {
+        let senders = shown(&report, &format!("quic.frame_type == {kind:#x}"), "ip.src");
+        senders.into_iter().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ")
+    };
+    let [max_data, max_stream_data, max_streams] = [0x10, 0x11, 0x12].map(senders);
+    assert!(max_data.contains("10.0.0.5"), "{max_data}");
+    assert_eq!((&*max_stream_data, &*max_streams), ("10.0.0.5", "10.0.0.2"));
+    // DATA_BLOCKED and STREAM_DATA_BLOCKED.
+    assert_eq!([0x14, 0x15].map(senders), ["10.0.0.6", "10.0.0.6"]);
+}
+
 /// Of each record of a qlog: its time, its name, and the type of its packet.
 fn events(qlog: &[u8]) -> Vec<(f64, String, String)> {
     let text = std::str::from_utf8(qlog).unwrap();

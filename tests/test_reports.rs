@@ -73,6 +73,26 @@ fn what_is_told_to_run_again_fails_again() {
     }
 }
 
+/// Among many, what one guest did is not lost in what all the others did, and how many more there are is said.
+#[test]
+fn of_many_guests_the_one_that_failed_is_told() {
+    let text = "[guest.good]\nmodule = 'zero.wat'\ncount = 10\n[guest.worse]\nmodule = 'three.wat'\ncount = 3\n\
+                [[expect]]\nguest = 'worse'\nexit = 0\n";
+    let site = Site::new(&[("m.toml", text)]);
+    for (name, code) in [("zero.wat", 0), ("three.wat", 3)] {
+        let module = format!(
+            "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32))) (memory (export \"memory\") 1)
+             (func (export \"_start\") (call $exit (i32.const {code}))))"
+        );
+        fs::write(site.path(name), module).unwrap();
+    }
+    let (code, told, why) = site.test(&["m.toml"]);
+    assert_eq!(code, Some(1), "{told}{why}");
+    let end = "found: `worse-0` exited with 3, at 0.000000000 s\n2 more of these 3 are not as expected\n\
+               calls of worse-0 around 0.000000000 s:\n  worse-0 0.000000000 proc_exit(3) = ?\ncapture: ";
+    assert!(told.contains(end), "{told}");
+}
+
 #[test]
 fn captures_of_one_name_are_kept_both() {
     let site = Site::new(&[("p/x.toml", BAD), ("q/x.toml", BAD)]);
@@ -90,7 +110,7 @@ fn a_part_of_a_sweep_does_not_judge_what_one_seed_is_enough_for() {
     assert!(told.contains("FAIL ./s.toml: what line 3 expects came true with none of 6 seeds"), "{told}");
     let (code, told, _) = site.test(&["--seeds", "1..6", "--shard", "1/3", "."]);
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("not judged: line 3, with 2 of 6 seeds"), "{told}");
+    assert!(told.contains("ok   ./s.toml (2 of 6 seeds); not judged: line 3\n"), "{told}");
 }
 
 #[test]

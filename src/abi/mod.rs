@@ -7,6 +7,7 @@
 //! files.rs        what of the host's file system a guest is shown: facts, directories, no devices
 //! stat.rs         what a descriptor says of itself, and the flags and rights that can be changed
 //! stdio.rs        the standard streams; strings.rs: arguments and environment
+//! random.rs       randomness, and turns given away
 //! sockets.rs      reading and writing streams, and preview 1's `sock_*`
 //! poll.rs         `poll_oneoff` over clocks, files and network objects
 //! effort.rs       how much of the host's work one turn of a guest may ask for
@@ -34,6 +35,7 @@ mod names;
 mod networking;
 mod poll;
 mod preopens;
+mod random;
 pub mod rights;
 mod sockets;
 mod stat;

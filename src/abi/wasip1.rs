@@ -9,23 +9,38 @@ use wiggle::{GuestMemory, GuestPtr};
 use super::files::check_path;
 use super::sockets::{list_bytes, read_ciovecs, read_iovecs};
 use super::table::{Descriptor, NetworkKind, Stdio};
-use super::{Context, ProcExit, give_way, lock};
+use super::{Context, ProcExit};
 use crate::node::OutputStream;
-
-/// Bytes that one `random_get` may ask for.
-const RANDOM_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
 type Result<T, E = types::Error> = std::result::Result<T, E>;
 
 /// Functions on files alone: the descriptor is translated, anything else answers the errno given.
 macro_rules! files {
-    ($($(#[$async:ident])? fn $name:ident($($arg:ident: $ty:ty),*) -> $result:ty, otherwise $errno:ident;)*) => {
-        $(files!(@one $($async)? $name ($($arg: $ty),*) $result, $errno);)*
+    ($($(#[$way:ident])? fn $name:ident($($arg:ident: $ty:ty),*) -> $result:ty, otherwise $errno:ident;)*) => {
+        $(files!(@one $($way)? $name ($($arg: $ty),*) $result, $errno);)*
     };
     (@one asynchronous $name:ident ($($arg:ident: $ty:ty),*) $result:ty, $errno:ident) => {
         async fn $name(&mut self, memory: &mut GuestMemory<'_>, fd: Fd $(, $arg: $ty)*) -> Result<$result> {
             let file = self.table.file(fd, Errno::$errno)?.inner;
             self.wasi.$name(memory, file $(, $arg)*).await
+        }
+    };
+    // What the host's disk takes is a turn.
+    (@one flushed $name:ident () $result:ty, $errno:ident) => {
+        async fn $name(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<$result> {
+            let file = self.table.file(fd, Errno::$errno)?.inner;
+            self.effort.add_turn();
+            self.wasi.$name(memory, file).await
+        }
+    };
+    // The list and the bytes that go into it or come out of it are effort.
+    (@one counted $name:ident ($list:ident: $list_ty:ty $(, $arg:ident: $ty:ty)*) $result:ty, $errno:ident) => {
+        async fn $name(&mut self, memory: &mut GuestMemory<'_>, fd: Fd, $list: $list_ty $(, $arg: $ty)*) -> Result<$result> {
+            let file = self.table.file(fd, Errno::$errno)?.inner;
+            self.effort.add(list_bytes($list.len()));
+            let size = self.wasi.$name(memory, file, $list $(, $arg)*).await?;
+            self.effort.add(size as usize);
+            Ok(size)
         }
     };
     (@one $name:ident ($($arg:ident: $ty:ty),*) $result:ty, $errno:ident) => {
@@ -67,6 +82,10 @@ impl WasiSnapshotPreview1 for Context {
         #[asynchronous] fn fd_filestat_set_size(size: types::Filesize) -> (), otherwise Inval;
         #[asynchronous] fn fd_seek(offset: types::Filedelta, whence: types::Whence) -> types::Filesize, otherwise Spipe;
         fn fd_tell() -> types::Filesize, otherwise Spipe;
+        #[flushed] fn fd_datasync() -> (), otherwise Inval;
+        #[flushed] fn fd_sync() -> (), otherwise Inval;
+        #[counted] fn fd_pread(list: types::IovecArray, at: types::Filesize) -> types::Size, otherwise Spipe;
+        #[counted] fn fd_pwrite(list: types::CiovecArray, at: types::Filesize) -> types::Size, otherwise Spipe;
     }
 
     paths! {
@@ -74,46 +93,6 @@ impl WasiSnapshotPreview1 for Context {
         fn path_readlink(buffer: GuestPtr<u8>, len: types::Size) -> types::Size;
         fn path_remove_directory() -> ();
         fn path_unlink_file() -> ();
-    }
-
-    async fn fd_datasync(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<()> {
-        let file = self.table.file(fd, Errno::Inval)?.inner;
-        self.effort.add_turn();
-        self.wasi.fd_datasync(memory, file).await
-    }
-
-    async fn fd_sync(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<()> {
-        let file = self.table.file(fd, Errno::Inval)?.inner;
-        self.effort.add_turn();
-        self.wasi.fd_sync(memory, file).await
-    }
-
-    async fn fd_pread(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        fd: Fd,
-        list: types::IovecArray,
-        at: types::Filesize,
-    ) -> Result<types::Size> {
-        let file = self.table.file(fd, Errno::Spipe)?.inner;
-        self.effort.add(list_bytes(list.len()));
-        let size = self.wasi.fd_pread(memory, file, list, at).await?;
-        self.effort.add(size as usize);
-        Ok(size)
-    }
-
-    async fn fd_pwrite(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        fd: Fd,
-        list: types::CiovecArray,
-        at: types::Filesize,
-    ) -> Result<types::Size> {
-        let file = self.table.file(fd, Errno::Spipe)?.inner;
-        self.effort.add(list_bytes(list.len()));
-        let size = self.wasi.fd_pwrite(memory, file, list, at).await?;
-        self.effort.add(size as usize);
-        Ok(size)
     }
 
     fn args_get(
@@ -430,41 +409,5 @@ impl Context {
                 Ok(())
             }
         }
-    }
-
-    /// Fills a buffer piece by piece: the guest decides how long that takes.
-    pub(super) async fn random_get(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        buffer: GuestPtr<u8>,
-        len: types::Size,
-    ) -> Result<()> {
-        const PIECE_BYTES: usize = 64 * 1024;
-        memory.as_cow(buffer.as_array(len))?;
-        if len > RANDOM_BYTES_MAX {
-            return Err(Errno::Inval.into());
-        }
-        let mut filled = 0;
-        while filled < len as usize {
-            let into = memory.as_slice_mut(buffer.as_array(len))?.ok_or(Errno::Notsup)?;
-            let piece = into[filled..].len().min(PIECE_BYTES);
-            lock(&self.node).random(&mut into[filled..filled + piece]);
-            filled += piece;
-            self.effort.add(piece);
-            if self.effort.is_turn_over() {
-                self.end_turn().await.map_err(|out_of_fuel| types::Error::trap(out_of_fuel.into()))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets the others run. What the host did for the guest until now counts on: it waits for nothing.
-    pub(super) async fn sched_yield(&mut self) {
-        {
-            let mut node = self.charged();
-            let now = node.now;
-            node.wake_at(now);
-        }
-        give_way().await;
     }
 }

@@ -17,7 +17,7 @@ use super::Failure;
 ///
 /// Leaves out guests, entries of the timeline and knobs of links, one part after the other, as long as the same
 /// expectation fails; then writes the frames that chance dropped, delayed or duplicated as lists, and cuts those down
-/// too. What is left is a scenario: `guestnet test` fails with it. Ctrl-C, and both limits, end the search and write
+/// too; and turns down the knobs that stay. What is left is a scenario: `guestnet test` fails with it. Ctrl-C, and both limits, end the search and write
 /// the smallest found so far.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -30,8 +30,8 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Stop after so many runs
-    #[arg(long, value_name = "MAX", value_parser = clap::value_parser!(u64).range(1..))]
-    runs: Option<u64>,
+    #[arg(long, value_name = "MAX", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: u64,
     /// Stop after this long on the wall clock, such as 5min
     #[arg(long, value_name = "LIMIT", value_parser = guestnet::scenario::parse_duration)]
     time: Option<Duration>,
@@ -50,14 +50,18 @@ pub fn shrink(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let text = std::fs::read_to_string(path).map_err(Failure::io(path.display().to_string()))?;
     let seed = arguments.seed.or(lab.plan().seed).unwrap_or(0);
     let output = arguments.output.clone().unwrap_or_else(|| beside(path, seed));
+    check_output(path, &output)?;
     let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
     let stopwatch = Stopwatch::start();
     let bar = progress_bar(arguments.quiet);
+    let mut shown = None;
     let shrunk = shrink::shrink(&lab, &text, path, seed, |progress| {
-        bar.set_message(line(progress));
-        bar.tick();
+        if shown.replace(*progress) != Some(*progress) {
+            bar.set_message(line(progress));
+            bar.tick();
+        }
         !interrupt.is_requested()
-            && arguments.runs.is_none_or(|max| progress.runs < max)
+            && progress.runs < arguments.runs
             && arguments.time.is_none_or(|limit| stopwatch.elapsed() < limit)
     });
     bar.finish_and_clear();
@@ -65,19 +69,53 @@ pub fn shrink(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let written = scenario(&shrunk, path, &output, seed);
     if output == Path::new("-") {
         super::docs::print(written.as_bytes())?;
-    } else {
-        std::fs::write(&output, written).map_err(Failure::io(output.display().to_string()))?;
+    } else if let Err(error) = std::fs::write(&output, &written) {
+        // It took long to find.
+        super::docs::print(written.as_bytes())?;
+        let what = format!("{} (the scenario is on standard output)", output.display());
+        return Err(Failure::io(what)(error));
     }
     if !arguments.quiet {
         let stopped = if shrunk.complete { "" } else { "; stopped before it was done" };
-        eprintln!("{}: {}, after {} runs{stopped}", output.display(), size(shrunk.left), shrunk.runs);
+        let runs = if shrunk.runs == 1 { "1 run".to_owned() } else { format!("{} runs", shrunk.runs) };
+        eprintln!("{}: {}, after {runs}{stopped}", output.display(), size(shrunk.left));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What would be known after the search only.
+fn check_output(path: &Path, output: &Path) -> Result<(), Failure> {
+    if output == Path::new("-") {
+        return Ok(());
+    }
+    let real = |path: &Path| std::fs::canonicalize(path);
+    if let (Ok(from), Ok(to)) = (real(path), real(output))
+        && from == to
+    {
+        let message = format!("{}: is the scenario that is to be shrunk", output.display());
+        return Err(Failure::usage(
+            message,
+            "the small one goes beside it if nothing is said; or --output FILE",
+        ));
+    }
+    if output.is_dir() {
+        let message = format!("{}: is a folder", output.display());
+        return Err(Failure::usage(message, "--output is a file"));
+    }
+    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Err(Failure::usage(
+            format!("{}: there is no such folder", folder.display()),
+            "make it, or name another",
+        )),
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn failure(error: ShrinkError, path: &Path) -> Failure {
     let help = match &error {
         ShrinkError::Scenario(_) => "",
+        ShrinkError::Stopped => "give the scenario a `duration`, if it has no end",
         ShrinkError::Passes(_) => "name one that fails, as `guestnet test --seeds 1..1000` tells: --seed N",
         ShrinkError::Tap(_) => "take the TAP out of the scenario",
         ShrinkError::Host(_) => "take `host` out of the scenario",

@@ -31,6 +31,8 @@ pub struct Teller<'a> {
     over: bool,
     /// Scenarios whose line was said.
     lines: BTreeSet<usize>,
+    /// Runs that failed, told or not.
+    failures: usize,
     bar: ProgressBar,
     sayer: Sayer,
 }
@@ -48,6 +50,7 @@ impl<'a> Teller<'a> {
             kept: BTreeMap::new(),
             over: false,
             lines: BTreeSet::new(),
+            failures: 0,
             bar,
             sayer: Sayer::default(),
         }
@@ -57,6 +60,10 @@ impl<'a> Teller<'a> {
     pub fn take(&mut self, outcome: Outcome) -> bool {
         self.bar.inc(1);
         let key = (outcome.job.lab, outcome.job.seed);
+        if outcome.is_failure() {
+            self.failures += 1;
+            self.bar.set_message(format!("{} failed, ", self.failures));
+        }
         let is_last = outcome.is_failure() && self.arguments.fail_fast;
         if let Ok(place) = self.jobs.binary_search_by_key(&key, |job| (job.lab, job.seed)) {
             self.wait(place, Run::new(outcome));
@@ -136,7 +143,7 @@ fn progress(quiet: bool, jobs: usize) -> ProgressBar {
     if quiet || !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {elapsed}, {eta} left");
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} runs, {msg}{elapsed}, {eta} left");
     ProgressBar::new(jobs as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 

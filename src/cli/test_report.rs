@@ -12,6 +12,8 @@ use super::replay;
 /// Packets and calls that are told of a failure.
 const PACKETS_TOLD: usize = 12;
 const CALLS_TOLD: usize = 8;
+/// Guests up to which those of all are told.
+const GUESTS_TOLD: usize = 4;
 /// Of each, so many after it.
 const TOLD_AFTER: usize = 4;
 /// Seeds that are told of a scenario that failed with many.
@@ -122,23 +124,24 @@ impl Scenario {
         {
             return format!("FAIL {path}: {missed}");
         }
-        let runs = if self.runs == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.runs) };
+        // Other parts of a sweep ran elsewhere, or not at all.
+        let runs = match (self.runs, self.planned) {
+            (runs, planned) if runs < planned => format!("{runs} of {planned} seeds"),
+            (1, _) => "1 seed".to_owned(),
+            (runs, _) => format!("{runs} seeds"),
+        };
         if self.failed_seeds.is_empty() {
             let open = self.sometimes.iter().filter(|line| !self.met.contains(line)).map(usize::to_string);
             let open: Vec<_> = open.collect();
             let open = match self.runs < self.planned && !open.is_empty() {
-                true => format!(
-                    "; not judged: line {}, with {} of {} seeds",
-                    open.join(", "),
-                    self.runs,
-                    self.planned
-                ),
+                true => format!("; not judged: line {}", open.join(", ")),
                 false => String::new(),
             };
             return format!("ok   {path} ({runs}){open}");
         }
         let told: Vec<_> = self.failed_seeds.iter().take(SEEDS_TOLD).map(u64::to_string).collect();
         let more = if self.failed_seeds.len() > SEEDS_TOLD { ", ..." } else { "" };
+        let runs = if self.runs == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.runs) };
         format!("FAIL {path}: {} of {runs} failed: {}{more}", self.failed_seeds.len(), told.join(", "))
     }
 }
@@ -175,12 +178,17 @@ pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &str)
         let _ = writeln!(text, "{verdict}");
     }
     // The first thing that went wrong is the nearest to why.
-    if let Some(at) = unmet().filter_map(|verdict| Some(verdict.found.as_ref()?.at)).min() {
-        let packets = report.packets_around(at, PACKETS_TOLD, TOLD_AFTER);
-        let calls = lab.calls_around(seed, at, CALLS_TOLD, TOLD_AFTER);
+    if let Some(found) = unmet().filter_map(|verdict| verdict.found.as_ref()).min_by_key(|found| found.at) {
+        let at = found.at;
+        // Among many what a guest did is not to be seen.
+        let guest = found.guests.first().map(|(guest, _)| *guest);
+        let of = guest.filter(|_| report.guests.len() > GUESTS_TOLD);
+        let whose = of.map(|guest| format!(" of {}", report.guests[guest].name)).unwrap_or_default();
+        let packets = report.packets_around(of, at, PACKETS_TOLD, TOLD_AFTER);
+        let calls = lab.calls_around(seed, of, at, CALLS_TOLD, TOLD_AFTER);
         for (what, lines) in [("packets", packets), ("calls", calls)] {
             if !lines.is_empty() {
-                let _ = writeln!(text, "{what} around {at} s:\n  {}", lines.join("\n  "));
+                let _ = writeln!(text, "{what}{whose} around {at} s:\n  {}", lines.join("\n  "));
             }
         }
     }

@@ -25,7 +25,7 @@ use wasmtime::Store;
 use crate::abi::{self, Setup, SharedNode};
 
 /// Fuel, about one unit an instruction, that a guest runs for before another has its turn.
-pub const QUANTUM_FUEL: u64 = 100_000;
+const QUANTUM_FUEL: u64 = 100_000;
 /// However slow its processor is: turns cost the host something.
 const QUANTUM_FUEL_MIN: u64 = 1_000;
 

@@ -88,8 +88,14 @@ pub(super) fn judge(expected: &ExpectedGuest, assets: &Assets, report: &Report) 
         found(Unmet::File, format!("has {}: {why}", file.path))
     });
     let first = unmet.next()?;
-    let others = unmet.flat_map(|found| found.guests);
-    Some(Found { guests: first.guests.iter().copied().chain(others).collect(), ..first })
+    let guests: Vec<_> = first.guests.iter().copied().chain(unmet.flat_map(|found| found.guests)).collect();
+    let all = expected.guests.len();
+    let more = match guests.len() - 1 {
+        0 => String::new(),
+        1 => format!("\none more of these {all} is not as expected"),
+        more => format!("\n{more} more of these {all} are not as expected"),
+    };
+    Some(Found { what: first.what + &more, guests, at: first.at, unmet: first.unmet })
 }
 
 fn exit_is(exit: &Exit, expected: ExpectedExit) -> bool {

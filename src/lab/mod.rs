@@ -148,12 +148,19 @@ impl Lab {
         &mut self.plan
     }
 
-    /// The last calls of all guests up to `at` and the first after it, a line each, between them a line with the time: the lab is run
-    /// again, with its calls traced.
-    pub fn calls_around(&self, seed: u64, at: Instant, before: usize, after: usize) -> Vec<String> {
+    /// The last calls of a guest, or of all, up to `at` and the first after it, a line each, between them a line with the time: the lab
+    /// is run again, with its calls traced.
+    pub fn calls_around(
+        &self,
+        seed: u64,
+        of: Option<usize>,
+        at: Instant,
+        before: usize,
+        after: usize,
+    ) -> Vec<String> {
         let report = self.run_with(&self.plan, seed, true, &|| true);
         let mut around = packets::Around::new(at, before, after);
-        for call in &report.calls {
+        for call in report.calls.iter().filter(|call| of.is_none_or(|guest| guest == call.guest)) {
             if !around.add(call.at, || format!("{} {}", report.guests[call.guest].name, call.line)) {
                 break;
             }
@@ -183,6 +190,12 @@ impl Lab {
     /// Runs another plan with this lab's modules and files: the same lab with something left out, say.
     pub fn run_variant(&self, plan: &Plan, seed: u64) -> Report {
         self.run_with(plan, seed, self.trace, &|| true)
+    }
+
+    /// As [`Lab::run_variant`], for as long as `go_on` says so: `None` if it did not.
+    pub fn run_variant_while(&self, plan: &Plan, seed: u64, go_on: &dyn Fn() -> bool) -> Option<Report> {
+        let report = self.run_with(plan, seed, self.trace, go_on);
+        (report.ending != Ending::Interrupted).then_some(report)
     }
 
     fn run_with(&self, plan: &Plan, seed: u64, trace: bool, go_on: &dyn Fn() -> bool) -> Report {

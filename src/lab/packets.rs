@@ -77,10 +77,12 @@ impl Report {
         matched
     }
 
-    /// The last packets up to `at` and the first after it, a line each, as they are sent; between them a line with the time.
-    pub fn packets_around(&self, at: Instant, before: usize, after: usize) -> Vec<String> {
+    /// The last packets up to `at` and the first after it, a line each; between them a line with the time. They are one guest's,
+    /// as it sends and gets them, or all, as they are sent.
+    pub fn packets_around(&self, of: Option<usize>, at: Instant, before: usize, after: usize) -> Vec<String> {
         let mut around = Around::new(at, before, after);
-        for packet in seen_at(&self.session, &self.records, &[]) {
+        let places: Vec<_> = of.iter().map(|&guest| Place::Port(self.guests[guest].name.clone())).collect();
+        for packet in seen_at(&self.session, &self.records, &places) {
             if !around.add(packet.record().at, || packet.to_string()) {
                 break;
             }

@@ -8,6 +8,10 @@ pub enum DeviceDrop {
     BadChecksum,
     /// A router or stack had nowhere to send it, or was not to send it on.
     Unroutable,
+    /// A packet that is longer than its next link takes, and that nobody may cut.
+    TooBig,
+    /// A packet whose hop limit, or time to live, a router used up.
+    Expired,
     /// A packet for a next hop that did not answer, or past its queue.
     Unresolved,
     /// An ICMP error that quotes nothing that was sent.
@@ -26,6 +30,8 @@ pub enum DeviceDrop {
     Overlapping,
     /// A packet of which fragments were missing when its time or the room for it was over.
     Incomplete,
+    /// A long packet, put together from fragments, of a protocol that its host does not have.
+    Unclaimed,
     /// A packet past the queue of a guest's loopback interface.
     LoopbackFull,
     /// A query that a DNS server of the lab could not read.
@@ -47,10 +53,12 @@ pub enum DeviceDrop {
 }
 
 impl DeviceDrop {
-    pub const ALL: [DeviceDrop; 21] = [
+    pub const ALL: [DeviceDrop; 24] = [
         DeviceDrop::Malformed,
         DeviceDrop::BadChecksum,
         DeviceDrop::Unroutable,
+        DeviceDrop::TooBig,
+        DeviceDrop::Expired,
         DeviceDrop::Unresolved,
         DeviceDrop::Forged,
         DeviceDrop::BacklogFull,
@@ -60,6 +68,7 @@ impl DeviceDrop {
         DeviceDrop::NoBuffers,
         DeviceDrop::Overlapping,
         DeviceDrop::Incomplete,
+        DeviceDrop::Unclaimed,
         DeviceDrop::LoopbackFull,
         DeviceDrop::DnsMalformed,
         DeviceDrop::DnsNoQuery,
@@ -76,6 +85,8 @@ impl DeviceDrop {
             DeviceDrop::Malformed => "malformed",
             DeviceDrop::BadChecksum => "bad checksum",
             DeviceDrop::Unroutable => "unroutable",
+            DeviceDrop::TooBig => "too big for the next link",
+            DeviceDrop::Expired => "hop limit used up",
             DeviceDrop::Unresolved => "next hop did not answer",
             DeviceDrop::Forged => "forged ICMP error",
             DeviceDrop::BacklogFull => "SYN past a backlog",
@@ -85,6 +96,7 @@ impl DeviceDrop {
             DeviceDrop::NoBuffers => "past the guest's buffers",
             DeviceDrop::Overlapping => "overlapping fragment",
             DeviceDrop::Incomplete => "packet short of fragments",
+            DeviceDrop::Unclaimed => "packet of a protocol that its host does not have",
             DeviceDrop::LoopbackFull => "loopback packet past the queue",
             DeviceDrop::DnsMalformed => "malformed DNS query",
             DeviceDrop::DnsNoQuery => "DNS message that is no query",

@@ -12,6 +12,16 @@ impl Node {
         self.objects.insert(Object::Protocol(protocol))
     }
 
+    /// Tasks that go on, handshakes and connections with more to them than the stack's among them.
+    pub fn task_count(&self) -> usize {
+        self.tasks.count()
+    }
+
+    /// How often tasks were put to work so far: what protocols cost, however fast the machine is.
+    pub fn task_turns(&self) -> u64 {
+        self.tasks.turns()
+    }
+
     /// Objects open.
     pub fn object_count(&self) -> usize {
         self.objects.len()

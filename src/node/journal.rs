@@ -11,6 +11,12 @@ const REMARKS_MAX: usize = 256;
 pub struct Journal {
     /// Whether anybody reads remarks.
     pub traced: bool,
+    /// `None` before there was anything to tell.
+    told: Option<Box<Told>>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
     remarks: Vec<String>,
     left_out: usize,
     secrets: Vec<String>,
@@ -23,36 +29,42 @@ impl Journal {
         if !self.traced {
             return;
         }
-        if self.remarks.len() < REMARKS_MAX {
-            self.remarks.push(text());
+        let told = self.told();
+        if told.remarks.len() < REMARKS_MAX {
+            told.remarks.push(text());
         } else {
-            self.left_out += 1;
+            told.left_out += 1;
         }
     }
 
     /// A line of a key log, as `SSLKEYLOGFILE` has it, without the newline.
     pub fn secret(&mut self, line: String) {
-        self.secrets.push(line);
+        self.told().secrets.push(line);
     }
 
     /// Bytes of a qlog, and the file that it is meant for. Whoever has none written tells nothing.
     pub fn qlog(&mut self, path: &Arc<Path>, bytes: Vec<u8>) {
-        self.qlogs.push((Arc::clone(path), bytes));
+        self.told().qlogs.push((Arc::clone(path), bytes));
+    }
+
+    fn told(&mut self) -> &mut Told {
+        self.told.get_or_insert_default()
     }
 
     pub fn take_remarks(&mut self) -> Vec<String> {
-        let mut remarks = std::mem::take(&mut self.remarks);
-        if self.left_out > 0 {
-            remarks.push(format!("{} more remarks", std::mem::take(&mut self.left_out)));
+        let Some(told) = &mut self.told else { return Vec::new() };
+        let mut remarks = std::mem::take(&mut told.remarks);
+        if told.left_out > 0 {
+            remarks.push(format!("{} more remarks", std::mem::take(&mut told.left_out)));
         }
         remarks
     }
 
     pub fn take_secrets(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.secrets)
+        self.told.as_mut().map_or_else(Vec::new, |told| std::mem::take(&mut told.secrets))
     }
 
     pub fn take_qlogs(&mut self) -> Vec<(Arc<Path>, Vec<u8>)> {
-        std::mem::take(&mut self.qlogs)
+        self.told.as_mut().map_or_else(Vec::new, |told| std::mem::take(&mut told.qlogs))
     }
 }

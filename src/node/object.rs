@@ -151,6 +151,11 @@ pub trait Stream: Endpoint {
         }
         Ok(taken)
     }
+    /// Datagrams are never cut into fragments from now on, but lost where a link does not take them: for protocols that find
+    /// out by that what their path takes (RFC 9000, 14; RFC 8899).
+    fn keep_whole(&mut self, cx: &mut Context) {
+        let _ = cx;
+    }
     fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()>;
 }
 

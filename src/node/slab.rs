@@ -67,6 +67,9 @@ impl<T> Slot<T> {
     }
 }
 
+/// Up to so many slots there is room for no more than there are: many guests have no more.
+const SLOTS_FEW: usize = 3;
+
 /// Entries by [`Id`]. Freed slots are used again, last freed first.
 #[derive(Debug)]
 pub struct Slab<T> {
@@ -84,6 +87,9 @@ impl<T> Default for Slab<T> {
 impl<T> Slab<T> {
     pub fn insert(&mut self, value: T) -> Id<T> {
         let index = self.free.unwrap_or_else(|| {
+            if self.slots.len() < SLOTS_FEW {
+                self.slots.reserve_exact(1);
+            }
             self.slots.push(Slot { generation: 0, place: Place::Free(None) });
             // Callers bound their tables far below 2^32.
             (self.slots.len() - 1) as u32

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// Output that may wait to be taken by the driver; a guest that writes more sleeps until then.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// Input that may wait to be read.
-pub const INPUT_BYTES_MAX: usize = 256 * 1024;
+const INPUT_BYTES_MAX: usize = 256 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputStream {

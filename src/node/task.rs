@@ -89,21 +89,79 @@ impl<T> fmt::Debug for Handle<T> {
     }
 }
 
-/// The tasks of one node.
+/// The tasks of one node. It takes no room before there is one: many guests have none.
 #[derive(Default)]
-pub struct Tasks {
+pub struct Tasks(Option<Box<Kept>>);
+
+#[derive(Default)]
+struct Kept {
     entries: Slab<Entry>,
     ready: VecDeque<TaskId>,
     timers: Queue<(TaskId, Instant)>,
+    turns: u64,
 }
 
 impl Tasks {
     /// Looks at a task; `None` if it is gone, or is itself at work.
     pub fn get<T: Task>(&self, handle: Handle<T>) -> Option<&T> {
-        let task: &dyn Any = &**self.entries.get(handle.id)?.task.as_ref()?;
+        let task: &dyn Any = &**self.0.as_ref()?.entries.get(handle.id)?.task.as_ref()?;
         task.downcast_ref()
     }
 
+    fn make_ready(&mut self, id: TaskId) {
+        if let Some(kept) = &mut self.0 {
+            kept.make_ready(id);
+        }
+    }
+
+    /// How often tasks were put to work so far: what protocols cost, however fast the machine is.
+    pub(super) fn turns(&self) -> u64 {
+        self.0.as_ref().map_or(0, |kept| kept.turns)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, |kept| kept.entries.len())
+    }
+
+    fn take(&mut self, id: TaskId) -> Option<Box<dyn Task>> {
+        let kept = self.0.as_mut()?;
+        kept.turns += 1;
+        kept.entries.get_mut(id)?.task.take()
+    }
+
+    /// A task was at work: back to its place, its timer set anew, unless it is over.
+    fn put_back(&mut self, id: TaskId, task: Box<dyn Task>) {
+        if let Some(kept) = &mut self.0 {
+            kept.put_back(id, task);
+        }
+    }
+
+    fn collect(&mut self, now: Instant, woken: &mut Vec<TaskId>) {
+        match &mut self.0 {
+            Some(kept) => kept.collect(now, woken),
+            None => woken.clear(),
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.0.as_ref().is_some_and(|kept| !kept.ready.is_empty())
+    }
+
+    pub(super) fn poll_at(&self) -> Option<Instant> {
+        self.0.as_ref()?.timers.next_at()
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.0.as_ref().is_none_or(|kept| {
+            kept.entries.ids().all(|id| {
+                let task = kept.entries.get(id).and_then(|entry| entry.task.as_ref());
+                task.is_none_or(|task| task.is_drained())
+            })
+        })
+    }
+}
+
+impl Kept {
     fn make_ready(&mut self, id: TaskId) {
         if let Some(entry) = self.entries.get_mut(id)
             && !entry.ready
@@ -113,11 +171,6 @@ impl Tasks {
         }
     }
 
-    fn take(&mut self, id: TaskId) -> Option<Box<dyn Task>> {
-        self.entries.get_mut(id)?.task.take()
-    }
-
-    /// A task was at work: back to its place, its timer set anew, unless it is over.
     fn put_back(&mut self, id: TaskId, task: Box<dyn Task>) {
         if task.is_over() {
             self.entries.remove(id);
@@ -167,29 +220,15 @@ impl Tasks {
             self.queue_timer(id);
         }
     }
-
-    pub(super) fn has_work(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
-    pub(super) fn poll_at(&self) -> Option<Instant> {
-        self.timers.next_at()
-    }
-
-    pub(super) fn is_drained(&self) -> bool {
-        self.entries.ids().all(|id| {
-            let task = self.entries.get(id).and_then(|entry| entry.task.as_ref());
-            task.is_none_or(|task| task.is_drained())
-        })
-    }
 }
 
 impl Context<'_> {
     /// Begins a task; it is polled at the end of this turn.
     pub fn spawn<T: Task>(&mut self, task: T) -> Handle<T> {
         let entry = Entry { task: Some(Box::new(task)), ready: false, timer: None, queued: None };
-        let id = self.tasks.entries.insert(entry);
-        self.tasks.make_ready(id);
+        let kept = self.tasks.0.get_or_insert_default();
+        let id = kept.entries.insert(entry);
+        kept.make_ready(id);
         Handle::new(id)
     }
 
@@ -217,9 +256,11 @@ impl Context<'_> {
         if let Some(namespace) = self.namespace {
             self.tasks.collect(self.now, namespace.stack.wakes().tasks());
         }
-        for _ in 0..self.tasks.ready.len() {
-            let Some(id) = self.tasks.ready.pop_front() else { break };
-            if let Some(entry) = self.tasks.entries.get_mut(id) {
+        let count = self.tasks.0.as_ref().map_or(0, |kept| kept.ready.len());
+        for _ in 0..count {
+            let Some(kept) = &mut self.tasks.0 else { break };
+            let Some(id) = kept.ready.pop_front() else { break };
+            if let Some(entry) = kept.entries.get_mut(id) {
                 entry.ready = false;
             }
             if let Some(mut task) = self.tasks.take(id) {
@@ -227,11 +268,14 @@ impl Context<'_> {
                 self.tasks.put_back(id, task);
             }
         }
-        self.tasks.settle_timers();
+        if let Some(kept) = &mut self.tasks.0 {
+            kept.settle_timers();
+        }
     }
 
     pub(super) fn abort_tasks(&mut self) {
-        for id in self.tasks.entries.ids().collect::<Vec<_>>() {
+        let ids = self.tasks.0.iter().flat_map(|kept| kept.entries.ids()).collect::<Vec<_>>();
+        for id in ids {
             if let Some(mut task) = self.tasks.take(id) {
                 task.abort(self);
                 self.tasks.put_back(id, task);
@@ -272,6 +316,10 @@ mod tests {
         fn abort(&mut self, _: &mut Context) {}
     }
 
+    fn timers(node: &Node) -> usize {
+        node.tasks.0.as_ref().map_or(0, |kept| kept.timers.len())
+    }
+
     #[test]
     fn a_timer_that_is_put_off_or_gone_leaves_nothing_behind() {
         let mut node = Node::new(&[], &[], Seed(1).fork("stack"), Seed(1).fork("guest"));
@@ -281,7 +329,7 @@ mod tests {
             node.with_task(task, |_, cx| cx.wake_task(task.id()));
             node.poll(second(n));
         }
-        assert_eq!(node.tasks.timers.len(), 1);
+        assert_eq!(timers(&node), 1);
         assert_eq!(node.poll_at(), Some(second(18)));
         // It is not polled at the time that was put off.
         node.poll(second(10));
@@ -290,6 +338,6 @@ mod tests {
         assert_eq!(node.with_task(task, |task, _| task.polled), Some(10));
         node.with_task(task, |task, _| task.over = true);
         node.poll(second(19));
-        assert_eq!((node.tasks.timers.len(), node.poll_at()), (0, None));
+        assert_eq!((timers(&node), node.poll_at()), (0, None));
     }
 }

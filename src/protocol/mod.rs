@@ -24,12 +24,16 @@ use policy::{Comers, Policy};
 use proxy::{http_connect, proxy_protocol, socks5};
 use tls::supplies::Supplies;
 
+/// Layers over one another: what a guest does at the top is done once by each of them, inside the call to the one above.
+pub const LAYERS_MAX: usize = 16;
+
 /// A protocol object to be made: its kind, what it may reach, and what it stands on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Grant {
-    Ip(ip::Settings),
+    /// Replicas of a guest share it.
+    Ip(Arc<ip::Settings>),
     /// Echo requests. Its resolver and policy are those of IP, the ports of its rules all.
-    Icmp(ip::Settings),
+    Icmp(Arc<ip::Settings>),
     Unix(unix::Settings),
     Over {
         layer: LayerKind,
@@ -61,7 +65,7 @@ pub struct Making<'a> {
 impl Grant {
     /// Without any name servers.
     pub fn ip(families: Families, policy: Policy) -> Self {
-        Grant::Ip(ip::Settings::new(families, policy))
+        Grant::Ip(ip::Settings::new(families, policy).into())
     }
 
     /// As the scenario names it.
@@ -124,7 +128,7 @@ impl Grant {
     /// What it is at the bottom, if that is IP, or ICMP.
     pub fn ip_mut(&mut self) -> Option<&mut ip::Settings> {
         match self {
-            Grant::Ip(settings) | Grant::Icmp(settings) => Some(settings),
+            Grant::Ip(settings) | Grant::Icmp(settings) => Some(Arc::make_mut(settings)),
             Grant::Unix(_) => None,
             Grant::Over { below, .. } => below.ip_mut(),
         }
@@ -133,7 +137,9 @@ impl Grant {
     /// Tells it, and all that it stands on, who is of the lab and how names are looked up.
     pub fn settle(&mut self, config: &Arc<ResolverConfig>) {
         match self {
-            Grant::Ip(settings) | Grant::Icmp(settings) => settings.resolver = Arc::clone(config),
+            Grant::Ip(settings) | Grant::Icmp(settings) => {
+                Arc::make_mut(settings).resolver = Arc::clone(config);
+            }
             Grant::Unix(_) => {}
             Grant::Over { layer, below } => {
                 // A proxy of the machine's own, reached by a path, leads out even where no TAP does.
@@ -173,6 +179,9 @@ impl Grant {
     /// # Errors
     /// A sentence that names what it cannot be made of.
     pub fn into_protocol(self, making: Making<'_>) -> Result<Box<dyn Protocol>, String> {
+        if self.layers().nth(LAYERS_MAX).is_some() {
+            return Err(format!("more than {LAYERS_MAX} protocols stand over one another"));
+        }
         Ok(match self {
             Grant::Ip(settings) => Box::new(ip::Ip::new(settings)),
             Grant::Icmp(settings) => Box::new(ip::Ip::icmp(settings)),

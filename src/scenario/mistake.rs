@@ -24,7 +24,7 @@ pub enum ScenarioError {
     #[error("{}: cannot be read: {error}", path.display())]
     Unreadable {
         path: PathBuf,
-        #[source]
+        /// Its message is part of this one's.
         error: io::Error,
     },
     #[error("{}: {}", path.display(), Count(mistakes.len() + omitted, *omitted))]

@@ -50,6 +50,32 @@ pub(super) fn closure(guests: BTreeSet<usize>, needs: &[BTreeSet<usize>]) -> BTr
     closed
 }
 
+/// Those of `items` that are joined by these pairs, directly or by others of them, together; in the order of the first of each.
+pub(super) fn groups<T: Clone + Ord>(items: &[T], pairs: &[(T, T)]) -> Vec<BTreeSet<T>> {
+    let mut peers: BTreeMap<&T, Vec<&T>> = items.iter().map(|item| (item, Vec::new())).collect();
+    let known: BTreeSet<&T> = items.iter().collect();
+    for (a, b) in pairs.iter().filter(|(a, b)| known.contains(a) && known.contains(b)) {
+        peers.entry(a).or_default().push(b);
+        peers.entry(b).or_default().push(a);
+    }
+    let mut groups: Vec<BTreeSet<T>> = Vec::new();
+    let mut grouped: BTreeSet<&T> = BTreeSet::new();
+    for item in items {
+        let mut open = vec![item];
+        let mut group = BTreeSet::new();
+        while let Some(item) = open.pop() {
+            if grouped.insert(item) {
+                group.insert(item.clone());
+                open.extend(&peers[item]);
+            }
+        }
+        if !group.is_empty() {
+            groups.push(group);
+        }
+    }
+    groups
+}
+
 /// Whose address a frame is for, or asks for.
 fn spoken_to(frame: &[u8]) -> Option<IpAddr> {
     let frame = EthernetFrame::new_checked(frame).ok()?;
@@ -80,6 +106,16 @@ fn spoken_to(frame: &[u8]) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_that_speak_with_one_another_are_a_group() {
+        let groups = |pairs: &[(u32, u32)]| groups(&[4, 1, 2, 3], pairs);
+        assert_eq!(groups(&[]), [[4].into(), [1].into(), [2].into(), [3].into()]);
+        // Nobody who is not among them joins any.
+        assert_eq!(groups(&[(1, 9), (2, 9)]).len(), 4);
+        assert_eq!(groups(&[(1, 3), (2, 4), (4, 2)]), [[2, 4].into(), BTreeSet::from([1, 3])]);
+        assert_eq!(groups(&[(1, 2), (3, 2), (3, 4)]).len(), 1);
+    }
 
     #[test]
     fn what_is_needed_of_what_is_needed_is_needed() {

@@ -8,9 +8,9 @@ use super::failure::Failure;
 use super::script::{Place, Script};
 use super::{is_made_from, replicas};
 use crate::network::InterfaceConfig;
-use crate::scenario::plan::{Plan, RouterPlan};
+use crate::scenario::plan::{Plan, RouterPlan, ServiceKind};
 
-/// `guest`, `router`, `switch` or `link`, and its name.
+/// The kind of a table, such as `guest`, `router` or `link`, and its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Device {
     pub kind: &'static str,
@@ -131,7 +131,9 @@ pub(super) fn pin_addresses(script: &mut Script, before: &Plan, after: &Plan) ->
         let guests = plan.guests.iter().map(|guest| ("guest", guest.name.clone(), guest.interfaces.clone()));
         let routers =
             plan.routers.iter().map(|router| (kind(router), router.name.clone(), router.interfaces.clone()));
-        guests.chain(routers).collect()
+        let servers = plan.services.iter().filter(|service| matches!(service.kind, ServiceKind::Dns(_)));
+        let servers = servers.map(|server| ("dns", server.name.clone(), server.interfaces.clone()));
+        guests.chain(routers).chain(servers).collect()
     };
     let before = nodes(before);
     for (kind, name, interfaces) in nodes(after) {

@@ -74,9 +74,16 @@ fn innermost(backtrace: &str) -> String {
 pub(super) type Numbers = [usize];
 
 impl Failure {
-    /// How a run failed: the first of what the scenario itself expects, or else of what is expected of every lab.
+    /// How a run failed: the first of what the scenario itself expects, or else of what is expected of every lab. A golden
+    /// capture is the last, as every smaller scenario differs from it.
     pub fn first(plan: &Plan, numbers: &Numbers, report: &Report) -> Option<Failure> {
-        let verdict = unmet(report).min_by_key(|verdict| verdict.subject)?;
+        let is_golden = |verdict: &Verdict| match verdict.subject {
+            Subject::Expectation(number) => {
+                matches!(plan.expectations[number].expected, Expected::Golden { .. })
+            }
+            Subject::Guest(_) | Subject::Ending => false,
+        };
+        let verdict = unmet(report).min_by_key(|verdict| (is_golden(verdict), verdict.subject))?;
         Failure::of(plan, numbers, report, verdict).into_iter().next()
     }
 
@@ -125,6 +132,18 @@ impl Failure {
             }
             Subject::Guest(_) => of_guests(About::Guest),
             Subject::Ending => of_lab(About::Ending, true),
+        }
+    }
+
+    /// A guest came to harm, or the lab did not end by itself: where that is new, it fails for another reason too, and perhaps
+    /// for no other.
+    pub fn is_harm(&self) -> bool {
+        let is_hurt = |end: &End| *end != End::Code(0, String::new());
+        match self.unmet {
+            Unmet::Exit | Unmet::Descriptors => self.ends.values().any(is_hurt),
+            Unmet::Ending => self.ending.is_some_and(|ending| ending != "over"),
+            Unmet::Stdout | Unmet::Stderr | Unmet::Late | Unmet::File => false,
+            Unmet::TooMany | Unmet::TooFew | Unmet::Golden => false,
         }
     }
 

@@ -50,7 +50,7 @@ pub(super) fn cables_to_be(script: &Script) -> Vec<(String, Place)> {
     let place = |steps: &[&str]| steps.iter().map(|&step| step.to_owned()).collect::<Place>();
     let mut cables: Vec<_> =
         script.names("link").into_iter().map(|name| (name.clone(), place(&["link", &name]))).collect();
-    for kind in ["guest", "router", "dhcp", "tap"] {
+    for kind in ["guest", "router", "dhcp", "dns", "tap"] {
         for name in script.names(kind) {
             let own = place(&[kind, &name]);
             if kind != "router" {
@@ -128,21 +128,24 @@ pub(super) fn drop_if_empty(script: &mut Script, place: &[String]) {
 
 /// The knobs whose value is a duration that could be shorter.
 pub(super) fn delays(script: &Script) -> Vec<(Knob, Duration)> {
-    let of = |knob: Knob| {
-        let text = script.table(&knob.place)?.get(&knob.key)?.as_str()?;
-        Some((parse_duration(text).ok()?, knob)).map(|(duration, knob)| (knob, duration))
-    };
     let long = knobs(script).into_iter().filter(|knob| matches!(knob.key.as_str(), "delay" | "jitter"));
-    long.filter_map(of).collect()
+    long.filter_map(|knob| duration_of(script, &knob).map(|duration| (knob, duration))).collect()
 }
 
-pub(super) fn with_delay(script: &Script, knob: &Knob, delay: Duration) -> Option<Script> {
+pub(super) fn duration_of(script: &Script, knob: &Knob) -> Option<Duration> {
+    parse_duration(script.table(&knob.place)?.get(&knob.key)?.as_str()?).ok()
+}
+
+/// The script with another value of a knob.
+pub(super) fn with_value(script: &Script, knob: &Knob, value: Item) -> Option<Script> {
     let mut script = script.clone();
     script.edit(&knob.place, |table| {
         let item = table.get_mut(&knob.key)?;
-        let decor = item.as_value().map(|value| value.decor().clone())?;
-        *item = duration(delay);
-        *item.as_value_mut()?.decor_mut() = decor;
+        let decor = item.as_value().map(|value| value.decor().clone());
+        *item = value;
+        if let Some(decor) = decor {
+            *item.as_value_mut()?.decor_mut() = decor;
+        }
         Some(())
     })??;
     Some(script)

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml_edit::{Array, Item, Value};
 
 use super::devices::{Device, is_spoken_of};
-use super::fates::{self, LISTS};
+use super::fates;
 use super::knobs::{self, DIRECTIONS};
+use super::lists::{self, LISTS};
 use super::script::{Place, Script};
 use crate::capture::Way;
 use crate::lab::Report;
@@ -24,7 +25,7 @@ impl Numbering {
     pub fn of(script: &Script, plan: &Plan, report: &Report) -> Numbering {
         let mut first: BTreeMap<PacketId, u32> = BTreeMap::new();
         let mut origins = BTreeMap::new();
-        for (place, link) in fates::cables_of(script, plan) {
+        for (place, link) in lists::cables_of(script, plan) {
             for (direction, key) in DIRECTIONS.iter().enumerate() {
                 let place = [place.as_slice(), &[(*key).to_owned()]].concat();
                 if !script.keys(&place).iter().any(|key| LISTS.contains(&key.as_str())) {
@@ -34,7 +35,7 @@ impl Numbering {
                     let sent = report.records.iter().filter(|record| record.way == Way::Outbound);
                     sent.for_each(|record| _ = first.entry(record.frame.id).or_insert(record.port));
                 }
-                let offered = fates::offered_to(&plan.links[link], direction, report).unwrap_or_default();
+                let offered = fates::offered(&plan.links[link], direction, report).unwrap_or_default();
                 let from = offered.iter().map(|frame| first[&frame.sent.frame.id]);
                 origins.insert(place, from.collect());
             }
@@ -65,15 +66,15 @@ impl Numbering {
             };
             for key in LISTS {
                 let renumber = |list: &mut Array| {
-                    let before: Vec<i64> = list.iter().filter_map(fates::frame_of).collect();
-                    list.retain(|entry| fates::frame_of(entry).is_none_or(|frame| new(frame).is_some()));
+                    let before: Vec<i64> = list.iter().filter_map(lists::frame_of).collect();
+                    list.retain(|entry| lists::frame_of(entry).is_none_or(|frame| new(frame).is_some()));
                     for entry in list.iter_mut() {
-                        if let Some(number) = fates::frame_of(entry).and_then(new) {
+                        if let Some(number) = lists::frame_of(entry).and_then(new) {
                             set_frame(entry, number);
                         }
                     }
                     list.fmt();
-                    let after: Vec<i64> = list.iter().filter_map(fates::frame_of).collect();
+                    let after: Vec<i64> = list.iter().filter_map(lists::frame_of).collect();
                     (before != after, after.is_empty())
                 };
                 let edited = script.edit(place, |table| {

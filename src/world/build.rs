@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use smallvec::smallvec;
+
 use super::parts::{limits, node, router, service, service_node, session, stdin, supplies, switch};
 use super::{Boot, Event, GuestSlot, GuestState, NodeSlot, Port, Report, Secrets, Timeline, World};
 use crate::abi::{FileView, Setup, lock};
@@ -292,7 +294,7 @@ impl World {
             powered: true,
             boots: 0,
             programs: 0,
-            ports: vec![usize::MAX; plan.interfaces.len()],
+            ports: smallvec![usize::MAX; plan.interfaces.len()],
         });
         self.mark_dirty(self.nodes.len() - 1);
     }

@@ -34,7 +34,9 @@ impl World {
                 add(DeviceDrop::DatagramForeign, stack.datagrams_foreign);
                 add(DeviceDrop::LoopbackFull, stack.loopback_dropped);
                 add(DeviceDrop::Unresolved, stack.unresolved + stack.queue_full);
-                add(DeviceDrop::Unroutable, stack.no_route + stack.too_big);
+                add(DeviceDrop::Unroutable, stack.no_route);
+                add(DeviceDrop::TooBig, stack.too_big);
+                add(DeviceDrop::Unclaimed, stack.unclaimed);
                 add(DeviceDrop::Forged, stack.forged);
                 add(DeviceDrop::AddressConflict, stack.address_conflicts);
                 add(DeviceDrop::NoBuffers, stack.no_buffers);
@@ -57,9 +59,10 @@ impl World {
         for router in self.routers.iter().map(|router| router.statistics()) {
             add(DeviceDrop::Malformed, router.malformed);
             add(DeviceDrop::BadChecksum, router.bad_checksum);
-            let unroutable =
-                router.martian + router.no_route + router.expired + router.too_big + router.unresolved;
-            add(DeviceDrop::Unroutable, unroutable);
+            add(DeviceDrop::Unroutable, router.martian + router.no_route);
+            add(DeviceDrop::TooBig, router.too_big);
+            add(DeviceDrop::Expired, router.expired);
+            add(DeviceDrop::Unresolved, router.unresolved);
         }
         for switch in self.switches.iter().map(|switch| switch.statistics()) {
             add(DeviceDrop::Malformed, switch.runts + switch.oversize);

@@ -291,10 +291,6 @@ impl World {
         self.events.len()
     }
 
-    pub fn guest_name(&self, guest: usize) -> &str {
-        &self.guests[guest].name
-    }
-
     /// Name, state and background of each guest.
     pub fn guests(&self) -> impl Iterator<Item = (&str, GuestState, bool)> {
         self.guests.iter().map(|slot| (slot.name.as_str(), slot.state, slot.background))

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use smallvec::smallvec;
+
 use super::{NodeSlot, Service, Settings};
 use crate::capture::{PortInfo, Session};
 use crate::dns::server::DnsServer;
@@ -44,7 +46,7 @@ pub(super) fn node(plan: &GuestPlan, seed: Seed, settings: &Settings) -> NodeSlo
         powered: true,
         boots: 0,
         programs: 0,
-        ports: vec![usize::MAX; plan.interfaces.len() + usize::from(plan.unix.is_some())],
+        ports: smallvec![usize::MAX; plan.interfaces.len() + usize::from(plan.unix.is_some())],
     }
 }
 

@@ -37,7 +37,7 @@ pub struct NodeSlot {
     /// Programs that were started on it.
     pub programs: u32,
     /// World ports of its interfaces.
-    pub ports: Vec<usize>,
+    pub ports: SmallVec<[usize; 1]>,
 }
 
 /// A task in the place of a guest.

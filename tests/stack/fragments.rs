@@ -203,3 +203,31 @@ fn a_flood_of_fragments_leaves_room_for_an_honest_datagram() {
         assert!(two.statistics().reassembly_expired <= 64);
     }
 }
+
+/// smoltcp answers for protocols that nobody has, but takes no packet that is longer than the link.
+#[test]
+fn long_packets_of_unknown_protocols_are_counted() {
+    const SCTP: u8 = 132;
+    for (local, remote) in [("0.0.0.0:0", "10.0.0.2:7"), ("[::]:0", "[fd00::2]:7")] {
+        let (mut one, mut two) = (stack(1), stack(2));
+        let port = udp(&mut one, local);
+        let there = flow(&mut one, port, remote);
+        one.flow_write(there, b"who is there?").unwrap();
+        exchange(&mut one, &mut two, at(0));
+        let _ = one.flow_read(there, &mut [], false);
+        one.flow_write(there, &[7; 4000]).unwrap();
+        for fragment in settle(&mut one, at(1)) {
+            assert!(is_fragment(&fragment));
+            let mut fragment = fragment.to_vec();
+            let (header, protocol) = if fragment[12] == 8 { (20, 23) } else { (40, 54) };
+            fragment[protocol] = SCTP;
+            if header == 20 {
+                fragment[24..26].fill(0);
+                let sum = !smoltcp::wire::checksum::data(&fragment[14..34]);
+                fragment[24..26].copy_from_slice(&sum.to_be_bytes());
+            }
+            feed(&mut two, at(1), fragment);
+        }
+        assert_eq!(two.statistics().unclaimed, 1, "{local}");
+    }
+}

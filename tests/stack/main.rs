@@ -8,4 +8,5 @@ mod extensions;
 mod fragments;
 mod neighbours;
 mod path_mtu;
+mod rebound;
 mod tables;

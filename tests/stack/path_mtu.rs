@@ -209,6 +209,40 @@ fn a_datagram_is_lost_for_it_and_the_next_are_cut() {
     }
 }
 
+/// Such a flow finds out by what is lost: nothing of it is cut, whatever routers say, or somebody who says that he is one.
+#[test]
+fn a_flow_that_keeps_its_datagrams_whole_is_neither_cut_nor_told() {
+    for family in 0..2 {
+        let (mut one, mut two) = (stack(1), stack(2));
+        let listener = udp(&mut two, ["0.0.0.0:7", "[::]:7"][family]);
+        two.udp_listen(listener, 8).unwrap();
+        let port = udp(&mut one, ["0.0.0.0:0", "[::]:0"][family]);
+        let there = flow(&mut one, port, SERVERS[family]);
+        one.flow_keep_whole(there);
+        one.flow_write(there, &[7; 1400]).unwrap();
+        let sent = exchange(&mut one, &mut two, at(0)).pop().unwrap();
+        feed(&mut one, at(2), error(TOO_BIG[family], 1280, &quote(&sent)));
+        assert_eq!(one.flow_read(there, &mut [], false), Err(Error::WouldBlock));
+        assert_eq!(one.statistics().forged, 0);
+        one.flow_write(there, &[7; 1400]).unwrap();
+        let crossed = exchange(&mut one, &mut two, at(3));
+        assert_eq!((crossed.len(), longest(&crossed)), (1, sent.len() - 14));
+        if family == 0 {
+            // Nor may others cut it.
+            assert_eq!(crossed[0][20] & 0xe0, 0x40);
+        }
+        // More than the link takes.
+        one.flow_write(there, &[7; 1500]).unwrap();
+        assert!(exchange(&mut one, &mut two, at(4)).is_empty());
+        assert_eq!(one.statistics().too_big, 1);
+        // Others are cut, as narrow as the router said.
+        let other = flow(&mut one, port, ["10.0.0.2:8", "[fd00::2]:8"][family]);
+        one.flow_write(other, &[7; 1400]).unwrap();
+        let cut = settle(&mut one, at(5));
+        assert_eq!((cut.len(), longest(&cut) <= 1280), (2, true));
+    }
+}
+
 #[test]
 fn errors_reach_the_flow_that_they_are_about() {
     let cases: [(usize, [u8; 2], Error); 12] = [

@@ -9,8 +9,7 @@ use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv6Packet, checksum};
 
 use super::{ETHERNET_HEADER_BYTES, Upper, fill_ipv4_checksum, transport_sum};
 
-/// 224.0.0.1, 224.0.0.2 and 224.0.0.22.
-pub const ALL_SYSTEMS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 1);
+/// 224.0.0.2 and 224.0.0.22.
 const ALL_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 2);
 const REPORTS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
 /// ff02::16
@@ -274,7 +273,7 @@ mod tests {
     #[test]
     fn queries_say_how_long_there_is_to_answer() {
         let query = |message: &[u8]| {
-            let packet = ipv4(Ipv4Addr::new(10, 0, 0, 1), ALL_SYSTEMS, message.to_vec());
+            let packet = ipv4(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(224, 0, 0, 1), message.to_vec());
             match parse(&packet[ETHERNET_HEADER_BYTES..])? {
                 Message::Query { group, within, old, .. } => Some((group, within.as_millis(), old)),
                 Message::Report(_) => None,

@@ -1,7 +1,6 @@
 //! Models of loss: one answer a frame.
 
-use super::chance::Correlated;
-use super::parameters::Chance;
+use super::chance::{Chance, Correlated};
 use crate::rng::Rng;
 
 /// How frames are lost.

@@ -34,11 +34,12 @@ mod tests;
 mod trace;
 mod wire;
 
+pub use chance::Chance;
 pub use jitter::{Distribution, Jitter};
 pub use loss::{Burst, GilbertElliott, Loss, Markov};
 pub use parameters::{
-    Chance, CoDelParameters, Discipline, Framing, LinkParameters, QueueLimits, Rate, RedParameters, RedUnit,
-    Reorder, Script,
+    CoDelParameters, Discipline, Framing, LinkParameters, QueueLimits, Rate, RedParameters, RedUnit, Reorder,
+    Script,
 };
 pub use trace::{Trace, TraceError};
 

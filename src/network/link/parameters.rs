@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Trace;
+use super::chance::Chance;
 use super::jitter::Jitter;
 use super::loss::Loss;
 
@@ -175,27 +176,6 @@ impl Default for RedParameters {
 pub enum RedUnit {
     Frames,
     Bytes,
-}
-
-/// Something that happens to a frame with a probability.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Chance {
-    /// `0.0..=1.0`
-    pub probability: f64,
-    /// How much a frame's random number depends on the one before, `0.0..=1.0` (netem's correlation).
-    pub correlation: f64,
-}
-
-impl Chance {
-    pub const NEVER: Chance = Chance { probability: 0.0, correlation: 0.0 };
-
-    pub const fn of(probability: f64) -> Self {
-        Self { probability, correlation: 0.0 }
-    }
-
-    pub fn is_never(&self) -> bool {
-        self.probability == 0.0
-    }
 }
 
 /// Frames that overtake: they wait neither for the rate nor for the delay.

@@ -22,7 +22,7 @@ use crate::time::Instant;
 /// How long an answer counts without asking again.
 pub const REACHABLE: Duration = Duration::from_secs(60);
 /// Time between questions for one address.
-pub const RETRANSMIT: Duration = Duration::from_secs(1);
+const RETRANSMIT: Duration = Duration::from_secs(1);
 /// Questions before giving up.
 pub const TRIES_MAX: u8 = 3;
 
@@ -81,8 +81,8 @@ pub enum Lookup<P> {
 #[derive(Debug)]
 pub enum Due<P> {
     Ask(IpAddr),
-    /// Nobody answered; these packets waited.
-    GaveUp(VecDeque<P>),
+    /// Nobody answered at that address; these packets waited.
+    GaveUp(IpAddr, VecDeque<P>),
 }
 
 /// Who is at which Ethernet address, and what waits to be sent to whom.
@@ -242,7 +242,7 @@ impl<P: Waiting> Neighbours<P> {
             }
             Entry::Incomplete { .. } | Entry::Probing { .. } | Entry::Reachable { .. } => {
                 let entry = self.entries.remove(&address)?;
-                Some(Due::GaveUp(self.retire(address, entry)))
+                Some(Due::GaveUp(address, self.retire(address, entry)))
             }
         }
     }

@@ -46,7 +46,7 @@ fn asks_three_times_a_second_apart_then_gives_up() {
         assert!(matches!(cache.poll(at(due)), Some(Due::Ask(asked)) if asked == address(1)));
         assert!(cache.poll(at(due)).is_none());
     }
-    let Some(Due::GaveUp(waited)) = cache.poll(at(3000)) else { panic!("must give up") };
+    let Some(Due::GaveUp(_, waited)) = cache.poll(at(3000)) else { panic!("must give up") };
     assert_eq!(waited.iter().map(Waiting::bytes).collect::<Vec<_>>(), [3, 4, 5]);
     assert_eq!((cache.poll_at(), cache.queued_bytes, cache.incomplete), (None, 0, 0));
     assert!(cache.entries.is_empty());

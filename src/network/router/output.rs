@@ -51,7 +51,7 @@ impl Router {
     pub(super) fn neighbour_due(&mut self, now: Instant, port: usize, due: Due<Packet>, out: &mut Egress) {
         match due {
             Due::Ask(address) => self.ask(port, address, out),
-            Due::GaveUp(waited) => {
+            Due::GaveUp(_, waited) => {
                 for packet in waited {
                     self.statistics.unresolved += 1;
                     if let Some(from) = packet.from {

@@ -4,7 +4,8 @@
 //! about UDP or an echo request if it quotes a flow that there is, one about an answer to an echo request if that is among the last.
 
 use super::Stack;
-use super::demux::{Quote, Quoted, Tuple, Unreachable};
+use super::demux::{Quote, Quoted, Unreachable};
+use super::flows::Tuple;
 use super::tcp::{Phase, Tcp};
 use super::udp::Carried;
 use crate::error::Error;

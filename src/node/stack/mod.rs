@@ -28,6 +28,7 @@ mod budget;
 mod configure;
 mod demux;
 mod extension;
+mod flows;
 mod group;
 mod icmp;
 mod link;
@@ -56,7 +57,8 @@ use crate::node::wake::Wakes;
 use crate::rng::Rng;
 use crate::time::Instant;
 use budget::Budget;
-use demux::{Class, Keyed, Table};
+use demux::Class;
+use flows::{Keyed, Table};
 use nic::Nic;
 use path_mtu::PathMtu;
 use ports::Ports;
@@ -100,7 +102,9 @@ pub struct Stack {
     flows_by_tuple: Table<Id<Tcp>>,
     listeners: Slab<Listener>,
     listening: BTreeMap<u16, Vec<Id<Listener>>>,
-    udp: udp::Sockets,
+    udp: udp::Made,
+    /// The frame at hand comes from outside: it may be a slice of something much longer.
+    from_outside: bool,
     tcp_ports: Ports,
     time_wait: TimeWait,
     /// Sockets of closed connections, kept for their buffers.
@@ -114,7 +118,8 @@ pub struct Stack {
     wakes: Wakes,
     /// Of the last packet that was cut into fragments, once there was one.
     identification: Option<u32>,
-    reassembly: Reassembly,
+    /// Made with the first fragment.
+    reassembly: Option<Box<Reassembly>>,
     paths: PathMtu,
     /// Long echo requests that were answered last: whose, and their numbers.
     answered: VecDeque<(IpAddr, u32)>,
@@ -146,7 +151,8 @@ impl Stack {
             flows_by_tuple: Table::with_hasher(hash.clone()),
             listeners: Slab::default(),
             listening: BTreeMap::new(),
-            udp: udp::Sockets::new(hash.clone()),
+            udp: udp::Made::new(hash.clone()),
+            from_outside: false,
             tcp_ports: Ports::ascending(),
             time_wait: TimeWait::new(hash),
             spare: Vec::new(),
@@ -155,7 +161,7 @@ impl Stack {
             loopback_queue: VecDeque::new(),
             egress: Vec::new(),
             identification: None,
-            reassembly: Reassembly::default(),
+            reassembly: None,
             paths: PathMtu::default(),
             answered: VecDeque::new(),
             rng,
@@ -196,13 +202,16 @@ impl Stack {
             self.statistics.bad_checksum += 1;
             return;
         }
-        self.udp.hear_from(frame.checksums == crate::network::Checksums::Unverified);
+        self.from_outside = frame.checksums == crate::network::Checksums::Unverified;
         self.receive_frame(now, index, frame.bytes);
     }
 
     /// An IP packet, or a fragment of one, arrived over interface `index`.
     fn receive(&mut self, now: Instant, index: usize, packet: Bytes) {
-        match self.reassembly.take(now, packet) {
+        if !reassembly::is_fragment(&packet) {
+            return self.receive_whole(now, index, packet);
+        }
+        match self.reassembly.get_or_insert_default().take(now, packet) {
             Outcome::Whole(packet) => self.receive_whole(now, index, packet),
             Outcome::Together(packet) if crate::network::verify::packet_holds(&packet) => {
                 self.receive_whole(now, index, packet);
@@ -241,7 +250,8 @@ impl Stack {
             }
             // smoltcp cuts no answer into fragments, and remembers none for what routers say of it.
             Class::Other if packet.len() > path_mtu::IPV6_MIN && self.echo(now, index, &packet) => {}
-            Class::Other if packet.len() > self.nics[index].wire.ip_mtu() => {}
+            // Longer than what smoltcp was told that a link takes.
+            Class::Other if packet.len() > self.nics[index].wire.ip_mtu() => self.statistics.unclaimed += 1,
             Class::Other if ethernet && self.heard_membership(now, index, &packet) => {}
             Class::Other if ethernet && self.heard_router(now, index, &packet) => {}
             Class::Other => self.receive_for_nobody(now, index, packet),
@@ -252,7 +262,7 @@ impl Stack {
     /// smoltcp's interface answers what needs no socket, and resets what has none.
     fn receive_for_nobody(&mut self, now: Instant, index: usize, packet: Bytes) {
         // An answer may quote it, and whoever sees that one verifies it.
-        let packet = if self.udp.is_from_outside() { packet } else { checksum::completed(packet) };
+        let packet = if self.from_outside { packet } else { checksum::completed(packet) };
         self.nics[index].receive(now, packet, &mut SocketSet::new(vec![]));
         self.flush(now, index);
     }
@@ -267,7 +277,7 @@ impl Stack {
         self.configure_due(now);
         self.groups_due(now);
         self.neighbours_due(now);
-        while let Some(expired) = self.reassembly.expire(now) {
+        while let Some(expired) = self.reassembly.as_mut().and_then(|parts| parts.expire(now)) {
             self.statistics.reassembly_expired += 1;
             if let Some(first) = expired.first {
                 self.report_expired(now, &first);
@@ -299,7 +309,9 @@ impl Stack {
     /// When [`Stack::poll`] is next due, if nothing arrives before.
     pub fn poll_at(&self) -> Option<Instant> {
         let links = self.nics.iter().filter_map(|nic| nic.link.as_ref()?.poll_at());
-        let links = links.chain(self.timers.next_at()).chain(self.reassembly.poll_at());
+        let links = links
+            .chain(self.timers.next_at())
+            .chain(self.reassembly.as_ref().and_then(|parts| parts.poll_at()));
         links.chain(self.configuration_poll_at()).chain(self.groups_poll_at()).min()
     }
 

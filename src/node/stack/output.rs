@@ -45,6 +45,18 @@ impl Stack {
         }
     }
 
+    /// As `send`, but what is too long for the link is lost, and what routers told of the path is not asked: whoever sends it
+    /// finds out by what is lost, and errors that somebody made up change nothing (RFC 9000, 14.2.1; Linux's
+    /// IP_PMTUDISC_PROBE).
+    pub(super) fn send_whole(&mut self, now: Instant, index: usize, packet: BytesMut) {
+        let Some(destination) = destination(&packet[ETHERNET_HEADER_BYTES..]) else { return };
+        if packet.len() - ETHERNET_HEADER_BYTES <= self.nics[index].wire.ip_mtu() {
+            self.pass(now, index, destination, packet);
+        } else {
+            self.statistics.too_big += 1;
+        }
+    }
+
     /// The parts of a packet that is longer than its path takes: segments of TCP, fragments of anything else.
     fn cut(&mut self, index: usize, mut packet: BytesMut, mtu: usize) -> Option<Vec<BytesMut>> {
         let ip = &packet[ETHERNET_HEADER_BYTES..];

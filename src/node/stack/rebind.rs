@@ -2,7 +2,8 @@
 //!
 //! Connections from an address that is gone are over: smoltcp sends nothing from there any more, and their holders
 //! find that they timed out (Linux would let them try in vain for a quarter of an hour first). Their peers hear
-//! nothing. Whoever has a flow of datagrams from there is told once (`AddressNotAvailable`), and may open another. Listeners
+//! nothing. Flows of datagrams from there are over as well: they hear nothing more, a read tells so once
+//! (`AddressNotAvailable`) and a write each time, and their holder may open another. Listeners
 //! on the wildcard address go on at the new ones. Neighbours are told by a gratuitous ARP request
 //! (RFC 5227) or an unsolicited neighbour advertisement (RFC 4861, 7.2.6).
 

@@ -25,6 +25,8 @@ pub struct Statistics {
     pub loopback_dropped: u64,
     /// Fragments that overlapped, and those that came for their packets afterwards.
     pub fragments_overlapping: u64,
+    /// Packets put together from fragments, longer than the link takes, that are of no protocol here.
+    pub unclaimed: u64,
     /// Packets of which not all fragments came in time.
     pub reassembly_expired: u64,
     /// Packets whose fragments gave way to others.
@@ -68,7 +70,7 @@ impl Stack {
         let links = self.nics.iter().filter_map(|nic| nic.link.as_ref());
         Statistics {
             queue_full: links.map(Link::dropped).sum(),
-            reassembly_full: self.reassembly.displaced(),
+            reassembly_full: self.reassembly.as_ref().map_or(0, |parts| parts.displaced()),
             ..*self.statistics
         }
     }

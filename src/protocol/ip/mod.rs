@@ -66,11 +66,11 @@ pub struct Ip {
 }
 
 impl Ip {
-    pub fn new(settings: Settings) -> Self {
-        Self { settings: Arc::new(settings), speaks: Speaks::Transport, resolver: None }
+    pub fn new(settings: impl Into<Arc<Settings>>) -> Self {
+        Self { settings: settings.into(), speaks: Speaks::Transport, resolver: None }
     }
 
-    pub fn icmp(settings: Settings) -> Self {
+    pub fn icmp(settings: impl Into<Arc<Settings>>) -> Self {
         Self { speaks: Speaks::Echo, ..Self::new(settings) }
     }
 }

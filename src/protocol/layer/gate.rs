@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::arrival::Arrival;
+use super::carrier::who;
 use super::handshake::Handshake;
 use super::{Carrier, Layer};
 use crate::error::{Error, Result};
@@ -170,12 +172,9 @@ impl Gate {
                 while handshakes.len() < HANDSHAKES_MAX && done.len() < *backlog {
                     match below.accept(cx) {
                         Ok(connection) => {
-                            let upgrade = Carrier::accepted(cx, connection).and_then(|carrier| {
-                                let peer = carrier.peer(cx);
-                                Ok((self.layer.accept(cx, carrier)?, peer))
-                            });
+                            let peer = who(connection.peer_address(cx));
                             // One that cannot even begin is skipped, as one that was reset while it waited.
-                            if let Ok((upgrade, peer)) = upgrade {
+                            if let Ok(upgrade) = Arrival::begin(cx, connection, &self.layer) {
                                 handshakes.push(cx.spawn(Handshake::new(cx.now, upgrade, me, peer)));
                             }
                         }

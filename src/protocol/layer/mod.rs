@@ -11,6 +11,7 @@
 //! common to all of them is here: connecting in the background, accepting without one slow peer holding up the
 //! others, bounds and time-outs. This folder knows nothing of any one layer.
 
+mod arrival;
 mod carrier;
 mod control;
 mod gate;

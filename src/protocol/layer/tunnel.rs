@@ -24,7 +24,7 @@ struct Addresses {
 impl Tunnel {
     /// `ahead` was read from the carrier already, and is the guest's.
     pub fn new(carrier: Carrier, ahead: Bytes) -> Self {
-        let Carrier { connection, stream } = carrier;
+        let Carrier { connection, stream, .. } = carrier;
         let addresses = Addresses::default();
         let stream = TunnelStream { stream, ahead, addresses: addresses.clone() };
         Self { connection, stream: Some(stream), addresses }

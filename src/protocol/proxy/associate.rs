@@ -192,6 +192,18 @@ impl Stream for AssociateStream {
         })
     }
 
+    /// The association's other flows are the same control's.
+    fn keep_whole(&mut self, cx: &mut Context) {
+        cx.with_task(self.0.association, |association, cx| match &mut association.stage {
+            Stage::Ready { relay, .. } => relay.stream.keep_whole(cx),
+            Stage::Idle
+            | Stage::Connecting
+            | Stage::Talking { .. }
+            | Stage::Reaching { .. }
+            | Stage::Over(_) => {}
+        });
+    }
+
     fn shutdown(&mut self, _: &mut Context, _: bool, _: bool) -> Result<()> {
         Ok(())
     }

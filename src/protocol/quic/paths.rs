@@ -64,9 +64,11 @@ impl Paths {
         &mut self,
         cx: &mut Context,
         hub: Handle<Hub>,
-        carrier: Carrier,
+        mut carrier: Carrier,
         remote: SocketAddr,
     ) -> Id<Path> {
+        // RFC 9000, 14: no fragments. quinn-proto looks for what the path takes.
+        carrier.stream.keep_whole(cx);
         let path = match self.by_remote.get(&remote).copied() {
             Some(id) => {
                 if let Some(path) = self.all.get_mut(id) {

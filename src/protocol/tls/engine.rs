@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 use super::config::Config;
 use super::words::words;
 use crate::error::{Error, Result};
+use crate::node::Interest;
 use crate::node::object::Context;
-use crate::node::{Interest, Waiter};
 use crate::protocol::layer::Carrier;
 
 /// Plaintext that is taken at a time, and how much ciphertext may still wait for the carrier then: whenever there is
@@ -157,13 +157,10 @@ impl Engine {
         self.tls.send_close_notify();
     }
 
-    /// Registers what this waits for: what the peer sends, while there is room for it, and room for what was not sent.
-    pub fn watch(&mut self, cx: &mut Context, waiter: Waiter) {
+    /// What this waits for: what the peer sends, while there is room for it, and room for what was not sent.
+    pub fn interest(&self) -> Interest {
         let read = self.inbound == Inbound::Open && self.tls.wants_read();
-        let interest = Interest { read, write: self.tls.wants_write() };
-        if interest.read || interest.write {
-            self.carrier.watch(cx, interest, waiter);
-        }
+        Interest { read, write: self.tls.wants_write() }
     }
 
     fn tell_secrets(&self, cx: &mut Context) {

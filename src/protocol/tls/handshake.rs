@@ -66,7 +66,7 @@ impl Upgrade for Handshake {
                 Ok(Box::new(TlsConnection::new(session)))
             }
             Ok(false) => {
-                engine.watch(cx, waiter);
+                engine.carrier.watch(cx, engine.interest(), waiter);
                 self.engine = Some(engine);
                 Err(Error::WouldBlock)
             }

@@ -69,7 +69,7 @@ impl Session {
         } else if self.closing.is_some() {
             self.say_goodbye(cx, me);
         } else {
-            self.engine.watch(cx, Waiter::Task(me));
+            self.engine.carrier.sleep(cx, self.engine.interest(), me);
         }
         self.watch.fire(self.readiness(), cx.stack.wakes());
     }
@@ -146,7 +146,7 @@ impl Session {
         }
         let read = self.engine.inbound == Inbound::Open;
         let interest = Interest { read, write: self.engine.unsent > 0 };
-        self.engine.carrier.watch(cx, interest, Waiter::Task(me));
+        self.engine.carrier.sleep(cx, interest, me);
     }
 
     // What the guest's stream does.
@@ -201,6 +201,7 @@ impl Session {
         }
         if read {
             self.read_shut = true;
+            self.engine.carrier.wake();
             self.engine.carrier.stream.shutdown(cx, true, false)?;
         }
         if write {
@@ -254,6 +255,7 @@ impl Session {
 
 impl Task for Session {
     fn poll(&mut self, cx: &mut Context, me: TaskId) {
+        self.engine.carrier.wake();
         self.go_on(cx, me);
     }
 

@@ -6,6 +6,7 @@
 //! addressing.rs  MAC and IP addresses written and given out
 //! dhcp.rs        DHCP servers, advertisements, automatic addresses
 //! guest.rs       routes, protocols, listeners
+//! protocol.rs    protocol objects (depth.rs: how deep they stand)
 //! connection.rs  connections that are made before a guest runs
 //! names.rs       what guests' resolvers go by
 //! service.rs     services: the zones of DNS servers
@@ -38,6 +39,7 @@ use topology::{Domain, Topology};
 
 pub(super) mod addressing;
 mod connection;
+mod depth;
 mod dhcp;
 mod expand;
 mod expect;

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::super::address::{address_of, cidr_of, network};
 use super::super::mistake::{Mistakes, quote};
-use super::super::plan::{Action, Plan, ServiceKind};
+use super::super::plan::{Action, Plan, ProtocolPlan, ServiceKind};
 use super::super::spec::{KindSpec, ResolverSpec, ServerSpec, Spec};
 use super::expand::Node;
 use crate::dns::name::HostName;
@@ -45,10 +45,20 @@ pub(super) fn settle(plan: &mut Plan, spec: &Spec, guests: &[Node<'_>], mistakes
     // Replicas share theirs.
     let configs: Vec<Arc<ResolverConfig>> =
         spec.guests.iter().map(|guest| Arc::new(servers.config(&guest.resolver, &names, mistakes))).collect();
+    // As they were, and as they are settled, of the first replica of each.
+    let mut firsts: BTreeMap<usize, [Vec<ProtocolPlan>; 2]> = BTreeMap::new();
     for (guest, node) in plan.guests.iter_mut().zip(guests) {
+        if let Some([before, settled]) = firsts.get(&node.spec)
+            && *before == guest.protocols
+        {
+            guest.protocols = settled.clone();
+            continue;
+        }
+        let before = guest.protocols.clone();
         for protocol in &mut guest.protocols {
             protocol.grant.settle(&configs[node.spec]);
         }
+        firsts.insert(node.spec, [before, guest.protocols.clone()]);
     }
 }
 

@@ -3,11 +3,12 @@
 use super::super::mistake::{Mistakes, quote};
 use super::super::plan::{self, ProtocolPlan};
 use super::super::spec::{GuestSpec, KindSpec, ProtocolSpec};
+use super::depth::{Depth, Depths, depths, over};
 use super::expand::Node;
 use super::tls::Scope;
 use crate::protocol::ip::{Families, Settings};
 use crate::protocol::quic::plan::QuicPlan;
-use crate::protocol::{Grant, LayerKind};
+use crate::protocol::{Grant, LAYERS_MAX, LayerKind};
 
 /// Both families, with no policy, unless the scenario names some: a guest's descriptors shall not depend on which
 /// addresses it happens to have. Those with a mistake are left out.
@@ -20,9 +21,10 @@ pub(super) fn protocols(
     if spec.protocols.is_empty() {
         return plan::default_protocols();
     }
-    let find = Find { node, list: &spec.protocols, scope, mistakes };
+    let depths = depths(&spec.protocols);
+    let find = Find { node, list: &spec.protocols, depths, scope, mistakes };
     let grant = |protocol: &ProtocolSpec| {
-        let grant = find.grant(protocol, &mut Vec::new())?;
+        let grant = find.grant(protocol, true)?;
         Some(ProtocolPlan { name: protocol.name.get_ref().clone(), grant, private: protocol.private })
     };
     spec.protocols.iter().filter_map(grant).collect()
@@ -31,17 +33,18 @@ pub(super) fn protocols(
 struct Find<'a> {
     node: &'a Node<'a>,
     list: &'a [ProtocolSpec],
+    depths: Depths<'a>,
     scope: Scope<'a>,
     mistakes: &'a Mistakes,
 }
 
 impl Find<'_> {
-    /// `above`: names of those that stand on it.
-    fn grant<'s>(&'s self, protocol: &'s ProtocolSpec, above: &mut Vec<&'s str>) -> Option<Grant> {
+    /// `first`: nothing stands on it, as far as is asked; a mistake is told once, by the protocol that it is about.
+    fn grant(&self, protocol: &ProtocolSpec, first: bool) -> Option<Grant> {
         let (layer, over) = match protocol.kind.as_ref()? {
             KindSpec::Ip { families, policy, .. } => return Some(Grant::ip(*families, policy.clone())),
             KindSpec::Icmp { policy, .. } => {
-                return Some(Grant::Icmp(Settings::new(Families::BOTH, policy.clone())));
+                return Some(Grant::Icmp(Settings::new(Families::BOTH, policy.clone()).into()));
             }
             KindSpec::Unix(unix) => return Some(Grant::Unix(unix.settings.clone())),
             KindSpec::Layer { layer, over } => (layer.clone(), over),
@@ -52,23 +55,25 @@ impl Find<'_> {
                 (LayerKind::Quic(QuicPlan { tls, transport, qlog }), over)
             }
         };
-        above.push(protocol.name.get_ref());
-        let name = over.get_ref();
-        let first = above.len() == 1;
-        if above.contains(&name.as_str()) {
-            // Told by each that is part of the round, at its own `over`.
-            if above.first() == Some(&name.as_str()) {
-                let round = format!("{} -> {name}", above.join(" -> "));
-                let message = format!("over: {name} stands on itself: {round}");
-                let help = "let one of them stand on a protocol of kind ipv4 or ipv6";
-                self.mistakes.add(over.span(), message, help);
-            }
-            return None;
-        }
-        let Some(below) = self.list.iter().find(|other| other.name.get_ref() == name) else {
-            if first {
+        let (own, name) = (protocol.name.get_ref().as_str(), over.get_ref().as_str());
+        let wrong = match self.depths.get(own) {
+            Some(Depth::Layers(layers)) if *layers <= LAYERS_MAX => None,
+            // Those that stand on it have a mistake below them.
+            Some(Depth::Layers(layers)) if *layers > LAYERS_MAX + 1 => return None,
+            Some(Depth::Layers(_)) => Some((
+                format!("over: {own} is the {}th protocol over one another", LAYERS_MAX + 1),
+                format!("at most {LAYERS_MAX} may stand over ipv4, ipv6, ip or unix"),
+            )),
+            Some(Depth::Round) => Some((
+                format!("over: {name} stands on itself: {}", self.round(name)),
+                "let one of them stand on a protocol of kind ipv4 or ipv6".to_owned(),
+            )),
+            Some(Depth::Nowhere) | None => {
+                if self.find(name).is_some() {
+                    return None;
+                }
                 let names = self.list.iter().map(|other| other.name.get_ref().as_str());
-                let names: Vec<&str> = names.filter(|other| other != above.last().unwrap_or(&"")).collect();
+                let names: Vec<&str> = names.filter(|other| *other != own).collect();
                 let meant = self.mistakes.did_you_mean(name, names.iter().copied());
                 let help = match names.len() {
                     0 => format!("add [guest.{}.protocol.ipv4]", self.node.name),
@@ -78,16 +83,19 @@ impl Find<'_> {
                         names.join(", ")
                     ),
                 };
-                let message = format!("over: {} has no protocol {}", self.node.what, quote(name));
+                Some((format!("over: {} has no protocol {}", self.node.what, quote(name)), help))
+            }
+        };
+        if let Some((message, help)) = wrong {
+            if first {
                 self.mistakes.add(over.span(), message, help);
             }
             return None;
-        };
-        let below = Box::new(self.grant(below, above)?);
+        }
+        let below = Box::new(self.grant(self.find(name)?, false)?);
         match misfit(&layer, &below) {
             None => Some(Grant::Over { layer, below }),
             Some((why, help)) => {
-                // Once, by the protocol that it is about.
                 if first {
                     self.mistakes.add(
                         over.span(),
@@ -98,6 +106,26 @@ impl Find<'_> {
                 None
             }
         }
+    }
+
+    fn find(&self, name: &str) -> Option<&ProtocolSpec> {
+        self.list.iter().find(|other| other.name.get_ref() == name)
+    }
+
+    /// From a protocol over what it stands on back to itself; of a long way the beginning.
+    fn round<'n>(&'n self, first: &'n str) -> String {
+        let mut names = vec![first];
+        let mut next = self.find(first).and_then(over);
+        while let Some(name) = next.filter(|name| *name != first) {
+            if names.len() > LAYERS_MAX {
+                names.push("...");
+                break;
+            }
+            names.push(name);
+            next = self.find(name).and_then(over);
+        }
+        names.push(first);
+        names.join(" -> ")
     }
 }
 

@@ -92,10 +92,11 @@ fn show_guest(guest: &GuestPlan, lines: &mut Vec<String>) {
             }
         };
         let kind = protocol.grant.kind();
-        let Grant::Ip(ip::Settings { policy, .. }) = &protocol.grant else {
+        let Grant::Ip(settings) = &protocol.grant else {
             lines.push(format!("  protocol {} {:?}", protocol.name, protocol.grant));
             continue;
         };
+        let ip::Settings { policy, .. } = &**settings;
         let (bind, connect) = (rules(&policy.bind), rules(&policy.connect));
         lines.push(format!("  protocol {} {kind} bind {bind} connect {connect}", protocol.name));
     }

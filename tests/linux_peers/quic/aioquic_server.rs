@@ -1,6 +1,6 @@
 //! aioquic's server, and a guest that is its client.
 
-use super::{Peer, aioquic, black_hole, calling, certificate, path};
+use super::{Peer, aioquic, black_hole, calling, certificate, deafen, path};
 use crate::common::capture::{OURS, check, complete, count};
 use crate::common::lab::{Lab, Site};
 
@@ -75,15 +75,18 @@ fn a_guest_that_moves_in_the_middle_goes_on() {
 
 #[test]
 fn a_server_that_falls_silent_is_given_up_after_the_idle_timeout() {
+    // The second half would be echoed before that: its echo is lost on its way back, or it on its way there.
     let client =
-        calling("stream_client", ", \"both\", \"1\", \"2000\", \"4000\"", ", idle_timeout = \"3s\"", "");
-    let (server, mut lab) = start("", &client);
-    server.wait_for("anew");
-    black_hole(&lab);
-    let ended = lab.end();
-    assert!(
-        ended.stderr.contains("stream_client.wasm: read: Operation timed out"),
-        "{ended:?}\n{}",
-        server.said()
-    );
+        calling("stream_client", ", \"both\", \"1\", \"2000\", \"2000\"", ", idle_timeout = \"3s\"", "");
+    for cut in [black_hole, deafen] {
+        let (server, mut lab) = start("", &client);
+        server.wait_for("anew");
+        cut(&lab);
+        let ended = lab.end();
+        assert!(
+            ended.stderr.contains("stream_client.wasm: read: Operation timed out"),
+            "{ended:?}\n{}",
+            server.said()
+        );
+    }
 }

@@ -116,6 +116,17 @@ fn black_hole(lab: &Lab) {
     lab.namespace().run("ip neighbour replace 10.0.0.2 lladdr 02:de:ad:00:00:01 dev gn0 nud permanent");
 }
 
+/// From now on what guests send to Linux goes to an address that it had before; what it sends arrives.
+fn deafen(lab: &Lab) {
+    let namespace = lab.namespace();
+    let known = namespace.run("ip neighbour show 10.0.0.2 dev gn0");
+    let address =
+        known.split_whitespace().skip_while(|word| *word != "lladdr").nth(1).expect("an address").to_owned();
+    namespace.run("ip link set dev gn0 address 02:de:ad:00:00:02");
+    // So that it asks nobody, who would learn the new one by that.
+    namespace.run(&format!("ip neighbour replace 10.0.0.2 lladdr {address} dev gn0 nud permanent"));
+}
+
 /// The lab's authority, as a client has it.
 fn roots(lab: &Lab) -> String {
     path(&lab.site.path("ca.pem"))

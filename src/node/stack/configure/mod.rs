@@ -246,6 +246,16 @@ impl Stack {
         true
     }
 
+    /// Nobody answers at `address`: if that is the default router, another one is, if there is any (RFC 4861, section 6.3.6).
+    pub(super) fn router_is_silent(&mut self, index: usize, address: IpAddr) {
+        let Some(Some(configuration)) = self.configurations.get_mut(index) else { return };
+        if let (Some(host), IpAddr::V6(router)) = (&mut configuration.slaac, address)
+            && host.is_silent(router)
+        {
+            self.apply(index);
+        }
+    }
+
     /// Somebody else wants, or has, an address that is tested here. True if that ends the test.
     pub(super) fn contested(&mut self, now: Instant, index: usize, address: Ipv6Addr) -> bool {
         let Some(Some(configuration)) = self.configurations.get_mut(index) else { return false };

@@ -48,7 +48,7 @@ pub(super) struct Host {
     solicit_at: Option<Instant>,
     wait: Duration,
     made: Vec<Made>,
-    /// Default routers, the first that was heard first.
+    /// Default routers, the one that is used first: of those that answer the first that was heard.
     routers: Vec<(Ipv6Addr, Instant)>,
     dns: Vec<(Ipv6Addr, Instant)>,
 }
@@ -72,6 +72,15 @@ impl Host {
     /// The router that is the next hop to everywhere.
     pub fn router(&self) -> Option<Ipv6Addr> {
         self.routers.first().map(|&(router, _)| router)
+    }
+
+    /// A router does not answer to its address: it is tried again once all others have fallen silent, too. True if another
+    /// one is in its place now.
+    pub fn is_silent(&mut self, router: Ipv6Addr) -> bool {
+        let Some(at) = self.routers.iter().position(|&(other, _)| other == router) else { return false };
+        let silent = self.routers.remove(at);
+        self.routers.push(silent);
+        at == 0 && self.routers.len() > 1
     }
 
     pub fn dns(&self) -> impl Iterator<Item = Ipv6Addr> + '_ {
@@ -235,6 +244,30 @@ mod tests {
 
     fn addresses(host: &Host) -> Vec<String> {
         host.made().iter().map(|made| made.address.to_string()).collect()
+    }
+
+    #[test]
+    fn a_router_that_does_not_answer_gives_way_to_the_next() {
+        let routers = [1, 2, 3].map(|last| Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last));
+        let mut host = Host::new(MAC);
+        for router in routers {
+            assert!(host.ingest(at(0), router, &advertisement(1800, &[])));
+        }
+        assert!(!host.is_silent(routers[1]), "it was not the one in use");
+        assert_eq!(host.router(), Some(routers[0]));
+        assert!(host.is_silent(routers[0]));
+        assert_eq!(host.router(), Some(routers[2]));
+        // What it says of itself later does not bring it back in front of one that answers.
+        host.ingest(at(1), routers[0], &advertisement(1800, &[]));
+        assert_eq!(host.router(), Some(routers[2]));
+        assert!(host.is_silent(routers[2]));
+        assert_eq!(host.router(), Some(routers[1]), "each in its turn");
+        // The last one that is left stays, whatever it does.
+        for router in [routers[0], routers[2]] {
+            host.ingest(at(2), router, &advertisement(0, &[]));
+        }
+        assert!(!host.is_silent(routers[1]) && !host.is_silent(routers[0]));
+        assert_eq!(host.router(), Some(routers[1]));
     }
 
     #[test]

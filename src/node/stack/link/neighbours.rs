@@ -25,7 +25,8 @@ impl Stack {
             }) {
                 match due {
                     Due::Ask(address) => self.ask(index, address),
-                    Due::GaveUp(waited) => {
+                    Due::GaveUp(address, waited) => {
+                        self.router_is_silent(index, address);
                         for Outgoing(packet) in waited {
                             self.statistics.unresolved += 1;
                             self.give_up(now, &packet[ETHERNET_HEADER_BYTES..], Unreachable::Host);

@@ -17,7 +17,8 @@ use bytes::Bytes;
 
 use crate::network::ip::IPV6_HEADER_BYTES;
 use crate::time::Instant;
-use fragment::{Key, Part, is_fragment, parse};
+pub use fragment::is_fragment;
+use fragment::{Key, Part, parse};
 use packet::{FRAGMENT_OVERHEAD, Packet, together};
 
 /// RFC 1122, 3.3.2 wants 60 to 120 s, and Linux takes 30: after that the identification may be in use again.
@@ -105,7 +106,7 @@ impl Reassembly {
         }
         if part.start == 0 && part.is_last {
             // RFC 6946: an atomic fragment is a whole packet, whatever else has its identification.
-            return Outcome::Together(together(part.header, [part.payload]));
+            return together(part.header, [part.payload]).map_or(Outcome::Malformed, Outcome::Together);
         }
         self.add(now, part, end)
     }
@@ -146,7 +147,8 @@ impl Reassembly {
         }
         match self.remove(&part.key) {
             Some(Packet { header: Some(header), fragments, .. }) => {
-                Outcome::Together(together(header, fragments.values().map(|fragment| &fragment[..])))
+                let payload = fragments.values().map(|fragment| &fragment[..]);
+                together(header, payload).map_or(Outcome::Malformed, Outcome::Together)
             }
             _ => Outcome::Waiting,
         }

@@ -62,16 +62,18 @@ impl Packet {
     }
 }
 
-/// The whole packet, its lengths and IPv4's sum made right.
-pub fn together<'a>(mut header: Vec<u8>, payload: impl IntoIterator<Item = &'a [u8]>) -> Bytes {
+/// The whole packet, its lengths and IPv4's sum made right. `None` if it is longer than packets can be: the first fragment may
+/// have more in front than the others let expect.
+pub fn together<'a>(mut header: Vec<u8>, payload: impl IntoIterator<Item = &'a [u8]>) -> Option<Bytes> {
     let header_bytes = header.len();
     let is_ipv4 = header[0] >> 4 == 4;
     header.extend(payload.into_iter().flatten());
-    let length = if is_ipv4 { header.len() } else { header.len() - IPV6_HEADER_BYTES } as u16;
+    let length = if is_ipv4 { header.len() } else { header.len() - IPV6_HEADER_BYTES };
+    let length = u16::try_from(length).ok()?;
     let at = if is_ipv4 { 2 } else { 4 };
     header[at..at + 2].copy_from_slice(&length.to_be_bytes());
     if is_ipv4 {
         fill_ipv4_checksum(&mut header[..header_bytes]);
     }
-    header.into()
+    Some(header.into())
 }

@@ -152,3 +152,35 @@ fn past_the_longest_packet_there_is_nothing() {
     part[3] -= 1;
     assert_eq!(Reassembly::default().take(Instant::START, part.into()), Outcome::Malformed);
 }
+
+/// Each fragment may be short enough by itself: the first has more in front.
+#[test]
+fn what_is_longer_than_a_packet_together_is_malformed() {
+    for v6 in [false, true] {
+        let longest = if v6 { LENGTH_MAX } else { LENGTH_MAX - 20 };
+        let whole = packet(v6, 1, &payload(longest));
+        let mut parts = fragments(v6, &whole, 1500);
+        let mut first = parts[0].to_vec();
+        if v6 {
+            // Destination options, of padding, between the header and the fragment header.
+            let next = std::mem::replace(&mut first[6], 60);
+            first.splice(40..40, [next, 0, 1, 4, 0, 0, 0, 0]);
+        } else {
+            first[0] += 1;
+            first.splice(20..20, [1; 4]);
+        }
+        let at = if v6 { 4 } else { 2 };
+        let length = (first.len() - if v6 { 40 } else { 0 }) as u16;
+        first[at..at + 2].copy_from_slice(&length.to_be_bytes());
+        let mut all = Reassembly::default();
+        let outcomes: Vec<_> = parts.iter().map(|part| all.take(Instant::START, part.clone())).collect();
+        assert!(matches!(outcomes.last(), Some(Outcome::Together(_))), "as long as a packet can be");
+        parts[0] = first.into();
+        let mut reassembly = Reassembly::default();
+        let outcomes: Vec<_> =
+            parts.iter().map(|part| reassembly.take(Instant::START, part.clone())).collect();
+        assert_eq!(outcomes.last(), Some(&Outcome::Malformed));
+        assert!(outcomes[..outcomes.len() - 1].iter().all(|outcome| *outcome == Outcome::Waiting));
+        assert_eq!(reassembly.kept(), 0);
+    }
+}

@@ -10,7 +10,7 @@ use super::{ORPHAN, Phase, Tcp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::node::stack::Stack;
-use crate::node::stack::demux::Tuple;
+use crate::node::stack::flows::Tuple;
 use crate::node::stack::route::destination;
 use crate::node::wake::{Interest, Readiness, Waiter};
 use crate::time::Instant;

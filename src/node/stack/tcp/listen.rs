@@ -12,8 +12,8 @@ use super::socket::TcpOptions;
 use super::{Phase, Tcp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
-use crate::node::stack::demux::Tuple;
-use crate::node::stack::{Admission, Stack};
+use crate::node::stack::flows::Tuple;
+use crate::node::stack::{Admission, Stack, ports};
 use crate::node::wake::{Interest, Readiness, Waiter, Watch};
 use crate::time::Instant;
 
@@ -166,7 +166,7 @@ impl Stack {
         let list = self.listening.get(&local.port())?;
         let find =
             |ip| list.iter().copied().find(|&id| self.listeners.get(id).is_some_and(|l| l.local.ip() == ip));
-        find(local.ip()).or_else(|| find(super::ports::wildcard(local.ip())))
+        find(local.ip()).or_else(|| find(ports::wildcard(local.ip())))
     }
 
     pub(super) fn enqueue(&mut self, connection: Id<Tcp>, id: Id<Listener>) {

@@ -30,13 +30,13 @@ pub(super) use socket::Spare;
 pub use socket::TcpOptions;
 pub(super) use time_wait::TimeWait;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use smoltcp::socket::tcp::{self, State};
 
-use super::demux::Tuple;
-use super::{Stack, ports};
+use super::Stack;
+use super::flows::Tuple;
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::node::wake::{Readiness, Watch};
@@ -158,9 +158,5 @@ impl Stack {
 
     pub fn tcp_unbind(&mut self, address: SocketAddr) {
         self.tcp_ports.release(address);
-    }
-
-    pub fn wildcard_of(ip: IpAddr) -> IpAddr {
-        ports::wildcard(ip)
     }
 }

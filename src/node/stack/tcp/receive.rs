@@ -7,7 +7,8 @@ use super::time_wait::Answer;
 use super::{Phase, Tcp, reply};
 use crate::error::Error;
 use crate::node::stack::Stack;
-use crate::node::stack::demux::{Segment, Tuple};
+use crate::node::stack::demux::Segment;
+use crate::node::stack::flows::Tuple;
 use crate::time::Instant;
 
 impl Tcp {

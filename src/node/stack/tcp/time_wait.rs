@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::node::stack::demux::{Keyed, Segment, Table, Tuple};
+use crate::node::stack::demux::Segment;
+use crate::node::stack::flows::{Keyed, Table, Tuple};
 use crate::time::Instant;
 
 /// As smoltcp's own CLOSE_DELAY; Linux waits 60 s.

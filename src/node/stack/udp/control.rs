@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::super::Stack;
-use super::super::demux::Tuple;
+use super::super::flows::Tuple;
 use super::super::group::is_many;
 use super::super::route::destination;
-use super::{Carried, Flow, Udp};
+use super::{Carried, Flow, Sockets, Udp};
 use crate::error::{Error, Result};
 use crate::node::slab::Id;
 use crate::node::wake::{Interest, Readiness, Waiter, Watch};
@@ -70,12 +70,13 @@ impl Stack {
     }
 
     pub fn udp_accept(&mut self, id: Id<Udp>) -> Result<Id<Flow>> {
-        let socket = self.udp.sockets.get_mut(id).ok_or(Error::BadDescriptor)?;
+        let Sockets { sockets, flows, .. } = &mut *self.udp;
+        let socket = sockets.get_mut(id).ok_or(Error::BadDescriptor)?;
         if socket.backlog.is_none() {
             return Err(Error::Invalid);
         }
         let flow = socket.queue.pop_front().ok_or(Error::WouldBlock)?;
-        socket.unaccepted_bytes -= self.udp.flows.get(flow).map_or(0, |flow| flow.received_bytes);
+        socket.unaccepted_bytes -= flows.get(flow).map_or(0, |flow| flow.received_bytes);
         self.flow_hold(flow);
         Ok(flow)
     }

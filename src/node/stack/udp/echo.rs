@@ -9,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use smoltcp::wire::{IpProtocol, checksum};
 
 use super::super::Stack;
-use super::super::demux::{Tuple, echo_request};
+use super::super::demux::echo_request;
+use super::super::flows::Tuple;
 use super::send::ip_header;
 use super::{Carried, Udp};
 use crate::error::Result;

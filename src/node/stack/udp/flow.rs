@@ -1,12 +1,14 @@
 //! The datagrams exchanged with one peer.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use smoltcp::wire::IpAddress;
 
 use super::super::Stack;
-use super::super::demux::{Tuple, Unreachable};
+use super::super::demux::Unreachable;
+use super::super::flows::Tuple;
 use super::send::{SEND_BYTES, payload_max};
 use super::{Carried, DATAGRAM_OVERHEAD, Flow};
 use crate::error::{Error, Result};
@@ -34,6 +36,13 @@ impl Stack {
         if flow.holders == 0 {
             let bytes = self.udp.remove_flow(id);
             self.budget.give(bytes);
+        }
+    }
+
+    /// Datagrams of this flow are lost from now on where they are too long, and not cut.
+    pub fn flow_keep_whole(&mut self, id: Id<Flow>) {
+        if let Some(flow) = self.udp.flows.get_mut(id) {
+            flow.keeps_whole = true;
         }
     }
 
@@ -110,7 +119,7 @@ impl Stack {
         self.udp.find(carried, tuple).is_some()
     }
 
-    /// Addresses of this node are gone: flows from there are told.
+    /// Addresses of this node are gone: flows from there are over, and told; what they wrote and nobody sent yet is lost.
     pub(in super::super) fn udp_addresses_gone(&mut self, is_gone: impl Fn(IpAddress) -> bool) {
         for id in self.udp.flows.ids().collect::<Vec<_>>() {
             let Some(flow) = self.udp.flows.get_mut(id).filter(|flow| is_gone(flow.tuple.local.ip().into()))
@@ -119,14 +128,35 @@ impl Stack {
             };
             flow.error = Some(Error::AddressNotAvailable);
             flow.waiting.fire(Readiness { read: true, write: true, ..Default::default() }, &mut self.wakes);
+            if !std::mem::replace(&mut flow.uprooted, true) {
+                let (carried, tuple) = (flow.carried, flow.tuple);
+                self.udp.of_mut(carried).by_tuple.remove(&tuple);
+            }
+        }
+        for id in self.udp.sockets.ids().collect::<Vec<_>>() {
+            let Some(socket) = self.udp.sockets.get_mut(id) else { continue };
+            let sending = std::mem::take(&mut socket.sending);
+            let (lost, kept): (VecDeque<_>, VecDeque<_>) =
+                sending.into_iter().partition(|sending| is_gone(sending.source().into()));
+            socket.sending = kept;
+            for sending in lost {
+                self.budget.give(sending.cost());
+                if let Some(flow) = self.udp.flows.get_mut(sending.flow) {
+                    flow.sending_bytes -= sending.cost();
+                }
+            }
         }
     }
 
     /// A datagram of ours did not get through. Port unreachable is refused (RFC 1122, 4.1.3.3); one that was too big for
-    /// its path is gone, and the next one will be cut to fit; the rest says that the peer cannot be reached.
+    /// its path is gone, and the next one will be cut to fit, unless its flow finds that out by itself; the rest says that the
+    /// peer cannot be reached.
     pub(in super::super) fn udp_unreachable(&mut self, carried: Carried, tuple: Tuple, reason: Unreachable) {
         let Some(id) = self.udp.find(carried, &tuple) else { return };
         let Some(flow) = self.udp.flows.get_mut(id) else { return };
+        if flow.keeps_whole && matches!(reason, Unreachable::TooBig { .. }) {
+            return;
+        }
         flow.error = Some(match reason {
             Unreachable::Port => Error::ConnectionRefused,
             Unreachable::Network => Error::NetworkUnreachable,

@@ -10,7 +10,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::super::Stack;
-use super::super::demux::{Class, Tuple, classify};
+use super::super::demux::{Class, classify};
+use super::super::flows::Tuple;
 use super::Udp;
 use crate::error::{Error, Result};
 use crate::network::ip::ETHERNET_HEADER_BYTES;

@@ -13,15 +13,17 @@
 //! next hop alone (link/).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, LazyLock};
 
 use bytes::{Bytes, BytesMut};
 
-use super::demux::{Keyed, Table, Tuple};
+use super::flows::{Keyed, Table, Tuple};
 use super::ports::{Ports, wildcard};
 use super::{Admission, SocketLine};
 use crate::error::Error;
+use crate::network::ip::ETHERNET_HEADER_BYTES;
 use crate::node::slab::{Id, Slab};
 use crate::node::wake::Watch;
 
@@ -45,8 +47,6 @@ pub(super) struct Sockets {
     of_many: BTreeMap<(Id<Udp>, Tuple), Id<Flow>>,
     /// Sockets by local port.
     by_port: BTreeMap<u16, Vec<Id<Udp>>>,
-    /// The frame at hand may be a slice of something much longer.
-    from_outside: bool,
 }
 
 /// What a socket's datagrams are.
@@ -93,12 +93,24 @@ struct Sending {
     nic: usize,
     /// It is for a group, or for everybody on its link.
     is_for_many: bool,
+    keeps_whole: bool,
     packet: BytesMut,
 }
 
 impl Sending {
     fn cost(&self) -> usize {
         self.packet.len() + DATAGRAM_OVERHEAD
+    }
+
+    /// The address of ours that it bears.
+    fn source(&self) -> IpAddr {
+        match self.packet[ETHERNET_HEADER_BYTES..] {
+            [0x45, _, _, _, _, _, _, _, _, _, _, _, a, b, c, d, ..] => Ipv4Addr::new(a, b, c, d).into(),
+            ref ip => {
+                let octets: Option<[u8; 16]> = ip.get(8..24).and_then(|bytes| bytes.try_into().ok());
+                octets.map_or(Ipv6Addr::UNSPECIFIED, Ipv6Addr::from).into()
+            }
+        }
     }
 }
 
@@ -116,10 +128,41 @@ pub struct Flow {
     error: Option<Error>,
     holders: u8,
     read_shut: bool,
+    /// Its datagrams are never cut.
+    keeps_whole: bool,
+    /// The node has its local address no longer: nothing leaves from there, and nobody looks for the flow any more.
+    uprooted: bool,
+}
+
+/// Sockets that take no room before there is one: many guests have none.
+pub(super) struct Made {
+    hash: Keyed,
+    made: Option<Box<Sockets>>,
+}
+
+impl Made {
+    pub fn new(hash: Keyed) -> Self {
+        Self { hash, made: None }
+    }
+}
+
+impl Deref for Made {
+    type Target = Sockets;
+
+    fn deref(&self) -> &Sockets {
+        static NONE: LazyLock<Sockets> = LazyLock::new(|| Sockets::new(Keyed(0)));
+        self.made.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl DerefMut for Made {
+    fn deref_mut(&mut self) -> &mut Sockets {
+        self.made.get_or_insert_with(|| Box::new(Sockets::new(self.hash.clone())))
+    }
 }
 
 impl Sockets {
-    pub fn new(hash: Keyed) -> Self {
+    fn new(hash: Keyed) -> Self {
         Self {
             sockets: Slab::default(),
             flows: Slab::default(),
@@ -127,17 +170,7 @@ impl Sockets {
             echo: Known::new(hash),
             of_many: BTreeMap::new(),
             by_port: BTreeMap::new(),
-            from_outside: false,
         }
-    }
-
-    /// Where the next frame comes from: outside, or from a stack of this world, which makes each datagram by itself.
-    pub fn hear_from(&mut self, outside: bool) {
-        self.from_outside = outside;
-    }
-
-    pub fn is_from_outside(&self) -> bool {
-        self.from_outside
     }
 
     fn of(&self, carried: Carried) -> &Known {
@@ -212,13 +245,16 @@ impl Sockets {
             error: None,
             holders: 0,
             read_shut: false,
+            keeps_whole: false,
+            uprooted: false,
         })
     }
 
     /// Bytes that waited to be read are given back; what was written is still sent.
     fn remove_flow(&mut self, id: Id<Flow>) -> usize {
         let Some(flow) = self.flows.remove(id) else { return 0 };
-        if self.of_many.remove(&(flow.socket, flow.tuple)).is_none() {
+        // Where the address has come back, another flow may have its place.
+        if !flow.uprooted && self.of_many.remove(&(flow.socket, flow.tuple)).is_none() {
             self.of_mut(flow.carried).by_tuple.remove(&flow.tuple);
         }
         self.let_go(flow.socket);

@@ -5,9 +5,9 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 
 use super::super::Stack;
-use super::super::demux::Tuple;
+use super::super::flows::Tuple;
 use super::super::group::is_many;
-use super::{Carried, DATAGRAM_OVERHEAD, Flow, Udp};
+use super::{Carried, DATAGRAM_OVERHEAD, Flow, Sockets, Udp};
 use crate::node::slab::Id;
 use crate::node::wake::Readiness;
 use crate::time::Instant;
@@ -80,9 +80,10 @@ impl Stack {
     }
 
     pub(super) fn deliver_datagram(&mut self, id: Id<Flow>, payload: Bytes) {
-        let Some(flow) = self.udp.flows.get_mut(id) else { return };
+        let Sockets { flows, sockets, .. } = &mut *self.udp;
+        let Some(flow) = flows.get_mut(id) else { return };
         let cost = payload.len() + DATAGRAM_OVERHEAD;
-        let socket = self.udp.sockets.get_mut(flow.socket).filter(|_| flow.holders == 0);
+        let socket = sockets.get_mut(flow.socket).filter(|_| flow.holders == 0);
         let has_room = flow.received_bytes + cost <= RECEIVE_BYTES
             && socket.as_ref().is_none_or(|socket| socket.unaccepted_bytes + cost <= RECEIVE_BYTES);
         if flow.read_shut || !has_room {
@@ -97,7 +98,7 @@ impl Stack {
             socket.unaccepted_bytes += cost;
         }
         flow.received_bytes += cost;
-        let is_copied = self.udp.from_outside && payload.len() < COPIED_BYTES;
+        let is_copied = self.from_outside && payload.len() < COPIED_BYTES;
         flow.received.push_back(if is_copied { Bytes::copy_from_slice(&payload) } else { payload });
         flow.waiting.fire(Readiness { read: true, ..Default::default() }, &mut self.wakes);
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::BytesMut;
 use smoltcp::wire::IpProtocol;
 
-use super::super::demux::Tuple;
+use super::super::flows::Tuple;
 use super::super::group::is_many;
 use super::super::output::DO_NOT_FRAGMENT;
 use super::super::{BURST_PACKETS_MAX, Stack, Work};
@@ -55,7 +55,10 @@ impl Stack {
         if let Some(error) = flow.error.take() {
             return Err(error);
         }
-        let (socket_id, nic, mut tuple) = (flow.socket, flow.nic, flow.tuple);
+        if flow.uprooted {
+            return Err(Error::AddressNotAvailable);
+        }
+        let (socket_id, nic, mut tuple, keeps_whole) = (flow.socket, flow.nic, flow.tuple, flow.keeps_whole);
         let (carried, longest, has_room) =
             (flow.carried, payload_max(flow.carried, &tuple), flow.has_send_room());
         if is_many(tuple.local.ip()) || self.is_broadcast(nic, tuple.local.ip()) {
@@ -82,7 +85,7 @@ impl Stack {
                     Carried::Udp => packet(&tuple, hop_limit, datagram),
                     Carried::Echo => echo::packet(&tuple, hop_limit, datagram),
                 };
-                let sending = Sending { flow: id, nic, is_for_many, packet };
+                let sending = Sending { flow: id, nic, is_for_many, keeps_whole, packet };
                 if self.budget.take(sending.cost()) {
                     taken += datagram.len();
                     cost += sending.cost();
@@ -130,8 +133,10 @@ impl Stack {
             if sending.is_for_many {
                 self.hear_ourselves(now, id, sending.nic, &sending.packet);
             }
-            if !is_kept(&sending.packet) {
-                self.send(now, sending.nic, sending.packet);
+            match (is_kept(&sending.packet), sending.keeps_whole) {
+                (true, _) => {}
+                (false, true) => self.send_whole(now, sending.nic, sending.packet),
+                (false, false) => self.send(now, sending.nic, sending.packet),
             }
             if let Some(flow) = self.udp.flows.get_mut(sending.flow) {
                 flow.sending_bytes -= cost;

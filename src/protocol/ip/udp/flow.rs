@@ -73,6 +73,10 @@ impl Stream for UdpStream {
         cx.stack.flow_write_burst(self.flow, bytes, segment)
     }
 
+    fn keep_whole(&mut self, cx: &mut Context) {
+        cx.stack.flow_keep_whole(self.flow);
+    }
+
     /// The peer hears nothing of it: a datagram has no end to send.
     fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()> {
         self.write_shut |= write;

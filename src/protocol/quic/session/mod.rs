@@ -25,7 +25,8 @@ use datagrams::Datagrams;
 const GOODBYE: Duration = Duration::from_secs(10);
 
 pub(super) struct Session {
-    pub connection: Connection,
+    /// It is kilobytes, which tables of sessions would move about.
+    pub connection: Box<Connection>,
     pub handle: ConnectionHandle,
     pub kind: SocketKind,
     life: Life,
@@ -82,7 +83,7 @@ impl Session {
         let (holders, watch, streams, waiting) = Default::default();
         let datagrams = Datagrams::of(&mut connection);
         Session {
-            connection,
+            connection: Box::new(connection),
             handle,
             kind,
             life: Life::Handshaking(deadline),

@@ -15,10 +15,10 @@ use super::Settings;
 use super::pipe::Pipe;
 use super::streams::StreamState;
 use crate::error::{Error, Result};
+use crate::node::Interest;
 use crate::node::object::Context;
 use crate::node::task::{Task, TaskId};
 use crate::node::wake::Watch;
-use crate::node::{Interest, Waiter};
 use crate::protocol::layer::Carrier;
 use crate::time::Instant;
 
@@ -141,7 +141,7 @@ impl Session {
             let read = buffers.room() > 0 && !buffers.ended;
             let interest = Interest { read, write: !buffers.outbound.is_empty() };
             drop(buffers);
-            self.carrier.watch(cx, interest, Waiter::Task(me));
+            self.carrier.sleep(cx, interest, me);
         }
     }
 
@@ -331,6 +331,7 @@ impl Session {
 
 impl Task for Session {
     fn poll(&mut self, cx: &mut Context, me: TaskId) {
+        self.carrier.wake();
         self.go_on(cx, me);
     }
 

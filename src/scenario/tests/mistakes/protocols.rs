@@ -1,5 +1,6 @@
 //! Mistakes in protocol objects and in what stands on them.
 
+use super::super::parse;
 use super::mistakes;
 
 #[test]
@@ -17,6 +18,30 @@ fn protocols_over_others() {
     labs/lab.toml:9:8: over: p stands on itself: p -> q -> p; let one of them stand on a protocol of kind ipv4 or ipv6
     labs/lab.toml:10:8: from: `10.0.0.1` has no prefix length; a subnet such as "10.0.0.0/24" or "fd00::/64"
     "#);
+}
+
+#[test]
+fn protocols_stand_only_so_deep() {
+    let lab = |layers: usize, base: &str| {
+        let mut text = "[guest.a]\nmodule = 'a'\n[guest.a.protocol]\nipv4 = {}\n".to_owned();
+        for number in 1..=layers {
+            let below = if number == 1 { base.to_owned() } else { format!("p{}", number - 1) };
+            text += &format!("p{number} = {{ kind = 'yamux', over = '{below}' }}\n");
+        }
+        text
+    };
+    assert!(parse(&lab(16, "ipv4")).is_ok());
+    // Told once, and without recursion, however deep it goes on.
+    for layers in [17, 3_000] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(mistakes(&lab(layers, "ipv4")), @"labs/lab.toml:21:32: over: p17 is the 17th protocol over one another; at most 16 may stand over ipv4, ipv6, ip or unix");
+        }
+    }
+    assert_eq!(mistakes(&lab(3_000, "nothing")).lines().count(), 1);
+    let round = mistakes(&lab(40, "p40"));
+    assert_eq!(round.lines().count(), 40, "{round}");
+    let first = round.lines().next().unwrap();
+    assert!(first.contains("p40 -> p39 -> ") && first.contains("p24 -> ... -> p40"), "{first}");
 }
 
 /// What is missing does not hide what is misspelt.

@@ -1,22 +1,24 @@
-//! TCP as controls, connections and streams.
+//! TCP as controls, connections (connection.rs) and streams.
+
+mod connection;
+mod options;
+
+pub use connection::TcpConnection;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::dial::Dial;
 use super::scope::Scope;
 use super::{Family, bind_all};
 use crate::error::{Error, Result};
-use crate::node::object::{Connection, Context, Control, Endpoint, Read, SocketOption, Stream};
+use crate::node::object::{Connection, Context, Control, Endpoint, SocketOption};
 use crate::node::slab::Id;
 use crate::node::stack::{Listener, Tcp, TcpOptions};
 use crate::node::task::{Handle, Task};
 use crate::node::{Interest, Readiness, SocketKind, Waiter};
 use crate::protocol::target::{Host, Target};
-
-/// Least and most bytes of a buffer, as net.ipv4.tcp_rmem bounds them.
-const BUFFER_BYTES: std::ops::RangeInclusive<u64> = 4096..=6 * 1024 * 1024;
+use options::{buffer_bytes, get, set};
 
 enum Role {
     Idle,
@@ -77,7 +79,7 @@ impl TcpControl {
         match tcp {
             Ok(tcp) => {
                 self.role = Role::Connected;
-                Ok(Box::new(TcpConnection { tcp, stream_taken: false }))
+                Ok(Box::new(TcpConnection::new(tcp)))
             }
             Err(error) => {
                 if let Role::Connecting(_, tcp) = self.role {
@@ -115,7 +117,7 @@ impl Control for TcpControl {
         let Role::Listening(listeners) = &self.role else { return Err(Error::Invalid) };
         for &listener in listeners {
             match cx.stack.accept(listener) {
-                Ok(tcp) => return Ok(Box::new(TcpConnection { tcp, stream_taken: false })),
+                Ok(tcp) => return Ok(Box::new(TcpConnection::new(tcp))),
                 Err(Error::WouldBlock) => {}
                 Err(error) => return Err(error),
             }
@@ -252,148 +254,3 @@ impl Endpoint for TcpControl {
         SocketKind::Stream
     }
 }
-
-fn buffer_bytes(value: u64) -> Result<usize> {
-    // Bounded, so that it fits.
-    Ok(value.clamp(*BUFFER_BYTES.start(), *BUFFER_BYTES.end()) as usize)
-}
-
-fn get(options: &TcpOptions, option: SocketOption) -> Result<u64> {
-    Ok(match option {
-        SocketOption::NoDelay => u64::from(options.no_delay),
-        SocketOption::KeepAlive => options.keep_alive.map_or(0, |interval| interval.as_secs()),
-        SocketOption::HopLimit => u64::from(options.hop_limit.unwrap_or(64)),
-        SocketOption::ReceiveBuffer => options.receive_buffer as u64,
-        SocketOption::SendBuffer => options.send_buffer as u64,
-        SocketOption::Linger => options.linger.map_or(u64::MAX, |linger| linger.as_millis() as u64),
-        SocketOption::Unidirectional | SocketOption::GroupHopLimit | SocketOption::GroupLoop => {
-            return Err(Error::NoOption);
-        }
-    })
-}
-
-/// What may change on a connection at work; buffer sizes may not.
-fn set(mut options: TcpOptions, option: SocketOption, value: u64) -> Result<TcpOptions> {
-    match option {
-        SocketOption::NoDelay if value <= 1 => options.no_delay = value == 1,
-        SocketOption::KeepAlive if value <= 86_400 => {
-            options.keep_alive = (value > 0).then(|| Duration::from_secs(value));
-        }
-        SocketOption::HopLimit if (1..=255).contains(&value) => options.hop_limit = Some(value as u8),
-        SocketOption::Linger => {
-            options.linger = (value != u64::MAX).then(|| Duration::from_millis(value));
-        }
-        SocketOption::ReceiveBuffer
-        | SocketOption::SendBuffer
-        | SocketOption::Unidirectional
-        | SocketOption::GroupHopLimit
-        | SocketOption::GroupLoop => return Err(Error::NoOption),
-        SocketOption::NoDelay | SocketOption::KeepAlive | SocketOption::HopLimit => {
-            return Err(Error::Invalid);
-        }
-    }
-    Ok(options)
-}
-
-pub struct TcpConnection {
-    tcp: Id<Tcp>,
-    /// TCP has exactly one stream.
-    stream_taken: bool,
-}
-
-impl TcpConnection {
-    fn stream(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>> {
-        if self.stream_taken {
-            return Err(Error::NotSupported);
-        }
-        self.stream_taken = true;
-        cx.stack.tcp_hold(self.tcp);
-        Ok(Box::new(TcpStream { tcp: self.tcp }))
-    }
-}
-
-impl Connection for TcpConnection {
-    fn stream_create(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>> {
-        self.stream(cx)
-    }
-
-    fn stream_accept(&mut self, cx: &mut Context) -> Result<Box<dyn Stream>> {
-        self.stream(cx)
-    }
-}
-
-pub struct TcpStream {
-    tcp: Id<Tcp>,
-}
-
-impl Stream for TcpStream {
-    fn read(&mut self, cx: &mut Context, buffer: &mut [u8], peek: bool) -> Result<Read> {
-        let count = cx.stack.tcp_read(self.tcp, buffer, peek)?;
-        Ok(Read { count, truncated: false })
-    }
-
-    fn write(&mut self, cx: &mut Context, bytes: &[u8]) -> Result<usize> {
-        cx.stack.tcp_write(self.tcp, bytes)
-    }
-
-    fn shutdown(&mut self, cx: &mut Context, read: bool, write: bool) -> Result<()> {
-        cx.stack.tcp_shutdown(self.tcp, read, write)
-    }
-}
-
-/// A connection and its stream differ only in what closing and waiting mean.
-macro_rules! endpoint {
-    ($type:ty, stream: $stream:literal, |$endpoint:ident, $stack:ident| $readiness:expr) => {
-        impl Endpoint for $type {
-            fn readiness(&self, cx: &Context) -> Readiness {
-                let ($endpoint, $stack) = (self, &*cx.stack);
-                $readiness
-            }
-
-            fn never(&self, _: &Context, interest: Interest) -> Option<Error> {
-                // Nothing is written to a connection.
-                (!$stream && interest.write).then_some(Error::Invalid)
-            }
-
-            fn watch(&mut self, cx: &mut Context, interest: Interest, waiter: Waiter) {
-                cx.stack.tcp_watch(self.tcp, interest, waiter);
-            }
-
-            fn close(&mut self, cx: &mut Context) {
-                cx.stack.tcp_release(cx.now, self.tcp, $stream);
-            }
-
-            fn local_address(&self, cx: &Context) -> Result<String> {
-                let addresses = cx.stack.tcp_addresses(self.tcp).ok_or(Error::BadDescriptor)?;
-                Ok(addresses.0.to_string())
-            }
-
-            fn peer_address(&self, cx: &Context) -> Result<String> {
-                let addresses = cx.stack.tcp_addresses(self.tcp).ok_or(Error::BadDescriptor)?;
-                Ok(addresses.1.to_string())
-            }
-
-            fn option(&self, cx: &Context, option: SocketOption) -> Result<u64> {
-                get(&cx.stack.tcp_options(self.tcp).ok_or(Error::BadDescriptor)?, option)
-            }
-
-            fn set_option(&mut self, cx: &mut Context, option: SocketOption, value: u64) -> Result<()> {
-                let options = cx.stack.tcp_options(self.tcp).ok_or(Error::BadDescriptor)?;
-                cx.stack.tcp_set_options(cx.now, self.tcp, set(options, option, value)?);
-                Ok(())
-            }
-
-            fn kind(&self) -> SocketKind {
-                SocketKind::Stream
-            }
-        }
-    };
-}
-
-// `stream_accept` answers at once, whether with the stream or with an error.
-endpoint!(TcpConnection, stream: false, |connection, stack| Readiness {
-    read: true,
-    hangup: stack.tcp_readiness(connection.tcp).hangup,
-    ..Default::default()
-});
-endpoint!(TcpStream, stream: true, |stream, stack| stack.tcp_readiness(stream.tcp));

@@ -1,12 +1,15 @@
 //! What edits make of a scenario's text.
 
-use std::collections::BTreeSet;
+mod chance;
+mod milder;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use super::devices::{self, Device, is_spoken_of};
 use super::script::Script;
-use super::{fates, finish, is_made_from, knobs, replicas};
+use super::{finish, is_made_from, knobs, lists, replicas};
 
 const LAB: &str = r#"# A lab.
 [switch.lan]
@@ -94,11 +97,11 @@ fn delays_are_written_in_the_largest_unit_that_is_whole() {
 
 #[test]
 fn frames_leave_their_lists_and_lists_their_links() {
-    let listed = fates::listed(&script());
+    let listed = lists::listed(&script());
     assert_eq!(listed.iter().map(|listed| listed.frame).collect::<Vec<_>>(), [3, 7]);
-    let left = fates::without_listed(&script(), &[listed[0].clone()].into()).text();
+    let left = lists::without_listed(&script(), &[listed[0].clone()].into()).text();
     assert!(left.contains("drop = [7]"), "{left}");
-    let left = fates::without_listed(&script(), &listed.into_iter().collect()).text();
+    let left = lists::without_listed(&script(), &listed.into_iter().collect()).text();
     assert!(!left.contains("drop"), "{left}");
 }
 
@@ -307,11 +310,13 @@ fn lists_take_the_place_of_what_a_timeline_sets_on_some_of_its_links() {
     let text = REPLICAS[0].replace("link = \"r:lan\"", "link = [\"r:lan\", \"last:lan\"]");
     let script = replicas::apart(&Script::parse(&text).unwrap()).unwrap();
     let plan = plan_of(&script.text());
-    let links: BTreeSet<usize> = (0..plan.links.len())
-        .filter(|&link| ["r-0:lan", "r-1:lan"].contains(&&*plan.links[link].name))
-        .collect();
+    let loss = |names: &[&str]| -> BTreeMap<usize, Vec<&str>> {
+        let links = (0..plan.links.len()).filter(|&link| names.contains(&&*plan.links[link].name));
+        links.map(|link| (link, vec!["loss"])).collect()
+    };
+    let links = loss(&["r-0:lan", "r-1:lan"]);
     let mut some = script.clone();
-    fates::forget_chance(&mut some, &plan, &links).unwrap();
+    lists::forget_chance(&mut some, &plan, &links).unwrap();
     let at = |script: &Script| script.text()[script.text().find("[[at]]").unwrap()..].to_owned();
     insta::assert_snapshot!(at(&some), @r#"
     [[at]]
@@ -335,7 +340,7 @@ fn lists_take_the_place_of_what_a_timeline_sets_on_some_of_its_links() {
     // Other knobs are for all still, and so the entry becomes two.
     let both = text.replace("loss = \"50%\"", "loss = \"50%\", delay = \"1ms\"");
     let mut both = replicas::apart(&Script::parse(&both).unwrap()).unwrap();
-    fates::forget_chance(&mut both, &plan, &links).unwrap();
+    lists::forget_chance(&mut both, &plan, &links).unwrap();
     insta::assert_snapshot!(at(&both), @r#"
     [[at]]
     time = "1s"
@@ -361,6 +366,6 @@ fn lists_take_the_place_of_what_a_timeline_sets_on_some_of_its_links() {
     "#);
     assert_eq!(plan_of(&both.text()).timeline.len(), 4);
     let mut all = script;
-    fates::forget_chance(&mut all, &plan, &(0..plan.links.len()).collect()).unwrap();
+    lists::forget_chance(&mut all, &plan, &loss(&["r-0:lan", "r-1:lan", "r-2:lan", "last:lan"])).unwrap();
     assert_eq!(all.entries(), 2, "{}", all.text());
 }
