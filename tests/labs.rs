@@ -105,7 +105,7 @@ macro_rules! labs {
 }
 
 labs! {
-    abi_answers alpn associate asymmetric backlog balanced black_hole broken bufferbloat bufferbloat_codel buffers cable cellular
+    abi_answers alpn associate associate_broken asymmetric backlog balanced black_hole broken bufferbloat bufferbloat_codel buffers cable cellular
     clock_exact clock_skew corrupted crashed crowded_groups day_long dhcp dhcp2 duplicates echo echo6 echo_rust
     ecn extension_headers eyeballs files fin_lost flap found_by_name fragments gratuitous_arp gratuitous_ndp half_closed handed_over handover handshake
     hostile http http_go http3 inherited injected keep_alive killed killed_midway last_ack_lost late_listener lease_server_dies linger
