@@ -161,7 +161,10 @@ fn expectations_of_trouble_fail_without_it() {
     // Delays tell the two interfaces of one apart, and have the handshakes of another overlap; the trouble of the others
     // is the MTU of interfaces or routers, and what links do to fragments comes on top. What stands over Unix-domain sockets is the same
     // with delays and losses below.
-    assert_eq!(untroubled, ["fragments", "multihomed", "path_mtu_tcp", "quic_many", "quic_mtu", "unix_stacked"]);
+    assert_eq!(
+        untroubled,
+        ["fragments", "multihomed", "path_mtu_tcp", "quic_many", "quic_mtu", "unix_stacked"]
+    );
 }
 
 /// Beside guests that trap, spin or cannot even be loaded, the others have what they have without them.

@@ -360,7 +360,7 @@ fn a_proxy_is_reached_by_a_path() {
     let (proxy, echo) = (free_port(), free_port());
     let guest = format!("\"socks\", \"127.0.0.1:{echo}\", \"stream\", \"by a path\", \"20\"");
     let keys = "[guest.g.protocol.socks]\nkind = \"socks5\"\nover = \"unix\"\nserver = \"/run/host/proxy.sock\"\n\
-                user = \"me\"\npassword = \"secret\"";
+                user = \"me\"\npassword = \"secret\"\nconnect = \"127.0.0.1:*\"";
     let folder = stacked("echo_client.wasm", &guest, "", keys);
     let mut command = Command::new("microsocks");
     command.args(["-i", "127.0.0.1", "-p", &proxy.to_string(), "-u", "me", "-P", "secret"]);
