@@ -298,6 +298,23 @@ fn what_is_sent_once_the_lab_has_ended_counts_for_nothing() {
 }
 
 /// A link is its two ports, and each frame on it counts once, whichever way it goes.
+/// A packet's number is its place in the report's capture, wherever packets are looked at.
+#[test]
+fn packets_have_the_numbers_of_the_capture() {
+    let report = run(echo());
+    for packets in [report.packets("frame").unwrap(), report.packets_at("tcp", &["server"]).unwrap()] {
+        assert!(packets.len() > 5);
+        for packet in packets {
+            let (record, own) = (&report.records[packet.number() as usize - 1], packet.record());
+            assert_eq!(
+                (record.at, record.port, record.frame.id),
+                (own.at, own.port, own.frame.id),
+                "{packet}"
+            );
+        }
+    }
+}
+
 #[test]
 fn packets_are_looked_at_by_ports_and_by_links() {
     let frames = |at: &str| {

@@ -130,7 +130,8 @@ fn a_shard_without_a_run_is_no_failure() {
 fn the_first_failure_is_the_last() {
     let site = Site::new(&[("a.toml", GOOD), ("b.toml", BAD), ("c.toml", GOOD)]);
     for jobs in ["1", "4"] {
-        let arguments = ["--seeds", "1..9", "--fail-fast", "-j", jobs, "--junit", "r.xml", "."];
+        let arguments =
+            ["--seeds", "1..9", "--fail-fast", "-j", jobs, "--junit", "r.xml", "--digests", "d.txt", "."];
         let (code, told, _) = site.test(&arguments);
         assert_eq!(code, Some(1), "{told}");
         assert!(told.contains("FAIL ./b.toml: 1 of 1 seed failed: 1\n"), "{told}");
@@ -139,7 +140,22 @@ fn the_first_failure_is_the_last() {
         assert!(told.contains("10 runs in") && told.contains("1 passed, 1 failed, 1 skipped"), "{told}");
         let xml = fs::read_to_string(site.path("r.xml")).unwrap();
         assert!(xml.contains("after another's failure"), "{xml}");
+        let digests = fs::read_to_string(site.path("d.txt")).unwrap();
+        assert_eq!(digests.lines().count(), 10, "those that were told: {digests}");
+        assert!(digests.lines().last().unwrap().starts_with("./b.toml 1 "), "{digests}");
     }
+}
+
+/// Golden captures are written of what there is, and what is no scenario is told by the exit code all the same.
+#[test]
+fn blessing_does_not_pass_over_mistakes() {
+    let site = Site::new(&[("a.toml", GOOD), ("z.toml", "[guest.a]\nmodul = 'x'\n")]);
+    let (code, told, why) = site.test(&["--bless", "."]);
+    assert_eq!(code, Some(2), "{told}{why}");
+    let (code, ..) = site.test(&["--bless", "a.toml"]);
+    assert_eq!(code, Some(0));
+    let (code, _, why) = site.test(&["--bless", "--junit", "r.xml", "a.toml"]);
+    assert_eq!(code, Some(2), "{why}");
 }
 
 /// The smallest seeds, in order, are those that are told and kept.

@@ -29,7 +29,7 @@ impl Packet {
         &self.record
     }
 
-    /// Its place among the frames that were dissected, from 1.
+    /// Its place in the capture, from 1.
     pub fn number(&self) -> u64 {
         self.uint(Field::FrameNumber).unwrap_or_default()
     }

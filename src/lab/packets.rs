@@ -156,8 +156,13 @@ pub(super) fn seen_at(
     }
     // What came in at a port counts for what its answers are.
     let mut dissector = Dissector::new(session);
-    let seen = records.iter().zip(wanted);
-    let seen = seen.filter(move |(record, _)| looked_at.get(record.port as usize).copied().unwrap_or(false));
-    seen.map(move |(record, wanted)| (dissector.dissect(record), wanted))
-        .filter_map(|(packet, wanted)| wanted.then_some(packet))
+    records.iter().zip(wanted).filter_map(move |(record, wanted)| {
+        if !looked_at.get(record.port as usize).copied().unwrap_or(false) {
+            // Packets are numbered as the report's capture has them.
+            dissector.pass_over(record);
+            return None;
+        }
+        let packet = dissector.dissect(record);
+        wanted.then_some(packet)
+    })
 }

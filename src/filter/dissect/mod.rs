@@ -60,9 +60,15 @@ impl Dissector {
         packet
     }
 
-    fn frame(&mut self, packet: &mut Packet, record: &Record) {
+    /// A frame that nobody looks at has its place in the capture all the same.
+    pub fn pass_over(&mut self, record: &Record) {
         self.count += 1;
-        let first_at = *self.first_at.get_or_insert(record.at);
+        self.first_at.get_or_insert(record.at);
+    }
+
+    fn frame(&mut self, packet: &mut Packet, record: &Record) {
+        self.pass_over(record);
+        let first_at = self.first_at.unwrap_or(record.at);
         packet.add(Field::Frame, Value::Bytes(record.frame.bytes.clone()));
         packet.add(Field::FrameNumber, Value::Uint(self.count));
         packet.add(Field::FrameLen, Value::Uint(record.frame.len() as u64));
