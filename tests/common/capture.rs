@@ -19,8 +19,12 @@ const WRONG: &str = "_ws.malformed || _ws.short || ip.checksum.status == 0 || \
 /// The fields of all frames that `filter` lets through, a line each. Panics if tshark does not read the file to its
 /// end.
 pub fn fields(capture: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
+    read(capture, filter, fields, &[])
+}
+
+fn read(capture: &Path, filter: &str, fields: &[&str], options: &[&str]) -> Vec<String> {
     let mut tshark = Command::new("tshark");
-    tshark.args(["-n", "-r"]).arg(capture).args(["-Y", filter, "-T", "fields"]);
+    tshark.args(options).args(["-n", "-r"]).arg(capture).args(["-Y", filter, "-T", "fields"]);
     for protocol in ["ip", "tcp", "udp"] {
         tshark.args(["-o", &format!("{protocol}.check_checksum:TRUE")]);
     }
@@ -61,7 +65,8 @@ pub fn check_ours(capture: &Path) {
 
 fn correct(capture: &Path, wrong: &str) {
     let told = ["frame.number", "frame.interface_name", "_ws.col.Protocol", "_ws.col.Info"];
-    let found = fields(capture, wrong, &told);
+    // Segments are looked at one by one, and once in some millions what is encrypted begins as a record of TLS does.
+    let found = read(capture, wrong, &told, &["--disable-protocol", "tls"]);
     assert!(
         found.is_empty(),
         "{} wrong frames in the capture:\n{}",
