@@ -138,6 +138,12 @@ fn place(place: &Where, named: &Named<'_>, mistakes: &Mistakes) -> (Vec<Place>, 
         let message = "from: packets are looked for after the lab's end";
         mistakes.add(from.span(), message, "`from` is within the lab's `duration`");
     }
+    if let (Some(duration), Some(until)) = (named.duration, &place.until)
+        && *until.get_ref() > duration
+    {
+        let message = format!("until: is after the lab's end, {duration:?}");
+        mistakes.add(until.span(), message, "leave it out: nothing is looked for after the end");
+    }
     let time = |time: &Option<Spanned<Duration>>| time.as_ref().map(|time| *time.get_ref());
     (ports(&place.at, named, mistakes), time(&place.from).unwrap_or_default(), time(&place.until))
 }

@@ -29,6 +29,7 @@ pub(in super::super) struct DirectionSpec {
 
 #[derive(Clone, Default)]
 struct Places {
+    delay: Option<Range<usize>>,
     jitter: Option<Range<usize>>,
     reorder: Option<Range<usize>>,
     correlation: Option<Range<usize>>,
@@ -82,6 +83,7 @@ pub(super) fn one_direction(reader: &mut Reader<'_>, base: DirectionSpec) -> Dir
         parameters.mtu = Some(mtu.into_inner() as usize);
     }
     if let Some(delay) = reader.get("delay", units::duration) {
+        places.delay = Some(delay.span());
         parameters.delay = delay.into_inner();
     }
     jitter(reader, &mut parameters.jitter, &mut places);
@@ -112,6 +114,11 @@ impl DirectionSpec {
     /// Where the key `jitter` stands.
     pub(super) fn jitter_at(&self) -> Option<Range<usize>> {
         self.places.jitter.clone()
+    }
+
+    /// Where the key `delay` stands.
+    pub(super) fn delay_at(&self) -> Option<Range<usize>> {
+        self.places.delay.clone()
     }
 
     /// What each key allows and all together do not.

@@ -66,12 +66,13 @@ fn counters_descriptors_and_captures_that_are_wrong() {
     labs/lab.toml:14:9: count: `1KiB` is no count; a number, or a range with both its ends, such as 3, "1..5", "2.." or "..9"
     labs/lab.toml:15:10: reason: without `counter = "drops"`; leave it out
     "#);
-    insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[expect]]\ncounter = 'drops'\ncount = 0\nreason = 'malformed'\nat = 'a'\n[[expect]]\ncounter = 'frames'\ncount = 0\nat = 'b'\nfrom = '11s'\n[[expect]]\ncounter = 'frames'\npackets = 'tcp'\ncount = 0\n[[expect]]\ncounter = 'frames'\ncount = 0\nexit = 1")), @r"
+    insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[expect]]\ncounter = 'drops'\ncount = 0\nreason = 'malformed'\nat = 'a'\n[[expect]]\ncounter = 'frames'\ncount = 0\nat = 'b'\nfrom = '11s'\nuntil = '12s'\n[[expect]]\ncounter = 'frames'\npackets = 'tcp'\ncount = 0\n[[expect]]\ncounter = 'frames'\ncount = 0\nexit = 1")), @r"
     labs/lab.toml:7:10: reason: is a device's, which no place or time is known of; leave `at`, `from` and `until` out: devices count over the whole run
     labs/lab.toml:12:6: there is no port or link `b`; a guest, router, switch, TAP or port, such as `client`, `r1.wan` or `lan.0`, or a link, such as `client:lan`
     labs/lab.toml:13:8: from: packets are looked for after the lab's end; `from` is within the lab's `duration`
-    labs/lab.toml:14:1: an expectation is about packets and counter at once; it has exactly one of guest, packets, eventually, never, always, counter, ending, golden
-    labs/lab.toml:21:1: unknown key `exit` in an expectation; known here: sometimes, counter, reason, count, at, from, until
+    labs/lab.toml:14:9: until: is after the lab's end, 10s; leave it out: nothing is looked for after the end
+    labs/lab.toml:15:1: an expectation is about packets and counter at once; it has exactly one of guest, packets, eventually, never, always, counter, ending, golden
+    labs/lab.toml:22:1: unknown key `exit` in an expectation; known here: sometimes, counter, reason, count, at, from, until
     ");
     insta::assert_snapshot!(mistakes(&format!("{BASE}{}", "[[expect]]\nguest = 'a'\nopen = -1\n[[expect]]\nguest = 'a'\n[[expect]]\ngolden = 'a.pcapng'\ncompare = 'all'\n[[expect]]\ngolden = 'a.pcapng'\namong = 'tcp'\n[[expect]]\ngolden = 'a.pcapng'\ncompare = 'packets'\namong = 'tpc'\nat = 'z'")), @r#"
     labs/lab.toml:6:8: open: `-1` is out of range; a whole number from 0 on

@@ -150,6 +150,24 @@ fn replicas_and_filters_that_are_wrong() {
     ");
 }
 
+#[test]
+fn times_that_cannot_all_come() {
+    let with = |entry: &str| format!("duration = '5s'\n{BASE}[[at]]\n{entry}\nheal = true");
+    for fine in [
+        "every = '1s'\ntimes = 5",
+        "time = '1s'\nevery = '1s..9s'\ntimes = 5",
+        "after = { guest = 'a', started = true }\nevery = '1s'\ntimes = 6",
+    ] {
+        crate::scenario::parse(&with(fine), std::path::Path::new("lab.toml"))
+            .unwrap_or_else(|e| panic!("{}", e.plain()));
+    }
+    for late in ["every = '1s'\ntimes = 6", "every = '2s'\ntimes = 18446744073709551615"] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(mistakes(&with(late)), @"labs/lab.toml:11:9: times: the last of them come after the lab's end, 5s; leave it out: nothing comes after the end");
+        }
+    }
+}
+
 /// What a change sets is held against what its link has by then: its own delay, or one that it is given at any time.
 #[test]
 fn jitter_is_no_more_than_the_delay() {
@@ -159,6 +177,16 @@ fn jitter_is_no_more_than_the_delay() {
         crate::scenario::parse(&with(&set(fine)), std::path::Path::new("lab.toml"))
             .unwrap_or_else(|e| panic!("{}", e.plain()));
     }
+    let jittery = |entries: &str| format!("{BASE}link = {{ delay = '5ms', jitter = '4ms' }}\n{entries}");
+    for fine in [
+        set("delay = '4ms'"),
+        set("delay = '1ms', jitter = '1ms'"),
+        set("delay = '3ms'") + &set("jitter = '3ms'"),
+    ] {
+        crate::scenario::parse(&jittery(&fine), std::path::Path::new("lab.toml"))
+            .unwrap_or_else(|e| panic!("{}", e.plain()));
+    }
+    insta::assert_snapshot!(mistakes(&jittery(&set("delay = '3ms'"))), @"labs/lab.toml:12:17: delay: 3ms is less than the link's jitter, 4ms; a frame cannot arrive before it was sent: set `jitter` too");
     let later = with(&(set("jitter = '9ms'") + &set("delay = '9ms'")));
     crate::scenario::parse(&later, std::path::Path::new("lab.toml"))
         .unwrap_or_else(|e| panic!("{}", e.plain()));

@@ -53,7 +53,7 @@ impl Resolver<'_> {
             delay: span(&spec.delay).unwrap_or_default(),
             every: span(&spec.every),
             until: spec.until.as_ref().map(|until| *until.get_ref()),
-            times: spec.times,
+            times: spec.times.as_ref().map(|times| *times.get_ref()),
             action: action?,
         })
     }
@@ -77,6 +77,18 @@ impl Resolver<'_> {
             && first.get_ref().least > *until.get_ref()
         {
             self.mistakes.add(until.span(), "until: is before the first time", "later than its beginning");
+        }
+        if let (Some(duration), Some(every), Some(times)) = (self.plan.duration, &spec.every, &spec.times) {
+            // From the earliest instant that it can begin at, so that the last of them could not come whatever is drawn.
+            let begin = if spec.after.is_some() { spec.delay.as_ref() } else { first };
+            let begin = begin.map(|begin| begin.get_ref().least).unwrap_or_default();
+            let after_first = u32::try_from(times.get_ref() - 1).unwrap_or(u32::MAX);
+            let last =
+                every.get_ref().least.checked_mul(after_first).and_then(|span| span.checked_add(begin));
+            if last.is_none_or(|last| last > duration) {
+                let message = format!("times: the last of them come after the lab's end, {duration:?}");
+                self.mistakes.add(times.span(), message, "leave it out: nothing comes after the end");
+            }
         }
         if let Some(every) = &spec.every
             && spec.until.is_none()

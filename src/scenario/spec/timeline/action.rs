@@ -30,6 +30,8 @@ pub(in crate::scenario) enum ActionSpec {
         trace: Option<Spanned<PathBuf>>,
         /// Where its jitter stands, which the link's delay has to allow.
         jitter: Option<Range<usize>>,
+        /// Where its delay stands, which allows the jitter that the link has.
+        delay: Option<Range<usize>>,
     },
     Partition(Vec<Names>),
     Heal,
@@ -133,7 +135,7 @@ fn names(reader: &mut Reader<'_>, key: &'static str) -> Option<Names> {
 
 fn switched(links: Names, up: bool) -> ActionSpec {
     let change = LinkChange::up(up);
-    ActionSpec::Change { links, directions: [true; 2], change, trace: None, jitter: None }
+    ActionSpec::Change { links, directions: [true; 2], change, trace: None, jitter: None, delay: None }
 }
 
 fn change(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
@@ -168,8 +170,8 @@ fn change(reader: &mut Reader<'_>, at: &Range<usize>) -> Option<ActionSpec> {
         return None;
     };
     let directions = direction.map_or([true; 2], Spanned::into_inner);
-    let (change, jitter) = (LinkChange::new(table), changed.jitter_at());
-    Some(ActionSpec::Change { links, directions, change, trace: changed.trace, jitter })
+    let (change, jitter, delay) = (LinkChange::new(table), changed.jitter_at(), changed.delay_at());
+    Some(ActionSpec::Change { links, directions, change, trace: changed.trace, jitter, delay })
 }
 
 fn direction(value: &DeValue<'_>) -> Result<[bool; 2], Problem> {

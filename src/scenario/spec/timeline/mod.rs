@@ -22,7 +22,7 @@ pub(in super::super) struct EntrySpec {
     pub delay: Option<Spanned<Span>>,
     pub every: Option<Spanned<Span>>,
     pub until: Option<Spanned<Duration>>,
-    pub times: Option<u64>,
+    pub times: Option<Spanned<u64>>,
     pub action: ActionSpec,
 }
 
@@ -41,7 +41,7 @@ fn entry(at: Range<usize>, table: &DeTable<'_>, mistakes: &Mistakes) -> Option<E
     let delay = reader.get("delay", units::span);
     let every = reader.get("every", units::span);
     let until = reader.get("until", units::duration);
-    let times = reader.get("times", integer(1..=u64::MAX)).map(Spanned::into_inner);
+    let times = reader.get("times", integer(1..=u64::MAX));
     let action = action::action(&mut reader, &at);
     check_when(&reader, &at);
     if let Some(every) = every.as_ref().filter(|every| every.get_ref().least.is_zero()) {
