@@ -21,6 +21,8 @@ pub struct Teller<'a> {
     labs: &'a [Lab],
     scenarios: Vec<Scenario>,
     jobs: &'a [Job],
+    /// False once nothing more is to be run.
+    go_on: &'a dyn Fn() -> bool,
     /// The job whose turn it is.
     next: usize,
     /// Runs that ended before their turn, by their jobs' places.
@@ -38,13 +40,20 @@ pub struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    pub fn new(arguments: &'a Arguments, labs: &'a [Lab], scenarios: Vec<Scenario>, jobs: &'a [Job]) -> Self {
+    pub fn new(
+        arguments: &'a Arguments,
+        labs: &'a [Lab],
+        scenarios: Vec<Scenario>,
+        jobs: &'a [Job],
+        go_on: &'a dyn Fn() -> bool,
+    ) -> Self {
         let bar = progress(arguments.quiet, jobs.len());
         Teller {
             arguments,
             labs,
             scenarios,
             jobs,
+            go_on,
             next: 0,
             waiting: BTreeMap::new(),
             kept: BTreeMap::new(),
@@ -104,7 +113,7 @@ impl<'a> Teller<'a> {
         self.over = run.failed && self.arguments.fail_fast;
         let is_last = self.over || self.jobs.get(self.next).is_none_or(|job| job.lab != number);
         if let Some(outcome) = run.outcome.filter(|_| scenario.failures() <= FAILURES_TOLD_MAX) {
-            let text = failure(&self.arguments.captures, &self.labs[number], scenario, &outcome);
+            let text = failure(&self.arguments.captures, &self.labs[number], scenario, &outcome, self.go_on);
             self.bar.suspend(|| self.sayer.say(&text));
             scenario.tell(text);
         }
@@ -149,7 +158,13 @@ fn progress(quiet: bool, jobs: usize) -> ProgressBar {
 
 /// A failure in full, its capture kept. One that cannot be kept is told with it: the failure stands, and so do the verdicts of all other
 /// runs.
-fn failure(folder: &Path, lab: &Lab, scenario: &Scenario, outcome: &Outcome) -> String {
+fn failure(
+    folder: &Path,
+    lab: &Lab,
+    scenario: &Scenario,
+    outcome: &Outcome,
+    go_on: &dyn Fn() -> bool,
+) -> String {
     let path = folder.join(format!("{}-{}.pcapng", scenario.capture, outcome.job.seed));
     let save = || {
         std::fs::create_dir_all(folder)?;
@@ -163,5 +178,5 @@ fn failure(folder: &Path, lab: &Lab, scenario: &Scenario, outcome: &Outcome) -> 
             format!("{} could not be kept: {error}", path.display())
         }
     };
-    test_report::failure(lab, scenario, outcome, &kept)
+    test_report::failure(lab, scenario, outcome, &kept, go_on)
 }

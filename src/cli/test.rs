@@ -86,20 +86,16 @@ pub fn test(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let interrupt = Interrupt::register().map_err(Failure::io("signals"))?;
     let stopwatch = Stopwatch::start();
     let late = || arguments.time.is_some_and(|limit| stopwatch.elapsed() >= limit);
+    let is_over = || interrupt.is_requested() || late();
+    let go_on = || !is_over();
     let mut digests = BTreeMap::new();
-    let mut teller = Teller::new(arguments, &labs, scenarios, &jobs);
-    let given_up = sweep::run(
-        &labs,
-        &jobs,
-        workers,
-        || interrupt.is_requested() || late(),
-        |outcome| {
-            if arguments.digests.is_some() {
-                digests.insert((outcome.job.lab, outcome.job.seed), outcome.report.digests());
-            }
-            teller.take(outcome)
-        },
-    );
+    let mut teller = Teller::new(arguments, &labs, scenarios, &jobs, &go_on);
+    let given_up = sweep::run(&labs, &jobs, workers, is_over, |outcome| {
+        if arguments.digests.is_some() {
+            digests.insert((outcome.job.lab, outcome.job.seed), outcome.report.digests());
+        }
+        teller.take(outcome)
+    });
     let elapsed = stopwatch.elapsed();
     let interrupted = interrupt.is_requested();
     let (mut scenarios, mut sayer) = teller.finish();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use guestnet::lab::Lab;
+use guestnet::lab::{Lab, Report};
 use guestnet::sweep::{Job, Outcome};
 
 use super::replay;
@@ -165,8 +165,15 @@ impl Run {
     }
 }
 
-/// A failure in full. The lab is run once more for the guests' calls: it does the same again.
-pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &str) -> String {
+/// A failure in full. The lab is run once more for the guests' calls, if they were not traced and for as long as `go_on` says: it
+/// does the same again.
+pub fn failure(
+    lab: &Lab,
+    scenario: &Scenario,
+    outcome: &Outcome,
+    capture: &str,
+    go_on: &dyn Fn() -> bool,
+) -> String {
     let (report, seed) = (&outcome.report, outcome.job.seed);
     let path = scenario.path.display();
     let mut text = format!("---- {path}, seed {seed}\n");
@@ -185,7 +192,12 @@ pub fn failure(lab: &Lab, scenario: &Scenario, outcome: &Outcome, capture: &str)
         let of = guest.filter(|_| report.guests.len() > GUESTS_TOLD);
         let whose = of.map(|guest| format!(" of {}", report.guests[guest].name)).unwrap_or_default();
         let packets = report.packets_around(of, at, PACKETS_TOLD, TOLD_AFTER);
-        let calls = lab.calls_around(seed, of, at, CALLS_TOLD, TOLD_AFTER);
+        let around = |report: &Report| report.calls_around(of, at, CALLS_TOLD, TOLD_AFTER);
+        let calls = if report.calls.is_empty() {
+            lab.run_traced_while(seed, go_on).as_ref().map(around).unwrap_or_default()
+        } else {
+            around(report)
+        };
         for (what, lines) in [("packets", packets), ("calls", calls)] {
             if !lines.is_empty() {
                 let _ = writeln!(text, "{what}{whose} around {at} s:\n  {}", lines.join("\n  "));

@@ -55,7 +55,6 @@ use crate::scenario::assets::Assets;
 use crate::scenario::plan::{GuestPlan, Plan, StdinPlan};
 use crate::scenario::{self, ScenarioError};
 use crate::sim::{self, Ending};
-use crate::time::Instant;
 use crate::world::{Settings, World};
 
 /// A lab, ready to be run.
@@ -146,26 +145,6 @@ impl Lab {
     /// For what a test changes: a guest's arguments, a link's loss, the duration.
     pub fn plan_mut(&mut self) -> &mut Plan {
         &mut self.plan
-    }
-
-    /// The last calls of a guest, or of all, up to `at` and the first after it, a line each, between them a line with the time: the lab
-    /// is run again, with its calls traced.
-    pub fn calls_around(
-        &self,
-        seed: u64,
-        of: Option<usize>,
-        at: Instant,
-        before: usize,
-        after: usize,
-    ) -> Vec<String> {
-        let report = self.run_with(&self.plan, seed, true, &|| true);
-        let mut around = packets::Around::new(at, before, after);
-        for call in report.calls.iter().filter(|call| of.is_none_or(|guest| guest == call.guest)) {
-            if !around.add(call.at, || format!("{} {}", report.guests[call.guest].name, call.line)) {
-                break;
-            }
-        }
-        around.finish()
     }
 
     /// Runs the lab in virtual time until it ends, or its duration is over. What guests write to directories is written to private

@@ -89,6 +89,18 @@ impl Report {
         }
         around.finish()
     }
+
+    /// The last calls of a guest, or of all, up to `at` and the first after it, a line each, between them a line with the time. There are
+    /// none in the report of a run whose calls were not traced.
+    pub fn calls_around(&self, of: Option<usize>, at: Instant, before: usize, after: usize) -> Vec<String> {
+        let mut around = Around::new(at, before, after);
+        for call in self.calls.iter().filter(|call| of.is_none_or(|guest| guest == call.guest)) {
+            if !around.add(call.at, || format!("{} {}", self.guests[call.guest].name, call.line)) {
+                break;
+            }
+        }
+        around.finish()
+    }
 }
 
 /// What was last before a time, and first after it.

@@ -343,3 +343,26 @@ fn judge_ending(ending: ExpectedEnding, within: Option<Duration>, report: &Repor
     let unmet = if met { Unmet::Late } else { Unmet::Ending };
     (!met || late).then(|| Found::new(what(), unmet, report.at))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::Lab;
+
+    /// No scenario can have one: the switches of a lab are joined without rounds. `sim.rs` makes it.
+    #[test]
+    fn a_livelock_is_told_with_who_is_there() {
+        let mut lab = Lab::from_toml("[guest.a]\nmodule = 'a.wat'\n", "lab.toml").unwrap();
+        lab.set_module("a.wat", "(module (memory (export \"memory\") 1) (func (export \"_start\")))");
+        let mut report = lab.run(1);
+        assert!(report.is_success(), "{report}");
+        report.ending = Ending::Livelock(report.at);
+        report.netstat = "who is there".to_owned();
+        let verdicts = judge(&lab.plan, &lab.assets, &report);
+        let unmet: Vec<_> = verdicts.iter().filter(|verdict| !verdict.is_met()).collect();
+        assert_eq!(unmet.len(), 1);
+        assert_eq!(unmet[0].subject, Subject::Ending);
+        let told = unmet[0].to_string();
+        assert!(told.contains("keeps itself busy at one instant for ever\nwho is there"), "{told}");
+    }
+}
