@@ -347,10 +347,21 @@ fn scenarios_are_found_by_what_they_have() {
     let (code, told, why) = site.test(&["."]);
     assert_eq!(code, Some(0), "{told}{why}");
     assert!(told.contains("2 runs in") && told.contains("./d.toml") && told.contains("./s.toml"), "{told}");
+    // However often it is named.
+    let (code, told, why) = site.test(&["d.toml", "./d.toml", ".", "p/.."]);
+    assert_eq!(code, Some(0), "{told}{why}");
+    assert!(told.contains("2 runs in"), "{told}");
     let (code, told, why) = site.test(&["--filter", "d.to", "."]);
     assert_eq!(code, Some(0), "{told}{why}");
     assert!(told.contains("1 run in") && told.contains("./d.toml") && !told.contains("./s.toml"), "{told}");
     let (code, _, why) = site.test(&["--filter", "nobody", "."]);
     assert_eq!(code, Some(2));
     assert!(why.contains("no scenario there has `nobody` in its path"), "{why}");
+    // A head that is misspelt does not have a scenario passed over.
+    for head in ["[guests.a]", "[[guest]]"] {
+        let site = Site::new(&[("a.toml", GOOD), ("z.toml", &format!("{head}\nmodule = 'a.wat'\n"))]);
+        let (code, told, why) = site.test(&["."]);
+        assert_eq!(code, Some(2), "{told}{why}");
+        assert!(why.contains("z.toml:1:"), "{why}");
+    }
 }

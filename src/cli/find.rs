@@ -15,6 +15,9 @@ pub fn find(paths: &[PathBuf], filter: Option<&str>) -> Result<Vec<PathBuf>, Fai
             found.push(path.clone());
         }
     }
+    // One that is named and in a folder too, or named twice, is one; a link to a file is another, whose paths lead elsewhere.
+    let mut known = BTreeSet::new();
+    found.retain(|path| known.insert(place(path)));
     let all = found.len();
     found.retain(|path| filter.is_none_or(|text| path.to_string_lossy().contains(text)));
     if found.is_empty() {
@@ -30,6 +33,15 @@ pub fn find(paths: &[PathBuf], filter: Option<&str>) -> Result<Vec<PathBuf>, Fai
         });
     }
     Ok(found)
+}
+
+/// A file's real folder, and its name there.
+fn place(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (std::fs::canonicalize(folder), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        (_, _) => path.to_owned(),
+    }
 }
 
 /// `visited` has the folders' real paths: a link may lead back up.
@@ -66,7 +78,13 @@ pub fn looks_like_one(path: &Path) -> Result<bool, Failure> {
     let bytes = std::fs::read(path).map_err(Failure::io(path.display().to_string()))?;
     let text = String::from_utf8_lossy(&bytes);
     match text.parse::<toml::Table>() {
-        Ok(table) => Ok(TABLES.iter().any(|name| table.get(*name).is_some_and(toml::Value::is_table))),
+        // `[guests.a]` and `[[guest]]` are likely mistakes, and are told like others.
+        Ok(table) => Ok(table.iter().any(|(name, value)| {
+            let is_named = |table: &&str| name == *table || name.strip_suffix('s') == Some(table);
+            let is_filled = value.is_table()
+                || value.as_array().is_some_and(|list| list.iter().any(toml::Value::is_table));
+            is_filled && TABLES.iter().any(is_named)
+        })),
         // A scenario with a mistake is to be told, not passed over.
         Err(_) => Ok(text.lines().any(|line| {
             let line: String = line.chars().filter(|c| !c.is_whitespace()).collect();
