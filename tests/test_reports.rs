@@ -108,9 +108,12 @@ fn a_part_of_a_sweep_does_not_judge_what_one_seed_is_enough_for() {
     let (code, told, _) = site.test(&["--seeds", "1..6", "."]);
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("FAIL ./s.toml: what line 3 expects came true with none of 6 seeds"), "{told}");
-    let (code, told, _) = site.test(&["--seeds", "1..6", "--shard", "1/3", "."]);
+    let (code, told, _) = site.test(&["--seeds", "1..6", "--shard", "1/3", "--junit", "r.xml", "."]);
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("ok   ./s.toml (2 of 6 seeds); not judged: line 3\n"), "{told}");
+    let line = "ok   ./s.toml (2 of 6 seeds); not judged: line 3";
+    assert!(told.contains(&format!("{line}\n")), "{told}");
+    let xml = fs::read_to_string(site.path("r.xml")).unwrap();
+    assert!(xml.contains(&format!("<system-out>{line}</system-out>")), "{xml}");
 }
 
 #[test]
@@ -134,7 +137,7 @@ fn the_first_failure_is_the_last() {
             ["--seeds", "1..9", "--fail-fast", "-j", jobs, "--junit", "r.xml", "--digests", "d.txt", "."];
         let (code, told, _) = site.test(&arguments);
         assert_eq!(code, Some(1), "{told}");
-        assert!(told.contains("FAIL ./b.toml: 1 of 1 seed failed: 1\n"), "{told}");
+        assert!(told.contains("FAIL ./b.toml: 1 of 1 seed failed: 1; 1 of 9 seeds were run\n"), "{told}");
         assert_eq!(told.matches("---- ").count(), 1, "{told}");
         assert!(told.contains("skip ./c.toml: not run, after another's failure"), "{told}");
         assert!(told.contains("10 runs in") && told.contains("1 passed, 1 failed, 1 skipped"), "{told}");
@@ -332,6 +335,10 @@ fn a_report_that_cannot_be_written_leaves_the_summary() {
     assert_eq!(code, Some(1), "{told}{why}");
     assert!(why.contains("digests /dev/full: No space left on device"), "{why}");
     assert!(told.contains("1 passed, 0 failed") && site.path("r.xml").is_file(), "{told}");
+    let (code, told, why) = site.test(&["--digests", "d.txt", "--junit", "/dev/full", "."]);
+    assert_eq!(code, Some(1), "{told}{why}");
+    assert!(why.contains("JUnit report /dev/full: No space left on device"), "{why}");
+    assert!(told.contains("1 passed, 0 failed") && site.path("d.txt").is_file(), "{told}");
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub fn junit(scenarios: &[Scenario], broken: &[(PathBuf, String)], elapsed: Dura
             let (line, told) = (escape(&scenario.line()), escape(&told));
             let _ = write!(result, "<failure message=\"{line}\">{told}</failure>");
         }
+        if scenario.skipped.is_none() && !scenario.not_judged().is_empty() {
+            let _ = write!(result, "<system-out>{}</system-out>", escape(&scenario.line()));
+        }
         case(&mut xml, &scenario.path, &result);
     }
     for (path, why) in broken {

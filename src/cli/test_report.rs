@@ -130,19 +130,26 @@ impl Scenario {
             (1, _) => "1 seed".to_owned(),
             (runs, _) => format!("{runs} seeds"),
         };
+        let open = self.not_judged();
         if self.failed_seeds.is_empty() {
-            let open = self.sometimes.iter().filter(|line| !self.met.contains(line)).map(usize::to_string);
-            let open: Vec<_> = open.collect();
-            let open = match self.runs < self.planned && !open.is_empty() {
-                true => format!("; not judged: line {}", open.join(", ")),
-                false => String::new(),
-            };
             return format!("ok   {path} ({runs}){open}");
         }
         let told: Vec<_> = self.failed_seeds.iter().take(SEEDS_TOLD).map(u64::to_string).collect();
         let more = if self.failed_seeds.len() > SEEDS_TOLD { ", ..." } else { "" };
-        let runs = if self.runs == 1 { "1 seed".to_owned() } else { format!("{} seeds", self.runs) };
-        format!("FAIL {path}: {} of {runs} failed: {}{more}", self.failed_seeds.len(), told.join(", "))
+        let (failed, ran) = (self.failed_seeds.len(), self.runs);
+        let seeds = if ran == 1 { "seed" } else { "seeds" };
+        let cut = if ran < self.planned { format!("; {runs} were run") } else { String::new() };
+        format!("FAIL {path}: {failed} of {ran} {seeds} failed: {}{more}{cut}{open}", told.join(", "))
+    }
+
+    /// What one seed is enough for, where not all of them ran and none of those met it: `; not judged: line 28`.
+    pub fn not_judged(&self) -> String {
+        let open = self.sometimes.iter().filter(|line| !self.met.contains(line)).map(usize::to_string);
+        let open: Vec<_> = open.collect();
+        if self.runs == self.planned || open.is_empty() {
+            return String::new();
+        }
+        format!("; not judged: line {}", open.join(", "))
     }
 }
 
