@@ -1,17 +1,14 @@
 //! Two nodes of a lab, without guests: one echoes, the other connects, each by a protocol object called `top` with what stands
 //! below it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use guestnet::error::{Error, Result};
 use guestnet::node::{Node, ObjectId, SocketKind};
-use guestnet::protocol::Making;
-use guestnet::protocol::tls::provider::Entropy;
-use guestnet::protocol::tls::supplies::Supplies;
-use guestnet::rng::Seed;
-use guestnet::scenario;
 use guestnet::time::Instant;
+
+#[path = "nodes.rs"]
+mod nodes;
 
 /// Polls of a node, and turns of the pair, that one instant may take.
 const POLLS_MAX: usize = 10_000;
@@ -37,18 +34,7 @@ impl Pair {
             "[ca.test]\n[guest.server]\nmodule = \"server.wasm\"\n[guest.server.protocol]\n{server}\n\
              [guest.client]\nmodule = \"client.wasm\"\n[guest.client.protocol]\n{client}\n"
         );
-        let plan = scenario::parse(&text, Path::new("pair.toml")).unwrap_or_else(|error| panic!("{error:?}"));
-        let mut supplies = Supplies::new(Entropy::Seed(Seed(7)), plan.epoch, false);
-        plan.authorities.iter().for_each(|authority| supplies.add_authority(authority));
-        let mut sides = plan.guests.iter().map(|guest| {
-            let rng = |what: &str| Seed(7).fork(&format!("{what}:{}", guest.name));
-            let mut node = Node::new(&guest.interfaces, &guest.routes, rng("stack"), rng("guest"));
-            let top = guest.protocols.iter().find(|protocol| protocol.name == "top").expect("a top");
-            let making = Making { supplies: &supplies, label: &guest.name, programs: 0 };
-            let top = node.grant(top.grant.clone().into_protocol(making).expect("a protocol object"));
-            Side { node, top }
-        });
-        let (mut server, client) = (sides.next().expect("a server"), sides.next().expect("a client"));
+        let [mut server, client] = nodes::two(&text, "top").map(|(node, top)| Side { node, top });
         let control = server.node.open(server.top, bind, SocketKind::Stream).expect("open");
         server.node.listen(control, 64).expect("listen");
         let (connections, streams) = Default::default();

@@ -2,20 +2,16 @@
 //! its datagrams what he likes: as anybody may who is on the lab's network.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use guestnet::error::Error;
 use guestnet::network::Frame;
 use guestnet::node::{Node, ObjectId, SocketKind};
-use guestnet::protocol::Making;
-use guestnet::protocol::tls::provider::Entropy;
-use guestnet::protocol::tls::supplies::Supplies;
-use guestnet::rng::Seed;
-use guestnet::scenario;
 use guestnet::time::Instant;
 
+#[path = "nodes.rs"]
+mod nodes;
 #[path = "quic_wire.rs"]
 mod wire;
 
@@ -71,19 +67,10 @@ impl Pair {
              [guest.client]\nmodule = \"client.wasm\"\n\
              protocol = {{ ipv4 = {{ private = true }}, quic = {{ over = \"ipv4\", server_name = \"server\"{early} }} }}\n"
         );
-        let plan = scenario::parse(&text, Path::new("pair.toml")).unwrap_or_else(|error| panic!("{error:?}"));
-        let mut supplies = Supplies::new(Entropy::Seed(Seed(7)), plan.epoch, false);
-        plan.authorities.iter().for_each(|authority| supplies.add_authority(authority));
-        let mut sides = plan.guests.iter().map(|guest| {
-            let rng = |what: &str| Seed(7).fork(&format!("{what}:{}", guest.name));
-            let mut node = Node::new(&guest.interfaces, &guest.routes, rng("stack"), rng("guest"));
-            let quic = guest.protocols.iter().find(|protocol| protocol.name == "quic").expect("quic");
-            let making = Making { supplies: &supplies, label: &guest.name, programs: 0 };
-            let protocol = node.grant(quic.grant.clone().into_protocol(making).expect("a protocol object"));
+        let [mut server, client] = nodes::two(&text, "quic").map(|(node, protocol)| {
             let (connections, streams) = Default::default();
             Side { node, protocol, control: None, connections, streams }
         });
-        let (mut server, client) = (sides.next().expect("a server"), sides.next().expect("a client"));
         let control = server.node.open(server.protocol, "0.0.0.0:443", SocketKind::Stream).expect("open");
         server.node.listen(control, 64).expect("listen");
         server.control = Some(control);
